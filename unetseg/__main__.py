@@ -1,0 +1,5 @@
+"""`python -m unetseg`."""
+
+from unetseg.cli import main
+
+main()

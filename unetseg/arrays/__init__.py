@@ -1,0 +1,1 @@
+"""NumPy in, NumPy out: no paths, no command line, no Keras."""

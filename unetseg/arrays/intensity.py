@@ -1,0 +1,79 @@
+"""Changes of grey levels. Labels never come here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.float32]
+
+# A slice whose grey levels vary less than this has nothing to show (in units of the pixels).
+FLAT = 1e-6
+
+
+def gaussian_noise(image: Image, rng: np.random.Generator, *, deviation: float) -> Image:
+    """Add Gaussian noise of the given standard deviation, in the units of the pixels."""
+    return image + np.float32(deviation) * rng.standard_normal(image.shape, np.float32)
+
+
+def uniform_noise(image: Image, rng: np.random.Generator, *, amplitude: float) -> Image:
+    """Add noise that is uniform in -amplitude..amplitude, in the units of the pixels."""
+    return image + np.float32(amplitude) * (2 * rng.random(image.shape, np.float32) - 1)
+
+
+def brighten(image: Image, *, shift: float) -> Image:
+    """Add the same shift to every pixel."""
+    return image + np.float32(shift)
+
+
+def adjust_contrast(image: Image, *, factor: float, low: float, high: float) -> Image:
+    """Stretch (factor above 1) or compress grey levels around the middle of low..high."""
+    middle = np.float32((low + high) / 2)
+    return (image - middle) * np.float32(factor) + middle
+
+
+def adjust_gamma(image: Image, *, exponent: float, low: float, high: float) -> Image:
+    """Bend grey levels by a power law that keeps low and high where they are."""
+    span = np.float32(high - low)
+    unit = np.clip((image - np.float32(low)) / span, 0, 1)
+    return unit ** np.float32(exponent) * span + np.float32(low)
+
+
+def to_dtype(
+    image: Image, dtype: npt.DTypeLike, *, low: float, high: float
+) -> npt.NDArray[Any]:
+    """Round and clip to an integer type's range, or clip floating-point pixels to low..high.
+
+    Clipped, never wrapped: 260 becomes 255 in uint8, not 4.
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f":
+        return np.clip(image, low, high).astype(dtype)
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(image), limits.min, limits.max).astype(dtype)
+
+
+def standardise(image: npt.NDArray[Any]) -> Image:
+    """Shift and scale a slice to mean 0 and standard deviation 1.
+
+    For each slice by itself, so that 8- and 16-bit stacks, and slices of uneven brightness, look
+    alike to the network.
+
+    Parameters
+    ----------
+    image : (H, W) uint8, uint16 or float32
+
+    Returns
+    -------
+    (H, W) float32
+        All 0 for a constant slice.
+    """
+    mean = image.mean(dtype=np.float64)
+    deviation = image.std(dtype=np.float64)
+    return ((image - mean) / max(deviation, FLAT)).astype(np.float32)
+
+
+# What a model folder may name as the way its images were normalised.
+NORMALISATIONS = {"slice-standard": standardise}

@@ -1,0 +1,339 @@
+"""Stage folders: what a stage wrote, from what, and whether it is complete.
+
+A stage writes into a hidden folder inside its own, which also gets the manifest. Only when that is
+complete do the files move to their places, the manifest last: whoever finds a manifest.json finds
+all that it names. A run that dies leaves the earlier results as they were; one that dies between
+two moves is finished by the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg import __version__
+from unetseg.errors import InputError, OutputError
+from unetseg.tiff import describe
+
+MANIFEST = "manifest.json"
+UNFINISHED = ".unfinished"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that a stage read: its path as seen from the stage's folder, and its contents."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that a stage wrote; shape, dtype and axes where it is an array."""
+
+    name: str
+    bytes: int
+    sha256: str
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    axes: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a finished stage says of itself.
+
+    Attributes
+    ----------
+    stage, version : str
+        Subcommand, and the version of unetseg that ran it.
+    options : dict
+        The options that decided the result.
+    inputs, outputs : list of Source, list of Output
+    details : dict
+        What the next stages must know, such as the source slice of every copy.
+    """
+
+    stage: str
+    version: str
+    options: dict[str, Any]
+    inputs: list[Source]
+    outputs: list[Output]
+    details: dict[str, Any]
+
+    def to_json(self) -> str:
+        """Serialise; equal manifests give equal text."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read a manifest.json.
+
+        Raises
+        ------
+        InputError
+            If it is no manifest.
+        """
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                stage=str(raw["stage"]),
+                version=str(raw["version"]),
+                options=dict(raw["options"]),
+                inputs=[Source(**source) for source in raw["inputs"]],
+                outputs=[Output(**output) for output in raw["outputs"]],
+                details=dict(raw["details"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                path,
+                expected="a manifest of unetseg",
+                found=f"something else ({type(error).__name__})",
+                remedy="delete the folder and run its stage again",
+            ) from error
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage tells the user at its end: lines to read, and the next command."""
+
+    read: list[str]
+    wrote: list[str]
+    notes: list[str] = field(default_factory=list)
+    next_command: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class StageWriter:
+    """Write the folder of a stage: everything or nothing.
+
+    Used as a context manager: write the files to `path(name)`, say what arrays they hold with
+    `describe`, put what the next stages need into `details`. Leaving the block publishes them;
+    leaving it by an exception leaves the folder as it was.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when missing. Files in it that no earlier run of this stage wrote are never touched.
+    stage : str
+        Subcommand that writes.
+    options : dict
+        Options to record.
+    inputs : iterable of Path
+        Files that are read.
+    names : iterable of str
+        Every file that may be written.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds another stage's results, or a file of that name that is not ours.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        stage: str,
+        options: dict[str, Any],
+        inputs: Iterable[Path],
+        names: Iterable[str],
+    ) -> None:
+        self.folder = folder
+        self.stage = stage
+        self.details: dict[str, Any] = {}
+        self._options = options
+        self._arrays: dict[str, dict[str, Any]] = {}
+        self._staging = folder / UNFINISHED
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"{folder}: expected a folder, found a file; choose another --output")
+        _recover(folder)
+        self._earlier = self._check_ours([*names, MANIFEST])
+        self._inputs = [_source(path, folder) for path in inputs]
+
+    def _check_ours(self, names: list[str]) -> list[str]:
+        """Names of this stage's earlier outputs; refuse to replace anything else."""
+        earlier: list[str] = []
+        if (self.folder / MANIFEST).exists():
+            manifest = Manifest.read(self.folder / MANIFEST)
+            if manifest.stage != self.stage:
+                raise OutputError(
+                    f"{self.folder}: expected a folder for {self.stage}, found the results of "
+                    f"{manifest.stage}; choose another --output"
+                )
+            earlier = [output.name for output in manifest.outputs] + [MANIFEST]
+        for name in names:
+            path = self.folder / name
+            if path.exists() and name not in earlier:
+                raise OutputError(
+                    f"{path}: expected no such file, found one that unetseg {self.stage} did not "
+                    "write; move it away or choose another --output"
+                )
+        return earlier
+
+    def path(self, name: str) -> Path:
+        """Where to write an output."""
+        return self._staging / name
+
+    def describe(
+        self, name: str, *, shape: tuple[int, ...], dtype: npt.DTypeLike, axes: str
+    ) -> None:
+        """Record what array an output holds."""
+        self._arrays[name] = {"shape": shape, "dtype": str(np.dtype(dtype)), "axes": axes}
+
+    def __enter__(self) -> Self:
+        self._staging.mkdir(parents=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._publish()
+        finally:
+            shutil.rmtree(self._staging, ignore_errors=True)
+            if kind is not None and not any(self.folder.iterdir()):
+                self.folder.rmdir()
+
+    def _publish(self) -> None:
+        outputs = []
+        for path in sorted(self._staging.iterdir()):
+            _flush(path)
+            array = self._arrays.get(path.name, {})
+            outputs.append(Output(path.name, path.stat().st_size, sha256(path), **array))
+        self.manifest = Manifest(
+            self.stage, __version__, self._options, self._inputs, outputs, self.details
+        )
+        # Written whole before it gets its name: a manifest in the staging folder means that the
+        # folder is complete, and _recover relies on it.
+        draft = self._staging / f"{MANIFEST}.draft"
+        draft.write_text(self.manifest.to_json(), encoding="utf-8")
+        _flush(draft)
+        draft.replace(self._staging / MANIFEST)
+        _flush(self._staging)
+        _move_into_place(self.folder)
+        for name in set(self._earlier) - {output.name for output in outputs} - {MANIFEST}:
+            (self.folder / name).unlink(missing_ok=True)
+
+    def wrote(self) -> list[str]:
+        """One line for each output, for people."""
+        return [
+            f"{self.folder / o.name}" + (f": {describe(o.shape, o.dtype)}" if o.shape else "")
+            for o in self.manifest.outputs
+        ]
+
+
+def _move_into_place(folder: Path) -> None:
+    """Move a complete staging folder's files to their places, the manifest last."""
+    staging = folder / UNFINISHED
+    names = [path.name for path in staging.iterdir() if path.name != MANIFEST]
+    if names:
+        # From here until the last move the folder says that it is not complete.
+        (folder / MANIFEST).unlink(missing_ok=True)
+    for name in names:
+        (staging / name).replace(folder / name)
+    (staging / MANIFEST).replace(folder / MANIFEST)
+    _flush(folder)
+
+
+def _recover(folder: Path) -> None:
+    """Finish or sweep away what a run that died left behind."""
+    staging = folder / UNFINISHED
+    if (staging / MANIFEST).exists():
+        _move_into_place(folder)
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def open_stage(folder: Path, *, stage: str, fresh: bool) -> Manifest:
+    """Check that a stage finished and that its files are as it left them.
+
+    Parameters
+    ----------
+    folder : Path
+        The stage's folder.
+    stage : str
+        Subcommand that must have written it.
+    fresh : bool
+        Check too that its inputs, where they are still in place, are what it read.
+
+    Raises
+    ------
+    InputError
+        If any of that does not hold.
+    """
+    command = f"run unetseg {stage}"
+    path = folder / MANIFEST
+    expected = f"the finished results of unetseg {stage}"
+    if not path.is_file():
+        found = "no manifest.json" if folder.is_dir() else "no such folder"
+        raise InputError(folder, expected=expected, found=found, remedy=f"{command} first")
+    manifest = Manifest.read(path)
+    if manifest.stage != stage:
+        found = f"those of unetseg {manifest.stage}"
+        raise InputError(folder, expected=expected, found=found, remedy="check the path")
+    for output in manifest.outputs:
+        if not _matches(folder / output.name, output):
+            raise InputError(
+                folder / output.name,
+                expected=f"the file that unetseg {stage} wrote",
+                found="another" if (folder / output.name).exists() else "none",
+                remedy=f"{command} again",
+            )
+    if fresh:
+        _check_inputs(folder, manifest)
+    return manifest
+
+
+def _check_inputs(folder: Path, manifest: Manifest) -> None:
+    """Raise if this stage, or one before it, read something else than what is there now."""
+    for source in manifest.inputs:
+        origin = Path(os.path.normpath(folder / source.path))
+        if not origin.exists():
+            continue
+        if origin.name == MANIFEST:
+            _check_inputs(origin.parent, Manifest.read(origin))
+        if not _matches(origin, source):
+            raise InputError(
+                folder,
+                expected=f"results made from the present {origin}",
+                found="results made from an earlier one",
+                remedy=f"run unetseg {manifest.stage} again",
+            )
+
+
+def _matches(path: Path, record: Source | Output) -> bool:
+    return (
+        path.is_file() and path.stat().st_size == record.bytes and sha256(path) == record.sha256
+    )
+
+
+def _source(path: Path, folder: Path) -> Source:
+    relative = os.path.relpath(path.resolve(), folder.resolve())
+    return Source(Path(relative).as_posix(), path.stat().st_size, sha256(path))
+
+
+def sha256(path: Path) -> str:
+    """Hash a file's contents."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Bring a file or a folder's entries to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

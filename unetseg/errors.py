@@ -1,0 +1,44 @@
+"""Errors that a user can cause. Each is one line, and the command line ends with its exit code."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+
+class UnetsegError(Exception):
+    """Something a user can mend; the message is one line that says how."""
+
+    exit_code = 1
+
+
+class InputError(UnetsegError):
+    """A file or folder is not what a stage needs.
+
+    Parameters
+    ----------
+    path : path-like
+        What was looked at.
+    expected, found : str
+        What should be there, and what is.
+    remedy : str
+        What to do about it.
+    """
+
+    def __init__(
+        self, path: str | PathLike[str], *, expected: str, found: str, remedy: str
+    ) -> None:
+        super().__init__(f"{path}: expected {expected}, found {found}; {remedy}")
+
+
+class OutputError(UnetsegError):
+    """A result cannot be written where the user wants it."""
+
+
+class TrainingError(UnetsegError):
+    """Training cannot go on."""
+
+
+class UsageError(UnetsegError):
+    """Options that contradict each other."""
+
+    exit_code = 2

@@ -1,0 +1,37 @@
+"""Learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+
+def draw_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
+    """Draw loss and held-out scores by epoch as a PNG.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file is overwritten.
+    history : sequence of dict
+        Rows of history.csv: epoch, loss, and v_rand and v_info where the epoch was scored.
+    """
+    figure = Figure(figsize=(9, 3.6), layout="constrained", dpi=120)
+    left, right = figure.subplots(1, 2)
+    left.plot([row["epoch"] for row in history], [row["loss"] for row in history], color="0.2")
+    left.set(xlabel="epoch", ylabel="weighted cross-entropy", title="Training loss", ylim=(0, None))
+    scored = [row for row in history if row["v_rand"] is not None]
+    for key, name in (("v_rand", "V_Rand"), ("v_info", "V_Info")):
+        right.plot(
+            [row["epoch"] for row in scored], [row[key] for row in scored], marker="o", label=name
+        )
+    right.set(xlabel="epoch", title="Held-out slices, threshold 0.5", ylim=(None, 1))
+    if scored:
+        right.legend(loc="lower right")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    # No creation date or version in the file: equal curves are equal bytes.
+    figure.savefig(path, format="png", metadata={"Software": None})

@@ -1,0 +1,45 @@
+"""Models on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from unetseg.errors import InputError
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Write a .keras file."""
+    model.save(path)
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Fill a network, built from our own settings, with the weights of a .keras file.
+
+    Nothing else of the file is used, so nothing in it can run.
+
+    Raises
+    ------
+    InputError
+        If the file does not hold the weights of this network.
+    """
+    try:
+        model.load_weights(path)
+    except Exception as error:  # Keras, h5py and zipfile raise every kind on damaged files
+        raise InputError(
+            path,
+            expected="the weights of this network",
+            found=f"something else ({type(error).__name__})",
+            remedy="run unetseg train again",
+        ) from error
+
+
+def hash_weights(model: keras.Model) -> str:
+    """sha256 of the weights: unlike the bytes of a .keras file, equal for equal models."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,103 @@
+"""The U-Net of Ronneberger et al. 2015 (doi 10.1007/978-3-319-24574-4_28), figure 1.
+
+Differences from the figure: convolutions are padded, so that output and input have the same size
+(borders are mirrored before prediction instead), and one sigmoid channel replaces two softmax ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import layers
+
+LOGITS = "logits"
+
+
+def build_unet(
+    *, base_filters: int, depth: int, batch_norm: bool, dropout: float, seed: int
+) -> keras.Model:
+    """Build a U-Net for slices of any size divisible by ``2**depth``.
+
+    Parameters
+    ----------
+    base_filters : int
+        Filters at full resolution; doubled at each of the `depth` levels below.
+    depth : int
+        Number of poolings.
+    batch_norm : bool
+        Normalise after every convolution.
+    dropout : float
+        Rate of dropout on the two lowest levels, 0 for none.
+    seed : int
+        Seed of the first weights and of dropout.
+
+    Returns
+    -------
+    keras.Model
+        (N, H, W, 1) float32 standardised images to (N, H, W, 1) float32 probabilities of
+        interior. The layer named `LOGITS` holds their logits.
+    """
+    rng = np.random.default_rng(seed)
+
+    def draw() -> int:
+        return int(rng.integers(2**31))
+
+    inputs = keras.Input((None, None, 1), name="image")
+    x = inputs
+    skips = []
+    for level in range(depth):
+        x = _convolutions(x, base_filters * 2**level, batch_norm=batch_norm, draw=draw)
+        if dropout and level == depth - 1:
+            x = layers.Dropout(dropout, seed=draw())(x)
+        skips.append(x)
+        x = layers.MaxPooling2D()(x)
+    x = _convolutions(x, base_filters * 2**depth, batch_norm=batch_norm, draw=draw)
+    if dropout:
+        x = layers.Dropout(dropout, seed=draw())(x)
+    for level in reversed(range(depth)):
+        filters = base_filters * 2**level
+        initializer = keras.initializers.HeNormal(draw())
+        x = layers.Conv2DTranspose(filters, 2, strides=2, kernel_initializer=initializer)(x)
+        x = layers.Concatenate()([skips[level], x])
+        x = _convolutions(x, filters, batch_norm=batch_norm, draw=draw)
+    # A plain 1 x 1 convolution: a ReLU before the sigmoid would die, and grey out whole runs.
+    initializer = keras.initializers.GlorotUniform(draw())
+    logits = layers.Conv2D(1, 1, kernel_initializer=initializer, name=LOGITS)(x)
+    return keras.Model(inputs, layers.Activation("sigmoid", name="interior")(logits))
+
+
+def _convolutions(
+    x: keras.KerasTensor, filters: int, *, batch_norm: bool, draw: Callable[[], int]
+) -> keras.KerasTensor:
+    """Two 3 x 3 convolutions, each followed by a ReLU."""
+    for _ in range(2):
+        x = layers.Conv2D(
+            filters,
+            3,
+            padding="same",
+            use_bias=not batch_norm,
+            kernel_initializer=keras.initializers.HeNormal(draw()),
+        )(x)
+        if batch_norm:
+            x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.ReLU()(x)
+    return x
+
+
+def with_logits(model: keras.Model) -> keras.Model:
+    """The same network without the sigmoid: losses of logits do not saturate."""
+    return keras.Model(model.input, model.get_layer(LOGITS).output)
+
+
+def halo(*, depth: int) -> int:
+    """Distance in pixels beyond which an input pixel cannot change an output pixel.
+
+    Going back from the output: 2 pixels for the two convolutions of each level on the way up, 2
+    pixels of size ``2**depth`` at the bottom, up to ``2**depth - 1`` because pooling goes by
+    blocks, and the same convolutions on the way down.
+    """
+    block: int = 2**depth
+    one_way = 2 * (block - 1)
+    return one_way + 2 * block + (block - 1) + one_way

@@ -1,0 +1,246 @@
+"""Every option of every stage: its default, help text and bounds, written once.
+
+The commands, the Python functions and the manifests all take them from here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+def option(
+    default: Any,
+    text: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    recorded: bool = True,
+) -> Any:
+    """A dataclass field that also carries help text and bounds.
+
+    `recorded=False` keeps an option out of manifests: where files lie and how many processes
+    work do not change a result, so they must not change its manifest either.
+    """
+    recorded = recorded and not isinstance(default, Path)
+    metadata = {
+        "help": text,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+        "recorded": recorded,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Base of the options of all stages: checks bounds, and says what manifests record."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, bounds = getattr(self, field.name), field.metadata
+            if value is None:
+                continue
+            if bounds["minimum"] is not None and value < bounds["minimum"]:
+                raise ValueError(f"{field.name} is {value}, must be at least {bounds['minimum']}")
+            if bounds["maximum"] is not None and value > bounds["maximum"]:
+                raise ValueError(f"{field.name} is {value}, must be at most {bounds['maximum']}")
+            if bounds["choices"] is not None and value not in bounds["choices"]:
+                raise ValueError(f"{field.name} is {value!r}, must be one of {bounds['choices']}")
+
+    def recorded(self) -> dict[str, Any]:
+        """The options that decide the result, by name."""
+        fields = dataclasses.fields(self)
+        return {f.name: getattr(self, f.name) for f in fields if f.metadata["recorded"]}
+
+
+DATA = Path("data")
+WORK = Path("work")
+AUGMENTED = WORK / "augmented"
+PREPROCESSED = WORK / "preprocessed"
+MODEL = WORK / "model"
+PREDICTION = WORK / "prediction"
+EVALUATION = WORK / "evaluation"
+
+SEED_HELP = "Seed of everything random: the same seed gives the same result."
+JOBS_HELP = "Processes that work side by side; 0 means one for each core."
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesizeOptions(Options):
+    """Options of `unetseg synthesize`."""
+
+    output: Path = option(DATA, "Folder for the synthetic stacks.")
+    slices: int = option(15, "Slices to train on.", minimum=2)
+    test_slices: int = option(5, "Slices to predict.", minimum=1)
+    height: int = option(256, "Height of a slice in pixels.", minimum=64)
+    width: int = option(256, "Width of a slice in pixels.", minimum=64)
+    seed: int = option(0, SEED_HELP, minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentOptions(Options):
+    """Options of `unetseg augment`. Grey levels are 1/255 of the stack's own range."""
+
+    volume: Path = option(
+        DATA / "train-volume.tif", "Stack of images, or a folder that holds train-volume.tif."
+    )
+    labels: Path = option(
+        DATA / "train-labels.tif",
+        "Stack of labels (two values, the higher one inside cells), or a folder that holds "
+        "train-labels.tif.",
+    )
+    output: Path = option(AUGMENTED, "Folder for the augmented stacks.")
+    copies: int = option(9, "Augmented copies of every slice, beside the original.", minimum=0)
+    elastic_sigma: float = option(
+        10.0, "Elastic deformation: standard deviation of the displacements in pixels.", minimum=0
+    )
+    elastic_points: int = option(
+        3, "Elastic deformation: control points along each axis.", minimum=2, maximum=64
+    )
+    rotation: float = option(
+        10.0, "Free rotation: largest angle to either side, in degrees.", minimum=0, maximum=180
+    )
+    scaling: float = option(
+        0.1, "Scaling: largest change of size, as a share.", minimum=0, maximum=0.5
+    )
+    flips: bool = option(True, "Flip half of the copies vertically, and half horizontally.")
+    quarter_turns: bool = option(True, "Turn copies by a multiple of 90 degrees.")
+    crop: int = option(
+        388,
+        "Edge in pixels of a region cropped at a random place and padded symmetrically to full "
+        "size; 0 for none.",
+        minimum=0,
+    )
+    contrast: float = option(
+        0.2, "Contrast: largest change of the factor, as a share.", minimum=0, maximum=0.9
+    )
+    gamma: float = option(
+        0.2, "Gamma: largest change of the exponent, as a share.", minimum=0, maximum=0.9
+    )
+    gaussian_noise: float = option(
+        10.0, "Gaussian noise: highest standard deviation, in grey levels.", minimum=0
+    )
+    uniform_noise: float = option(
+        10.0, "Uniform noise: highest amplitude to either side, in grey levels.", minimum=0
+    )
+    brightness: float = option(
+        20.0, "Brightness: largest shift up or down, in grey levels.", minimum=0
+    )
+    seed: int = option(0, SEED_HELP, minimum=0)
+    jobs: int = option(0, JOBS_HELP, minimum=0, recorded=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessOptions(Options):
+    """Options of `unetseg preprocess`."""
+
+    input: Path = option(AUGMENTED, "Folder that `unetseg augment` wrote.")
+    output: Path = option(PREPROCESSED, "Folder for the arrays.")
+    held_out: str = option(
+        "last-fifth",
+        "Source slices that are never trained on: a block such as 24-29 (both included, counted "
+        "from 0), 'last-fifth' or 'none'.",
+    )
+    border_weight: float = option(
+        10.0, "w0 of the U-Net paper's weight map: extra weight between two cells.", minimum=0
+    )
+    border_sigma: float = option(
+        5.0, "sigma of the U-Net paper's weight map, in pixels.", minimum=0.1, maximum=100
+    )
+    jobs: int = option(0, JOBS_HELP, minimum=0, recorded=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(Options):
+    """Options of `unetseg train`."""
+
+    input: Path = option(PREPROCESSED, "Folder that `unetseg preprocess` wrote.")
+    output: Path = option(MODEL, "Folder for the model.")
+    network: str = option(
+        "compact",
+        "compact: small, for CPUs; paper: the U-Net of 2015 with 64 filters.",
+        choices=("compact", "paper"),
+    )
+    epochs: int = option(
+        60, "Epochs; each takes one random patch from every training slice.", minimum=1
+    )
+    minutes: float = option(
+        0.0, "Stop after so many minutes, if the epochs take longer; 0 for no limit.", minimum=0
+    )
+    batch_size: int = option(4, "Patches in a step.", minimum=1)
+    patch: int = option(256, "Edge of a patch in pixels; smaller slices are used whole.", minimum=16)
+    learning_rate: float = option(
+        1e-3, "Learning rate at the start; it falls to 0 on a cosine.", minimum=0
+    )
+    select: str = option(
+        "last",
+        "Which weights to keep: the last, or those of the best held-out V_Rand (which then "
+        "flatters the score).",
+        choices=("last", "best"),
+    )
+    score_every: int = option(
+        5, "Score the held-out slices after every so many epochs, and after the last.", minimum=1
+    )
+    seed: int = option(0, SEED_HELP, minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(Options):
+    """Options of `unetseg predict`."""
+
+    model: Path = option(MODEL, "Folder that `unetseg train` wrote.")
+    volume: Path = option(
+        DATA / "test-volume.tif", "Stack of images, or a folder that holds test-volume.tif."
+    )
+    output: Path = option(PREDICTION, "Folder for prediction.tif.")
+    tta: bool = option(True, "Average over the 8 flips and rotations: better, and 8 times the work.")
+    memory: float = option(
+        2.0, "Gigabytes that the network may take; larger slices go in tiles.", minimum=0.1,
+        recorded=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(Options):
+    """Options of `unetseg evaluate`."""
+
+    prediction: Path = option(
+        MODEL, "Prediction to score, or the folder of `unetseg train` (held-out slices) or "
+        "`unetseg predict`.",
+    )
+    labels: Path | None = option(
+        None, "Stack of labels, or a folder that holds it. Not needed for held-out slices.",
+        recorded=False,
+    )
+    output: Path = option(EVALUATION, "Folder for scores.json.")
+    jobs: int = option(0, JOBS_HELP, minimum=0, recorded=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """What a U-Net looks like. Kept in the model's manifest; not options of a command.
+
+    Attributes
+    ----------
+    base_filters, depth, batch_norm, dropout
+        As for `unetseg.network.unet.build_unet`.
+    border : int
+        Mirrored context around a slice that is predicted, in pixels.
+    """
+
+    base_filters: int
+    depth: int
+    batch_norm: bool
+    dropout: float
+    border: int
+
+
+NETWORKS = {
+    "compact": NetworkOptions(base_filters=16, depth=3, batch_norm=True, dropout=0.0, border=32),
+    "paper": NetworkOptions(base_filters=64, depth=4, batch_norm=False, dropout=0.5, border=32),
+}

@@ -1,0 +1,54 @@
+"""Work on slices in several processes, results in order, memory bounded."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], *, jobs: int
+) -> Iterator[Result]:
+    """Yield `function(item)` in the order of the items, computed by `jobs` processes.
+
+    Only a few results exist at a time, so memory does not grow with the number of items.
+
+    Parameters
+    ----------
+    function : callable
+        Defined at the top of a module, so that another process can import it.
+    items : iterable
+    jobs : int
+        Processes; 0 means one for each core, 1 works in this process.
+    """
+    jobs = jobs or available_cores()
+    if jobs == 1:
+        yield from map(function, items)
+        return
+    # Not fork: it is unsafe beside the threads of numerical libraries.
+    context = multiprocessing.get_context("spawn")
+    pending: deque[Future[Result]] = deque()
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) >= 4 * jobs:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

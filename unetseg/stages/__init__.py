@@ -1,0 +1,1 @@
+"""One file a subcommand: read artefacts, call arrays or network, write artefacts."""

@@ -1,0 +1,152 @@
+"""`unetseg evaluate`: the challenge's scores of a prediction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
+from unetseg.artifacts import MANIFEST, Manifest, StageResult, StageWriter, open_stage
+from unetseg.errors import InputError, UsageError
+from unetseg.options import EvaluateOptions
+from unetseg.parallel import ordered_map
+from unetseg.progress import Progress
+from unetseg.tiff import Stack, check_same_shape, find_stack, label_values
+
+NAME = "scores.json"
+
+
+def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
+    """Score a prediction against labels.
+
+    Parameters
+    ----------
+    options : EvaluateOptions
+    progress : Progress
+
+    Returns
+    -------
+    StageResult
+        Its `data` are the contents of scores.json.
+
+    Raises
+    ------
+    InputError
+        If prediction and labels do not fit each other or cannot be read.
+    UsageError
+        If labels are needed and not given.
+    """
+    prediction_path, labels_path = _find(options)
+    with Stack(prediction_path) as prediction, Stack(labels_path) as labels:
+        check_same_shape(prediction, labels)
+        _check_probabilities(prediction)
+        _, interior = label_values(labels)
+        writer = StageWriter(
+            options.output,
+            stage="evaluate",
+            options=options.recorded(),
+            inputs=[prediction_path, labels_path],
+            names=[NAME],
+        )
+        pairs = (
+            (probability, label == interior)
+            for probability, label in zip(prediction, labels, strict=True)
+        )
+        scored = ordered_map(_score, pairs, jobs=options.jobs)
+        slices = list(
+            progress.track(scored, total=len(prediction), label="evaluate", unit="slice")
+        )
+        read = [str(prediction), str(labels)]
+    data = _tabulate(slices)
+    with writer:
+        writer.path(NAME).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    notes = [
+        f"{title:12}{data[key]:.4f}  at threshold {data[key + '_threshold']:.1f}"
+        for key, title in (("v_rand", "V_Rand"), ("v_info", "V_Info"), ("pixel_error", "pixel error"))
+    ]
+    return StageResult(read=read, wrote=writer.wrote(), notes=notes, data=data)
+
+
+def _find(options: EvaluateOptions) -> tuple[Path, Path]:
+    """The two stacks: of held-out slices, if the prediction is a model's folder."""
+    folder = options.prediction
+    if folder.suffix.lower() not in (".tif", ".tiff"):
+        manifest_path = folder / MANIFEST
+        known = manifest_path.is_file() and Manifest.read(manifest_path).stage
+        if known != "predict":
+            manifest = open_stage(folder, stage="train", fresh=False)
+            if options.labels is not None:
+                raise UsageError(
+                    f"--labels: {folder} holds its own labels; give --prediction a prediction "
+                    "to score against others"
+                )
+            if not manifest.details["held_out"]:
+                raise InputError(
+                    folder,
+                    expected="a model with held-out slices",
+                    found="one trained on all of them",
+                    remedy="give --prediction and --labels",
+                )
+            return folder / "held-out-prediction.tif", folder / "held-out-labels.tif"
+        open_stage(folder, stage="predict", fresh=True)
+        folder = folder / "prediction.tif"
+    if options.labels is None:
+        raise UsageError("--labels: needed with --prediction, to know what is right")
+    return folder, find_stack(options.labels, "test-labels.tif")
+
+
+def _check_probabilities(prediction: Stack) -> None:
+    """Refuse a stack that cannot be a probability: thresholds 0 to 1 would say nothing of it."""
+    for index, image in enumerate(prediction):
+        low, high = float(image.min()), float(image.max())
+        if low < 0 or high > 1:
+            raise InputError(
+                prediction.path,
+                expected="probabilities from 0 to 1",
+                found=f"{low:g} to {high:g} in slice {index}",
+                remedy="divide the pixels by their largest value",
+            )
+
+
+def _score(
+    pair: tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.bool_]],
+) -> list[SliceScores]:
+    probability, label = pair
+    return score_slice(probability, label, thresholds=THRESHOLDS)
+
+
+def _tabulate(slices: Sequence[Sequence[SliceScores]]) -> dict[str, Any]:
+    """What scores.json says."""
+    stack = StackScores.from_slices(slices)
+    rand, info, pixel = stack.best_v_rand, stack.best_v_info, stack.best_pixel_error
+    thresholds = [round(t, 1) for t in THRESHOLDS]
+    return {
+        "v_rand": stack.v_rand[rand],
+        "v_rand_threshold": thresholds[rand],
+        "v_info": stack.v_info[info],
+        "v_info_threshold": thresholds[info],
+        "pixel_error": stack.pixel_error[pixel],
+        "pixel_error_threshold": thresholds[pixel],
+        "curves": {
+            "threshold": thresholds,
+            "v_rand": stack.v_rand,
+            "v_info": stack.v_info,
+            "pixel_error": stack.pixel_error,
+        },
+        "slices": [
+            {
+                "v_rand": scores[rand].rand.value,
+                "v_rand_merge": scores[rand].rand.merge,
+                "v_rand_split": scores[rand].rand.split,
+                "v_info": scores[info].information.value,
+                "v_info_merge": scores[info].information.merge,
+                "v_info_split": scores[info].information.split,
+            }
+            for scores in slices
+        ],
+    }

@@ -1,0 +1,187 @@
+"""`unetseg preprocess`: arrays for training, and the held-out slices set apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.intensity import NORMALISATIONS
+from unetseg.arrays.weights import class_weights, weight_map
+from unetseg.artifacts import MANIFEST, StageResult, StageWriter, open_stage
+from unetseg.errors import InputError, UsageError
+from unetseg.npy import create_npy
+from unetseg.options import PreprocessOptions
+from unetseg.parallel import ordered_map
+from unetseg.progress import Progress
+from unetseg.tiff import Stack, describe
+
+PARTS = ("train", "held-out")
+ARRAYS = {"images": np.float32, "labels": np.uint8, "weights": np.float32}
+
+NORMALISATION = "slice-standard"
+
+
+@dataclass(frozen=True)
+class WeightSettings:
+    """Arguments of `weight_map`."""
+
+    membrane: float
+    interior: float
+    w0: float
+    sigma: float
+
+
+def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
+    """Standardise images, set the held-out slices apart and compute the weight maps.
+
+    Of the held-out source slices only the originals are kept; none of their copies goes into the
+    training arrays.
+
+    Parameters
+    ----------
+    options : PreprocessOptions
+    progress : Progress
+
+    Returns
+    -------
+    StageResult
+
+    Raises
+    ------
+    InputError
+        If the input folder is incomplete or stale, or nothing would be left to train on.
+    """
+    manifest = open_stage(options.input, stage="augment", fresh=True)
+    sources = [int(source) for source in manifest.details["sources"]]
+    originals = max(sources) + 1
+    held_out = parse_held_out(options.held_out, originals, options.input)
+    chosen = {
+        "train": [i for i, source in enumerate(sources) if source not in held_out],
+        "held-out": list(held_out),
+    }
+    folder = options.input
+    writer = StageWriter(
+        options.output,
+        stage="preprocess",
+        options=options.recorded(),
+        inputs=[folder / MANIFEST],
+        names=[f"{part}-{kind}.npy" for part in PARTS for kind in ARRAYS],
+    )
+    with Stack(folder / "volume.tif") as volume, Stack(folder / "labels.tif") as labels:
+        read = [str(volume), str(labels)]
+        share = _interior_share(labels, chosen["train"])
+        shape = volume.shape[1:]
+    membrane, interior = class_weights(share)
+    settings = WeightSettings(membrane, interior, options.border_weight, options.border_sigma)
+    with writer:
+        for part, indices in chosen.items():
+            if indices:
+                work = ordered_map(
+                    partial(_prepare, folder, settings), indices, jobs=options.jobs
+                )
+                tracked = progress.track(
+                    work, total=len(indices), label=f"preprocess {part}", unit="slice"
+                )
+                _write(writer, part, tracked, shape=(len(indices), *shape))
+        writer.details.update(
+            held_out=list(held_out),
+            interior_share=share,
+            normalisation=NORMALISATION,
+            train_sources=[sources[i] for i in chosen["train"]],
+        )
+    notes = [
+        f"{describe((len(chosen['train']), *shape))} to train on, "
+        + (f"source slices {held_out[0]}-{held_out[-1]} held out" if held_out else "none held out")
+    ]
+    return StageResult(read=read, wrote=writer.wrote(), notes=notes, next_command="unetseg train")
+
+
+def parse_held_out(text: str, slices: int, folder: Path) -> range:
+    """Understand the option `held_out`.
+
+    Parameters
+    ----------
+    text : str
+        'last-fifth', 'none', or first and last slice such as '24-29'.
+    slices : int
+        How many source slices there are.
+    folder : Path
+        Where they come from, for the error.
+    """
+    if text == "none":
+        return range(0)
+    if text == "last-fifth":
+        block = range(slices - max(1, slices // 5), slices)
+    else:
+        match = re.fullmatch(r"(\d+)-(\d+)", text)
+        if match is None or int(match[1]) > int(match[2]):
+            raise UsageError(
+                f"--held-out: expected a block such as 24-29, 'last-fifth' or 'none', found {text}"
+            )
+        block = range(int(match[1]), int(match[2]) + 1)
+    if block.stop > slices or len(block) >= slices:
+        raise InputError(
+            folder,
+            expected=f"more source slices than --held-out {text} takes",
+            found=f"{slices}",
+            remedy="hold out fewer, or 'none'",
+        )
+    return block
+
+
+def _interior_share(labels: Stack, indices: list[int]) -> float:
+    share = float(np.mean([np.count_nonzero(labels[i]) / labels[i].size for i in indices]))
+    if not 0 < share < 1:
+        raise InputError(
+            labels.path,
+            expected="membrane and interior in the slices to train on",
+            found="only interior" if share else "only membrane",
+            remedy="hold out other slices",
+        )
+    return share
+
+
+@lru_cache(maxsize=1)
+def _opened(folder: Path) -> tuple[Stack, Stack]:
+    """Each process opens the stacks once."""
+    return Stack(folder / "volume.tif"), Stack(folder / "labels.tif")
+
+
+def _prepare(folder: Path, settings: WeightSettings, index: int) -> tuple[npt.NDArray[Any], ...]:
+    """Image, label and weight map of one slice."""
+    volume, labels = _opened(folder)
+    label = labels[index]
+    weights = weight_map(
+        label,
+        membrane=settings.membrane,
+        interior=settings.interior,
+        w0=settings.w0,
+        sigma=settings.sigma,
+    )
+    return NORMALISATIONS[NORMALISATION](volume[index]), (label > 0).astype(np.uint8), weights
+
+
+def _write(
+    writer: StageWriter,
+    part: str,
+    slices: Iterable[tuple[npt.NDArray[Any], ...]],
+    *,
+    shape: tuple[int, int, int],
+) -> None:
+    with ExitStack() as stack:
+        outs = []
+        for kind, dtype in ARRAYS.items():
+            name = f"{part}-{kind}.npy"
+            outs.append(stack.enter_context(create_npy(writer.path(name), shape=shape, dtype=dtype)))
+            writer.describe(name, shape=shape, dtype=dtype, axes="ZYX")
+        for arrays in slices:
+            for out, array in zip(outs, arrays, strict=True):
+                out.append(array)

@@ -1,0 +1,50 @@
+"""`unetseg synthesize`: stacks to try everything on, with labels that are known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unetseg.arrays.synthetic import synthesize as draw_stack
+from unetseg.artifacts import StageResult, StageWriter
+from unetseg.options import SynthesizeOptions
+from unetseg.progress import Progress
+from unetseg.tiff import create_stack
+
+
+def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
+    """Draw a stack to train on and one to predict, each with labels.
+
+    Parameters
+    ----------
+    options : SynthesizeOptions
+    progress : Progress
+
+    Returns
+    -------
+    StageResult
+    """
+    stacks = {"train": options.slices, "test": options.test_slices}
+    writer = StageWriter(
+        options.output,
+        stage="synthesize",
+        options=options.recorded(),
+        inputs=[],
+        names=[f"{part}-{kind}.tif" for part in stacks for kind in ("volume", "labels")],
+    )
+    shape = (options.height, options.width)
+    with writer:
+        tracked = progress.track(stacks.items(), total=2, label="synthesize", unit="stack")
+        for number, (part, slices) in enumerate(tracked):
+            rng = np.random.default_rng([options.seed, number])
+            volume, labels = draw_stack(
+                slices=slices, height=options.height, width=options.width, rng=rng
+            )
+            for kind, stack in (("volume", volume), ("labels", labels)):
+                name = f"{part}-{kind}.tif"
+                with create_stack(
+                    writer.path(name), shape=(slices, *shape), dtype=np.uint8
+                ) as out:
+                    for image in stack:
+                        out.append(image)
+                writer.describe(name, shape=(slices, *shape), dtype=np.uint8, axes="ZYX")
+    return StageResult(read=[], wrote=writer.wrote(), next_command="unetseg augment")

@@ -1,0 +1,212 @@
+"""`unetseg train`: a network, its learning curves, and what it makes of the held-out slices."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.metrics import StackScores, score_slice
+from unetseg.artifacts import MANIFEST, Manifest, StageResult, StageWriter, open_stage
+from unetseg.errors import UsageError
+from unetseg.figures.curves import draw_curves
+from unetseg.network.batches import PatchDataset, Slices, patch_shape
+from unetseg.network.saving import hash_weights, save_model
+from unetseg.network.training import Epoch, train_unet
+from unetseg.npy import open_npy
+from unetseg.options import NETWORKS, PredictOptions, TrainOptions
+from unetseg.prediction import SlicePredictor, build_network
+from unetseg.progress import Progress
+from unetseg.tiff import create_stack, describe
+
+HELD_OUT = ("held-out-prediction.tif", "held-out-labels.tif")
+NAMES = ("model.keras", "history.csv", "curves.png", *HELD_OUT)
+
+# Scores on the way are taken at one threshold, where the challenge takes the best of eleven.
+PROGRESS_THRESHOLD = 0.5
+
+# The held-out slices are predicted as a user would predict hers.
+PREDICTION = PredictOptions()
+
+
+def train(options: TrainOptions, progress: Progress) -> StageResult:
+    """Train a U-Net and predict the held-out slices with it.
+
+    Parameters
+    ----------
+    options : TrainOptions
+    progress : Progress
+
+    Returns
+    -------
+    StageResult
+
+    Raises
+    ------
+    InputError
+        If the input folder is incomplete or stale.
+    TrainingError
+        If the loss or the weights become infinite or NaN.
+    """
+    manifest = open_stage(options.input, stage="preprocess", fresh=True)
+    training = _open(options.input, "train")
+    held_out = _open(options.input, "held-out") if manifest.details["held_out"] else None
+    if options.select == "best" and held_out is None:
+        raise UsageError("--select best: expected held-out slices to choose by, found none")
+    writer = StageWriter(
+        options.output,
+        stage="train",
+        options=options.recorded(),
+        inputs=[options.input / MANIFEST],
+        names=NAMES,
+    )
+    with writer:
+        course = _Course(options, training, held_out, progress)
+        course.run()
+        save_model(course.model, writer.path("model.keras"))
+        _write_history(writer.path("history.csv"), course.history)
+        draw_curves(writer.path("curves.png"), course.history)
+        if held_out is not None:
+            _write_held_out(writer, course.predict, held_out, progress)
+        writer.details.update(_describe_model(course, manifest))
+    return StageResult(
+        read=[f"{options.input}: {describe(training.images.shape)} to train on"],
+        wrote=writer.wrote(),
+        notes=[f"kept the weights of epoch {course.kept_epoch} of {len(course.history)}"],
+        next_command="unetseg predict",
+    )
+
+
+class _Course:
+    """A training run: the network, what it has been through, and how it does on the way."""
+
+    def __init__(
+        self,
+        options: TrainOptions,
+        training: Slices,
+        held_out: Slices | None,
+        progress: Progress,
+    ) -> None:
+        self.options = options
+        self.network = NETWORKS[options.network]
+        self.history: list[dict[str, Any]] = []
+        self.kept_epoch = 0
+        self._held_out = held_out
+        self._progress = progress
+        self._best: tuple[float, list[npt.NDArray[Any]]] = (-1.0, [])
+        # Dropout and whatever else a backend draws by itself.
+        keras.utils.set_random_seed(options.seed)
+        self.model = build_network(self.network, seed=options.seed)
+        self.predict = SlicePredictor(self.model, self.network, memory=PREDICTION.memory)
+        self._patches = PatchDataset(
+            training,
+            shape=patch_shape(
+                training.images.shape[1:], patch=options.patch, multiple=2**self.network.depth
+            ),
+            batch_size=options.batch_size,
+            seed=options.seed,
+        )
+
+    def run(self) -> None:
+        """Train, and leave the chosen weights in the model."""
+        train_unet(
+            self.model,
+            self._patches,
+            epochs=self.options.epochs,
+            minutes=self.options.minutes,
+            learning_rate=self.options.learning_rate,
+            after_epoch=self._after_epoch,
+        )
+        self.kept_epoch = len(self.history)
+        if self.options.select == "best":
+            scores = [row["v_rand"] or -1.0 for row in self.history]
+            self.kept_epoch = int(np.argmax(scores)) + 1
+            self.model.set_weights(self._best[1])
+
+    def _after_epoch(self, epoch: Epoch) -> None:
+        row = {**dataclasses.asdict(epoch), "v_rand": None, "v_info": None}
+        row["epoch"] = row.pop("number")
+        line = f"epoch {epoch.number}/{self.options.epochs}  loss {epoch.loss:.4f}"
+        due = epoch.number % self.options.score_every == 0 or epoch.progress == 1
+        if self._held_out is not None and due:
+            row["v_rand"], row["v_info"] = self._score(self._held_out)
+            line += f"  held-out V_Rand {row['v_rand']:.4f} V_Info {row['v_info']:.4f}"
+            if self.options.select == "best" and row["v_rand"] > self._best[0]:
+                self._best = (row["v_rand"], self.model.get_weights())
+        left = epoch.seconds * (1 - epoch.progress) / epoch.progress
+        self._progress.say(f"{line}  {_clock(epoch.seconds)}, {_clock(left)} left")
+        self.history.append(row)
+
+    def _score(self, held_out: Slices) -> tuple[float, float]:
+        """V_Rand and V_Info of the held-out slices, quickly: no averaging, one threshold."""
+        scores = StackScores.from_slices(
+            [
+                score_slice(self.predict(image, tta=False), label, thresholds=[PROGRESS_THRESHOLD])
+                for image, label in zip(held_out.images, held_out.labels, strict=True)
+            ]
+        )
+        return scores.v_rand[0], scores.v_info[0]
+
+
+def _open(folder: Path, part: str) -> Slices:
+    return Slices(
+        images=open_npy(folder / f"{part}-images.npy", dtype=np.float32),
+        labels=open_npy(folder / f"{part}-labels.npy", dtype=np.uint8),
+        weights=open_npy(folder / f"{part}-weights.npy", dtype=np.float32),
+    )
+
+
+def _write_held_out(
+    writer: StageWriter, predict: SlicePredictor, held_out: Slices, progress: Progress
+) -> None:
+    """Leave what `unetseg evaluate` scores when it is given nothing."""
+    predictions = progress.track(
+        (predict(image, tta=PREDICTION.tta) for image in held_out.images),
+        total=len(held_out.images),
+        label="predict held-out",
+        unit="slice",
+    )
+    labels = (label * np.uint8(255) for label in held_out.labels)
+    shape = held_out.images.shape
+    for name, stack, dtype, white in zip(
+        HELD_OUT, (predictions, labels), (np.float32, np.uint8), (1.0, 255.0), strict=True
+    ):
+        with create_stack(
+            writer.path(name), shape=shape, dtype=dtype, display_range=(0.0, white)
+        ) as out:
+            for image in stack:
+                out.append(image)
+        writer.describe(name, shape=shape, dtype=dtype, axes="ZYX")
+
+
+def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    names = ("epoch", "loss", "learning_rate", "seconds", "v_rand", "v_info")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, names, extrasaction="ignore")
+        table.writeheader()
+        table.writerows(history)
+
+
+def _describe_model(course: _Course, preprocessed: Manifest) -> dict[str, Any]:
+    """What `unetseg predict` must know, and what a reader wants to know."""
+    return {
+        "network": dataclasses.asdict(course.network),
+        "normalisation": preprocessed.details["normalisation"],
+        "held_out": preprocessed.details["held_out"],
+        "epochs_run": len(course.history),
+        "kept_epoch": course.kept_epoch,
+        "minutes_trained": round(course.history[-1]["seconds"] / 60, 2),
+        "tta": PREDICTION.tta,
+        "backend": keras.backend.backend(),
+        "keras": keras.__version__,
+        "weights_sha256": hash_weights(course.model),
+    }
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
