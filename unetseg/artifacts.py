@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from unetseg import __version__
 from unetseg.errors import InputError, OutputError
-from unetseg.tiff import describe
+from unetseg.tiff import create_stack, describe
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
@@ -192,12 +192,32 @@ class StageWriter:
         """Record what array an output holds."""
         self._arrays[name] = {"shape": shape, "dtype": str(np.dtype(dtype)), "axes": axes}
 
+    def write_stack(
+        self,
+        name: str,
+        slices: Iterable[npt.NDArray[Any]],
+        *,
+        shape: tuple[int, int, int],
+        dtype: npt.DTypeLike,
+        display_range: tuple[float, float] | None = None,
+    ) -> None:
+        """Write an output that is a TIFF stack; arguments as for `unetseg.tiff.create_stack`."""
+        with create_stack(
+            self.path(name), shape=shape, dtype=dtype, display_range=display_range
+        ) as out:
+            for image in slices:
+                out.append(image)
+        self.describe(name, shape=shape, dtype=dtype, axes="ZYX")
+
     def __enter__(self) -> Self:
         self._staging.mkdir(parents=True)
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         try:
             if kind is None:
@@ -314,9 +334,7 @@ def _check_inputs(folder: Path, manifest: Manifest) -> None:
 
 
 def _matches(path: Path, record: Source | Output) -> bool:
-    return (
-        path.is_file() and path.stat().st_size == record.bytes and sha256(path) == record.sha256
-    )
+    return path.is_file() and path.stat().st_size == record.bytes and sha256(path) == record.sha256
 
 
 def _source(path: Path, folder: Path) -> Source:

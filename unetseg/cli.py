@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import importlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -18,6 +20,7 @@ from unetseg.errors import UnetsegError
 
 T = TypeVar("T")
 
+SECONDS_BETWEEN_LINES = 10
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
@@ -29,21 +32,20 @@ class Terminal:
         click.echo(line, err=True)
 
     def track(self, items: Iterable[T], *, total: int, label: str, unit: str) -> Iterator[T]:
-        """Show a bar on a terminal, and now and then a line where there is none."""
-        from tqdm import tqdm
+        """Show a bar on a terminal, and a line every ten seconds where there is none."""
+        if sys.stderr.isatty():
+            from tqdm import tqdm
 
-        live = sys.stderr.isatty()
-        yield from tqdm(
-            items,
-            total=total,
-            desc=label,
-            unit=f" {unit}s",
-            dynamic_ncols=live,
-            ascii=not live,
-            mininterval=0.2 if live else 10,
-            delay=2,
-            leave=False,
-        )
+            yield from tqdm(items, total=total, desc=label, unit=f" {unit}s", delay=1, leave=False)
+            return
+        start = said = time.monotonic()
+        for done, item in enumerate(items, start=1):
+            yield item
+            now = time.monotonic()
+            if now - said > SECONDS_BETWEEN_LINES:
+                said, rate = now, done / (now - start)
+                left = datetime.timedelta(seconds=round((total - done) / rate))
+                self.say(f"{label}  {done}/{total} {unit}s, {rate:.2g} a second, {left} left")
 
 
 class Commands(click.Group):
@@ -90,7 +92,7 @@ def _fail(line: str, code: int) -> None:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="unetseg")
 def main() -> None:
-    """Segment cell membranes in electron-microscopy stacks with a U-Net.
+    r"""Segment cell membranes in electron-microscopy stacks with a U-Net.
 
     \b
     Run in this order; every command works without options:

@@ -12,9 +12,7 @@ from unetseg.errors import InputError
 from unetseg.slicewriter import SliceWriter
 
 
-def create_npy(
-    path: Path, *, shape: tuple[int, int, int], dtype: npt.DTypeLike
-) -> SliceWriter:
+def create_npy(path: Path, *, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> SliceWriter:
     """Start a .npy file of known shape, to append its slices.
 
     Parameters
@@ -27,7 +25,7 @@ def create_npy(
     dtype = np.dtype(dtype)
     with path.open("wb") as file:
         header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
+        np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]  # NumPy's
         offset = file.tell()
     return SliceWriter(path, offset=offset, shape=shape, dtype=dtype)
 

@@ -167,13 +167,15 @@ class TrainOptions(Options):
         choices=("compact", "paper"),
     )
     epochs: int = option(
-        60, "Epochs; each takes one random patch from every training slice.", minimum=1
+        40, "Epochs; each takes one random patch from every training slice.", minimum=1
     )
     minutes: float = option(
         0.0, "Stop after so many minutes, if the epochs take longer; 0 for no limit.", minimum=0
     )
     batch_size: int = option(4, "Patches in a step.", minimum=1)
-    patch: int = option(256, "Edge of a patch in pixels; smaller slices are used whole.", minimum=16)
+    patch: int = option(
+        256, "Edge of a patch in pixels; smaller slices are used whole.", minimum=16
+    )
     learning_rate: float = option(
         1e-3, "Learning rate at the start; it falls to 0 on a cosine.", minimum=0
     )
@@ -198,9 +200,13 @@ class PredictOptions(Options):
         DATA / "test-volume.tif", "Stack of images, or a folder that holds test-volume.tif."
     )
     output: Path = option(PREDICTION, "Folder for prediction.tif.")
-    tta: bool = option(True, "Average over the 8 flips and rotations: better, and 8 times the work.")
+    tta: bool = option(
+        True, "Average over the 8 flips and rotations: better, and 8 times the work."
+    )
     memory: float = option(
-        2.0, "Gigabytes that the network may take; larger slices go in tiles.", minimum=0.1,
+        2.0,
+        "Gigabytes that the network may take; larger slices go in tiles.",
+        minimum=0.1,
         recorded=False,
     )
 
@@ -210,11 +216,13 @@ class EvaluateOptions(Options):
     """Options of `unetseg evaluate`."""
 
     prediction: Path = option(
-        MODEL, "Prediction to score, or the folder of `unetseg train` (held-out slices) or "
+        MODEL,
+        "Prediction to score, or the folder of `unetseg train` (held-out slices) or "
         "`unetseg predict`.",
     )
     labels: Path | None = option(
-        None, "Stack of labels, or a folder that holds it. Not needed for held-out slices.",
+        None,
+        "Stack of labels, or a folder that holds it. Not needed for held-out slices.",
         recorded=False,
     )
     output: Path = option(EVALUATION, "Folder for scores.json.")
@@ -227,7 +235,7 @@ class NetworkOptions:
 
     Attributes
     ----------
-    base_filters, depth, batch_norm, dropout
+    base_filters, depth, stride, batch_norm, dropout
         As for `unetseg.network.unet.build_unet`.
     border : int
         Mirrored context around a slice that is predicted, in pixels.
@@ -235,12 +243,17 @@ class NetworkOptions:
 
     base_filters: int
     depth: int
+    stride: int
     batch_norm: bool
     dropout: float
     border: int
 
 
 NETWORKS = {
-    "compact": NetworkOptions(base_filters=16, depth=3, batch_norm=True, dropout=0.0, border=32),
-    "paper": NetworkOptions(base_filters=64, depth=4, batch_norm=False, dropout=0.5, border=32),
+    "compact": NetworkOptions(
+        base_filters=32, depth=3, stride=2, batch_norm=True, dropout=0.0, border=32
+    ),
+    "paper": NetworkOptions(
+        base_filters=64, depth=4, stride=1, batch_norm=False, dropout=0.5, border=32
+    ),
 }

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from unetseg.arrays.tiles import predict_slice
 from unetseg.network.inference import compile_for_prediction, longest_edge, predict_image
-from unetseg.network.unet import build_unet, halo
+from unetseg.network.unet import build_unet, halo, total_pooling
 from unetseg.options import NetworkOptions
 
 
@@ -37,7 +37,9 @@ class SlicePredictor:
     def __init__(self, model: keras.Model, network: NetworkOptions, *, memory: float) -> None:
         self._model = compile_for_prediction(model)
         self._network = network
-        self._edge = longest_edge(memory=memory, base_filters=network.base_filters)
+        self._edge = longest_edge(
+            memory=memory, base_filters=network.base_filters, stride=network.stride
+        )
 
     def __call__(self, image: npt.NDArray[np.float32], *, tta: bool) -> npt.NDArray[np.float32]:
         """Probability of interior of one standardised slice, (H, W) float32.
@@ -48,8 +50,8 @@ class SlicePredictor:
             image,
             lambda tile: predict_image(self._model, tile),
             border=self._network.border,
-            multiple=2**self._network.depth,
-            halo=halo(depth=self._network.depth),
+            multiple=total_pooling(depth=self._network.depth, stride=self._network.stride),
+            halo=halo(depth=self._network.depth, stride=self._network.stride),
             edge=self._edge,
             tta=tta,
         )

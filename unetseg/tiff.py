@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -52,16 +52,16 @@ class Stack:
             raise InputError(path, expected="a TIFF stack", found=found, remedy="check the path")
         if path.stat().st_size == 0:
             raise InputError(path, expected="a TIFF stack", found="an empty file", remedy=REMEDY)
-        with _damage_is_an_error(path):
-            self._file = tifffile.TiffFile(path)
-            try:
+        with ExitStack() as opened:
+            with _damage_is_an_error(path):
+                # Opened here, because tifffile leaves files open that it finds damaged.
+                self._file = tifffile.TiffFile(opened.enter_context(path.open("rb")))
                 self._series = self._file.series[0]
                 self._check()
-            except BaseException:
-                self._file.close()
-                raise
+            self._opened = opened.pop_all()
         self.dtype = self._series.dtype.newbyteorder("=")
-        self.shape: tuple[int, int, int] = (1, 1, 1)[: 3 - self._series.ndim] + self._series.shape
+        slices, height, width = (1, *self._series.shape)[-3:]
+        self.shape = (int(slices), int(height), int(width))
         # One contiguous run of uncompressed pixels is read in place, whatever its page structure.
         self._mapped: npt.NDArray[Any] | None = None
         if self._series.dataoffset is not None:
@@ -108,8 +108,8 @@ class Stack:
             if self._mapped is not None:
                 image = np.array(self._mapped[index], self.dtype)
             else:
-                page = self._series.pages[index] if len(self) > 1 else self._series
-                image = page.asarray().reshape(self.shape[1:]).astype(self.dtype, copy=False)
+                pixels = self._series.asarray() if len(self) == 1 else self._page(index)
+                image = pixels.reshape(self.shape[1:]).astype(self.dtype, copy=False)
         if self.dtype.kind == "f" and not np.isfinite(image).all():
             raise InputError(
                 self.path,
@@ -119,6 +119,12 @@ class Stack:
             )
         return image
 
+    def _page(self, index: int) -> npt.NDArray[Any]:
+        page = self._series.pages[index]
+        if page is None:
+            raise ValueError(f"slice {index} has no page")
+        return page.asarray()
+
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:
         return (self[index] for index in range(len(self)))
 
@@ -126,9 +132,12 @@ class Stack:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
-        self._file.close()
+        self._opened.close()
 
     def __str__(self) -> str:
         return f"{self.path}: {describe(self.shape, self.dtype)}"
@@ -148,7 +157,7 @@ def _cut_off(path: Path, found: str) -> InputError:
 
 
 class _Complaints(logging.Handler):
-    """Collects what tifffile only logs: a truncated stack reads as one page without an exception."""
+    """Collects what tifffile only logs: it reads a truncated stack as one page, without error."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -206,7 +215,7 @@ def create_stack(
     if display_range is not None and not large:
         metadata["min"], metadata["max"] = display_range
     # Without data tifffile writes all headers and leaves a gap for the pixels.
-    offset, _ = tifffile.imwrite(
+    place = tifffile.imwrite(
         path,
         shape=shape,
         dtype=dtype,
@@ -217,7 +226,9 @@ def create_stack(
         metadata=metadata,
         returnoffset=True,
     )
-    return SliceWriter(path, offset=offset, shape=shape, dtype=dtype)
+    if place is None:
+        raise ValueError(f"tifffile gave no place for {shape} pixels")
+    return SliceWriter(path, offset=place[0], shape=shape, dtype=dtype)
 
 
 def label_values(labels: Stack) -> tuple[float, float]:

@@ -91,9 +91,7 @@ IDENTITY = Recipe(
 )
 
 
-def draw_recipe(
-    strengths: Strengths, *, shape: tuple[int, int], seed: int, copy: int
-) -> Recipe:
+def draw_recipe(strengths: Strengths, *, shape: tuple[int, int], seed: int, copy: int) -> Recipe:
     """Draw the values of one copy, from a generator of its own.
 
     Parameters

@@ -1,9 +1,9 @@
-"""Moves of whole pixels: flips, quarter turns, cropping and mirrored padding. Nothing is resampled."""
+"""Moves of whole pixels: flips, quarter turns, crops, mirrored padding. Nothing is resampled."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,9 +43,7 @@ def symmetries(
             yield turned, (vertical, turns)
 
 
-def undo_symmetry(
-    image: npt.NDArray[Pixel], symmetry: tuple[bool, int]
-) -> npt.NDArray[Pixel]:
+def undo_symmetry(image: npt.NDArray[Pixel], symmetry: tuple[bool, int]) -> npt.NDArray[Pixel]:
     """Turn a slice back from one of the 8 `symmetries`."""
     vertical, turns = symmetry
     return flip(np.rot90(image, -turns), vertical=vertical, horizontal=False, quarter_turns=0)

@@ -41,9 +41,7 @@ def adjust_gamma(image: Image, *, exponent: float, low: float, high: float) -> I
     return unit ** np.float32(exponent) * span + np.float32(low)
 
 
-def to_dtype(
-    image: Image, dtype: npt.DTypeLike, *, low: float, high: float
-) -> npt.NDArray[Any]:
+def to_dtype(image: Image, dtype: npt.DTypeLike, *, low: float, high: float) -> npt.NDArray[Any]:
     """Round and clip to an integer type's range, or clip floating-point pixels to low..high.
 
     Clipped, never wrapped: 260 becomes 255 in uint8, not 4.
@@ -72,7 +70,8 @@ def standardise(image: npt.NDArray[Any]) -> Image:
     """
     mean = image.mean(dtype=np.float64)
     deviation = image.std(dtype=np.float64)
-    return ((image - mean) / max(deviation, FLAT)).astype(np.float32)
+    standard: Image = ((image - mean) / max(deviation, FLAT)).astype(np.float32)
+    return standard
 
 
 # What a model folder may name as the way its images were normalised.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, repeat
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from unetseg.arrays.segments import label_cells, thin_borders
 # 0.9999999999999999, so that a pixel of exactly 1.0 still passes "> threshold".
 THRESHOLDS: tuple[float, ...] = tuple(accumulate(repeat(0.1, 10), initial=0.0))
 
-IntArray = npt.NDArray[np.integer]
+IntArray = npt.NDArray[Any]  # of any integer type
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,8 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def score_slice(
-    probability: npt.NDArray[np.floating],
-    label: npt.NDArray[np.integer],
+    probability: npt.NDArray[Any],
+    label: npt.NDArray[Any],
     *,
     thresholds: Sequence[float],
 ) -> list[SliceScores]:
@@ -145,7 +146,7 @@ def score_slice(
     ----------
     probability : (H, W) float
         Probability of cell interior, 0..1. Compared in double precision, as the organisers do.
-    label : (H, W) int
+    label : (H, W) int or bool
         0 on membrane, anything else inside a cell.
     thresholds : sequence of float
         `THRESHOLDS` for the challenge's scores.

@@ -62,12 +62,11 @@ def thin_borders(interior: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     queue: list[int] = np.flatnonzero(shores).tolist()
     grid[shores] = QUEUED
     flooded = _flood(grid.ravel().tolist(), queue, width=width)
-    thinned = np.array(flooded, np.int32).reshape(grid.shape)[1:-1, 1:-1].T
+    thinned = np.array(flooded, np.int32).reshape(grid.shape)[1:-1, 1:-1]
 
-    islands, count = ndimage.label(thinned == MARKED, FOUR_CONNECTED)
-    if count:
-        thinned = np.where(islands > 0, islands + thinned.max(initial=0), thinned)
-    return np.ascontiguousarray(thinned, np.int32)
+    islands = label_cells(thinned == MARKED)
+    numbered = np.where(islands > 0, islands + cells.max(initial=0), thinned)
+    return np.ascontiguousarray(numbered.T)
 
 
 def _flood(grid: list[int], queue: list[int], *, width: int) -> list[int]:

@@ -72,9 +72,7 @@ def mirror_border(
     return np.pad(image, pads, mode="symmetric"), (rows, columns)
 
 
-def plan_tiles(
-    height: int, width: int, *, edge: int, halo: int, multiple: int
-) -> Iterator[Tile]:
+def plan_tiles(height: int, width: int, *, edge: int, halo: int, multiple: int) -> Iterator[Tile]:
     """Cut a canvas into tiles.
 
     Corners fall on multiples of the network's total pooling, so that a tile is pooled along the

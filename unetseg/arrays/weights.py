@@ -85,9 +85,7 @@ def two_nearest_cells(
     cells = label_cells(inside)
     margin = int(np.ceil(reach))
     for number, box in enumerate(ndimage.find_objects(cells), start=1):
-        window = tuple(
-            slice(max(0, side.start - margin), side.stop + margin) for side in box
-        )
+        window = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
         distance = ndimage.distance_transform_edt(cells[window] != number).astype(np.float32)
         second[window] = np.minimum(second[window], np.maximum(nearest[window], distance))
         nearest[window] = np.minimum(nearest[window], distance)

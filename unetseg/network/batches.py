@@ -32,7 +32,7 @@ class Slices:
     weights: npt.NDArray[np.float32]
 
 
-def patch_shape(slice_shape: tuple[int, int], *, patch: int, multiple: int) -> tuple[int, int]:
+def patch_shape(slice_shape: tuple[int, ...], *, patch: int, multiple: int) -> tuple[int, int]:
     """Height and width of patches: `patch`, or less for small slices, divisible by `multiple`."""
     height, width = (math.ceil(min(patch, size) / multiple) * multiple for size in slice_shape)
     return height, width
@@ -78,14 +78,16 @@ class PatchDataset(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships 
 
     def _patch(self, z: int, rng: np.random.Generator) -> list[npt.NDArray[Any]]:
         size = self._slices.images.shape[1:]
-        corner = [int(rng.integers(max(n - p, 0) + 1)) for n, p in zip(size, self._shape)]
+        corner = [
+            int(rng.integers(max(n - p, 0) + 1)) for n, p in zip(size, self._shape, strict=True)
+        ]
         turns = int(rng.integers(4)) if self._shape[0] == self._shape[1] else 0
         flip_rows, flip_columns = rng.integers(2, size=2)
         patch = []
         for stack in (self._slices.images, self._slices.labels, self._slices.weights):
             (top, left), (height, width) = corner, self._shape
             piece = stack[z, top : top + height, left : left + width]
-            missing = [(0, p - n) for p, n in zip(self._shape, piece.shape)]
+            missing = [(0, p - n) for p, n in zip(self._shape, piece.shape, strict=True)]
             piece = np.rot90(np.pad(piece, missing, mode="symmetric"), turns)
             patch.append(piece[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1])
         return patch

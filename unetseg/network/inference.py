@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from unetseg.network.backend import jit
 
-# Bytes that a network takes for each pixel and base filter: about 12 float32 arrays of full
-# resolution live at once at the widest place of the decoder.
+# Bytes that a network takes for each pixel of its highest level and base filter: about 12 float32
+# arrays live at once at the widest place of the decoder.
 BYTES_PER_PIXEL_AND_FILTER = 48
 
 
@@ -40,14 +40,15 @@ def predict_image(model: keras.Model, image: npt.NDArray[np.float32]) -> npt.NDA
     return probability
 
 
-def longest_edge(*, memory: float, base_filters: int) -> int:
+def longest_edge(*, memory: float, base_filters: int, stride: int) -> int:
     """Longest side in pixels of a square image that the network predicts within the memory.
 
     Parameters
     ----------
     memory : float
         In gigabytes (10^9 bytes).
-    base_filters : int
+    base_filters, stride : int
         Of the network.
     """
-    return math.isqrt(int(memory * 1e9 / (BYTES_PER_PIXEL_AND_FILTER * base_filters)))
+    pixels = memory * 1e9 / (BYTES_PER_PIXEL_AND_FILTER * base_filters)
+    return stride * math.isqrt(int(pixels))

@@ -2,6 +2,7 @@
 
 Differences from the figure: convolutions are padded, so that output and input have the same size
 (borders are mirrored before prediction instead), and one sigmoid channel replaces two softmax ones.
+With a strided stem the whole network works at half resolution, where more filters cost less.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ LOGITS = "logits"
 
 
 def build_unet(
-    *, base_filters: int, depth: int, batch_norm: bool, dropout: float, seed: int
+    *, base_filters: int, depth: int, stride: int, batch_norm: bool, dropout: float, seed: int
 ) -> keras.Model:
-    """Build a U-Net for slices of any size divisible by ``2**depth``.
+    """Build a U-Net for slices of any size divisible by ``stride * 2**depth``.
 
     Parameters
     ----------
     base_filters : int
-        Filters at full resolution; doubled at each of the `depth` levels below.
+        Filters at the highest resolution; doubled at each of the `depth` levels below.
     depth : int
         Number of poolings.
+    stride : int
+        Of a first convolution that lowers the resolution, 1 for none. The last layer raises it
+        again.
     batch_norm : bool
         Normalise after every convolution.
     dropout : float
@@ -46,6 +50,12 @@ def build_unet(
 
     inputs = keras.Input((None, None, 1), name="image")
     x = inputs
+    if stride > 1:
+        initializer = keras.initializers.HeNormal(draw())
+        x = layers.Conv2D(
+            base_filters, 2 * stride, strides=stride, padding="same", kernel_initializer=initializer
+        )(x)
+        x = layers.ReLU()(x)
     skips = []
     for level in range(depth):
         x = _convolutions(x, base_filters * 2**level, batch_norm=batch_norm, draw=draw)
@@ -62,9 +72,10 @@ def build_unet(
         x = layers.Conv2DTranspose(filters, 2, strides=2, kernel_initializer=initializer)(x)
         x = layers.Concatenate()([skips[level], x])
         x = _convolutions(x, filters, batch_norm=batch_norm, draw=draw)
-    # A plain 1 x 1 convolution: a ReLU before the sigmoid would die, and grey out whole runs.
+    # One plain convolution: a ReLU before the sigmoid would die, and grey out whole runs.
     initializer = keras.initializers.GlorotUniform(draw())
-    logits = layers.Conv2D(1, 1, kernel_initializer=initializer, name=LOGITS)(x)
+    convolution = layers.Conv2D if stride == 1 else layers.Conv2DTranspose
+    logits = convolution(1, stride, strides=stride, kernel_initializer=initializer, name=LOGITS)(x)
     return keras.Model(inputs, layers.Activation("sigmoid", name="interior")(logits))
 
 
@@ -91,13 +102,20 @@ def with_logits(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer(LOGITS).output)
 
 
-def halo(*, depth: int) -> int:
+def total_pooling(*, depth: int, stride: int) -> int:
+    """What the sides of an image must be divisible by."""
+    return stride << depth
+
+
+def halo(*, depth: int, stride: int) -> int:
     """Distance in pixels beyond which an input pixel cannot change an output pixel.
 
-    Going back from the output: 2 pixels for the two convolutions of each level on the way up, 2
-    pixels of size ``2**depth`` at the bottom, up to ``2**depth - 1`` because pooling goes by
-    blocks, and the same convolutions on the way down.
+    Going back from the output, in pixels of the highest level: 2 for the two convolutions of each
+    level on the way up, 2 pixels of size ``2**depth`` at the bottom, up to ``2**depth - 1``
+    because pooling goes by blocks, and the same convolutions on the way down. The stem widens each
+    of these pixels to `stride` and reaches `stride` further.
     """
-    block: int = 2**depth
+    block = 1 << depth
     one_way = 2 * (block - 1)
-    return one_way + 2 * block + (block - 1) + one_way
+    inner = one_way + 2 * block + (block - 1) + one_way
+    return inner if stride == 1 else stride * (inner + 1)

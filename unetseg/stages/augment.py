@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from pathlib import Path
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,25 +20,7 @@ from unetseg.tiff import Stack, check_same_shape, create_stack, find_stack, labe
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
 
-
-@dataclass(frozen=True)
-class Originals:
-    """The stacks that copies are made from, and what must be known of them as a whole.
-
-    Attributes
-    ----------
-    volume, labels : Path
-    low, high : float
-        Smallest and largest grey level of the volume.
-    interior : float
-        Value of the labels inside cells.
-    """
-
-    volume: Path
-    labels: Path
-    low: float
-    high: float
-    interior: float
+BLACK, WHITE = np.uint8(0), np.uint8(255)  # labels: membrane, interior
 
 
 def augment(options: AugmentOptions, progress: Progress) -> StageResult:
@@ -66,49 +47,42 @@ def augment(options: AugmentOptions, progress: Progress) -> StageResult:
     labels_path = find_stack(options.labels, "train-labels.tif")
     with Stack(volume_path) as volume, Stack(labels_path) as labels:
         check_same_shape(volume, labels)
-        originals = _survey(volume, labels)
-        shape, dtype, read = volume.shape, volume.dtype, [str(volume), str(labels)]
-
-    writer = StageWriter(
-        options.output,
-        stage="augment",
-        options=options.recorded(),
-        inputs=[volume_path, labels_path],
-        names=["volume.tif", "labels.tif"],
-    )
-    sources = [index % shape[0] for index in range(shape[0] * (1 + options.copies))]
-    recipes = _draw_recipes(options, shape, count=len(sources))
-    pairs = ordered_map(
-        partial(_make, originals),
-        zip(sources, recipes, strict=True),
-        jobs=options.jobs,
-    )
-    full_shape = (len(sources), *shape[1:])
-    with writer:
-        with (
-            create_stack(writer.path("volume.tif"), shape=full_shape, dtype=dtype) as volume_out,
-            create_stack(writer.path("labels.tif"), shape=full_shape, dtype=np.uint8) as labels_out,
-        ):
-            for image, label in progress.track(
-                pairs, total=len(sources), label="augment", unit="slice"
-            ):
-                volume_out.append(image)
-                labels_out.append(label)
-        writer.describe("volume.tif", shape=full_shape, dtype=dtype, axes="ZYX")
-        writer.describe("labels.tif", shape=full_shape, dtype=np.uint8, axes="ZYX")
-        writer.details["sources"] = sources
-        writer.details["recipes"] = [dataclasses.asdict(recipe) for recipe in recipes]
-    notes = [f"{shape[0]} originals, then {options.copies} copies of each"]
+        low, high = _grey_range(volume)
+        _, interior = label_values(labels)
+        writer = StageWriter(
+            options.output,
+            stage="augment",
+            options=options.recorded(),
+            inputs=[volume_path, labels_path],
+            names=["volume.tif", "labels.tif"],
+        )
+        sources = [index % len(volume) for index in range(len(volume) * (1 + options.copies))]
+        recipes = _draw_recipes(options, volume.shape, count=len(sources))
+        tasks = (
+            (recipe, volume[source], np.where(labels[source] == interior, WHITE, BLACK))
+            for source, recipe in zip(sources, recipes, strict=True)
+        )
+        pairs = progress.track(
+            ordered_map(partial(_make_copy, low, high), tasks, jobs=options.jobs),
+            total=len(sources),
+            label="augment",
+            unit="slice",
+        )
+        with writer:
+            _write(writer, pairs, shape=(len(sources), *volume.shape[1:]), dtype=volume.dtype)
+            writer.details["sources"] = sources
+            writer.details["recipes"] = [dataclasses.asdict(recipe) for recipe in recipes]
+        read = [str(volume), str(labels)]
+        notes = [f"{len(volume)} originals, then {options.copies} copies of each"]
     return StageResult(
         read=read, wrote=writer.wrote(), notes=notes, next_command="unetseg preprocess"
     )
 
 
-def _survey(volume: Stack, labels: Stack) -> Originals:
-    """Look at every slice once, before any work is done on them."""
-    low, high = np.inf, -np.inf
-    for image in volume:
-        low, high = min(low, float(image.min())), max(high, float(image.max()))
+def _grey_range(volume: Stack) -> tuple[float, float]:
+    """Smallest and largest grey level, from a look at every slice before any work is done."""
+    ranges = [(float(image.min()), float(image.max())) for image in volume]
+    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
     if low == high:
         raise InputError(
             volume.path,
@@ -116,8 +90,7 @@ def _survey(volume: Stack, labels: Stack) -> Originals:
             found=f"{low:g} everywhere",
             remedy="check that this is the volume",
         )
-    _, interior = label_values(labels)
-    return Originals(volume.path, labels.path, low, high, interior)
+    return low, high
 
 
 def _draw_recipes(
@@ -133,15 +106,26 @@ def _draw_recipes(
     ]
 
 
-@lru_cache(maxsize=1)
-def _opened(originals: Originals) -> tuple[Stack, Stack]:
-    """Each process opens the stacks once."""
-    return Stack(originals.volume), Stack(originals.labels)
+def _make_copy(
+    low: float, high: float, task: tuple[Recipe, npt.NDArray[Any], npt.NDArray[np.uint8]]
+) -> Pair:
+    recipe, image, label = task
+    return apply_recipe(recipe, image, label, low=low, high=high)
 
 
-def _make(originals: Originals, task: tuple[int, Recipe]) -> Pair:
-    """Make one slice of the result."""
-    source, recipe = task
-    volume, labels = _opened(originals)
-    label = np.where(labels[source] == originals.interior, 255, 0).astype(np.uint8)
-    return apply_recipe(recipe, volume[source], label, low=originals.low, high=originals.high)
+def _write(
+    writer: StageWriter,
+    pairs: Iterable[Pair],
+    *,
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+) -> None:
+    for name, kind in (("volume.tif", dtype), ("labels.tif", np.dtype(np.uint8))):
+        writer.describe(name, shape=shape, dtype=kind, axes="ZYX")
+    with (
+        create_stack(writer.path("volume.tif"), shape=shape, dtype=dtype) as volume,
+        create_stack(writer.path("labels.tif"), shape=shape, dtype=np.uint8) as labels,
+    ):
+        for image, label in pairs:
+            volume.append(image)
+            labels.append(label)

@@ -58,16 +58,18 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
             for probability, label in zip(prediction, labels, strict=True)
         )
         scored = ordered_map(_score, pairs, jobs=options.jobs)
-        slices = list(
-            progress.track(scored, total=len(prediction), label="evaluate", unit="slice")
-        )
+        slices = list(progress.track(scored, total=len(prediction), label="evaluate", unit="slice"))
         read = [str(prediction), str(labels)]
     data = _tabulate(slices)
     with writer:
         writer.path(NAME).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     notes = [
         f"{title:12}{data[key]:.4f}  at threshold {data[key + '_threshold']:.1f}"
-        for key, title in (("v_rand", "V_Rand"), ("v_info", "V_Info"), ("pixel_error", "pixel error"))
+        for key, title in (
+            ("v_rand", "V_Rand"),
+            ("v_info", "V_Info"),
+            ("pixel_error", "pixel error"),
+        )
     ]
     return StageResult(read=read, wrote=writer.wrote(), notes=notes, data=data)
 
@@ -114,7 +116,7 @@ def _check_probabilities(prediction: Stack) -> None:
 
 
 def _score(
-    pair: tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.bool_]],
+    pair: tuple[npt.NDArray[Any], npt.NDArray[np.bool_]],
 ) -> list[SliceScores]:
     probability, label = pair
     return score_slice(probability, label, thresholds=THRESHOLDS)

@@ -16,7 +16,7 @@ from unetseg.network.saving import load_weights
 from unetseg.options import NetworkOptions, PredictOptions
 from unetseg.prediction import SlicePredictor, build_network
 from unetseg.progress import Progress
-from unetseg.tiff import Stack, create_stack, find_stack
+from unetseg.tiff import Stack, find_stack
 
 NAME = "prediction.tif"
 
@@ -51,14 +51,10 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
         )
         predictions = _predict(volume, folder, manifest.details, options)
         with writer:
-            with create_stack(
-                writer.path(NAME), shape=volume.shape, dtype=np.float32, display_range=(0.0, 1.0)
-            ) as out:
-                for prediction in progress.track(
-                    predictions, total=len(volume), label="predict", unit="slice"
-                ):
-                    out.append(prediction)
-            writer.describe(NAME, shape=volume.shape, dtype=np.float32, axes="ZYX")
+            tracked = progress.track(predictions, total=len(volume), label="predict", unit="slice")
+            writer.write_stack(
+                NAME, tracked, shape=volume.shape, dtype=np.float32, display_range=(0.0, 1.0)
+            )
         read = [str(folder), str(volume)]
     return StageResult(
         read=read,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,27 +76,30 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
         names=[f"{part}-{kind}.npy" for part in PARTS for kind in ARRAYS],
     )
     with Stack(folder / "volume.tif") as volume, Stack(folder / "labels.tif") as labels:
-        read = [str(volume), str(labels)]
         share = _interior_share(labels, chosen["train"])
-        shape = volume.shape[1:]
-    membrane, interior = class_weights(share)
-    settings = WeightSettings(membrane, interior, options.border_weight, options.border_sigma)
-    with writer:
-        for part, indices in chosen.items():
-            if indices:
+        membrane, interior = class_weights(share)
+        settings = WeightSettings(membrane, interior, options.border_weight, options.border_sigma)
+        with writer:
+            for part, indices in chosen.items():
+                if not indices:
+                    continue
                 work = ordered_map(
-                    partial(_prepare, folder, settings), indices, jobs=options.jobs
+                    partial(_prepare, settings),
+                    ((volume[i], labels[i]) for i in indices),
+                    jobs=options.jobs,
                 )
                 tracked = progress.track(
                     work, total=len(indices), label=f"preprocess {part}", unit="slice"
                 )
-                _write(writer, part, tracked, shape=(len(indices), *shape))
-        writer.details.update(
-            held_out=list(held_out),
-            interior_share=share,
-            normalisation=NORMALISATION,
-            train_sources=[sources[i] for i in chosen["train"]],
-        )
+                _write(writer, part, tracked, shape=(len(indices), *volume.shape[1:]))
+            writer.details.update(
+                held_out=list(held_out),
+                interior_share=share,
+                normalisation=NORMALISATION,
+                train_sources=[sources[i] for i in chosen["train"]],
+            )
+        read = [str(volume), str(labels)]
+        shape = volume.shape[1:]
     notes = [
         f"{describe((len(chosen['train']), *shape))} to train on, "
         + (f"source slices {held_out[0]}-{held_out[-1]} held out" if held_out else "none held out")
@@ -149,16 +152,11 @@ def _interior_share(labels: Stack, indices: list[int]) -> float:
     return share
 
 
-@lru_cache(maxsize=1)
-def _opened(folder: Path) -> tuple[Stack, Stack]:
-    """Each process opens the stacks once."""
-    return Stack(folder / "volume.tif"), Stack(folder / "labels.tif")
-
-
-def _prepare(folder: Path, settings: WeightSettings, index: int) -> tuple[npt.NDArray[Any], ...]:
+def _prepare(
+    settings: WeightSettings, pair: tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
+) -> tuple[npt.NDArray[Any], ...]:
     """Image, label and weight map of one slice."""
-    volume, labels = _opened(folder)
-    label = labels[index]
+    image, label = pair
     weights = weight_map(
         label,
         membrane=settings.membrane,
@@ -166,7 +164,7 @@ def _prepare(folder: Path, settings: WeightSettings, index: int) -> tuple[npt.ND
         w0=settings.w0,
         sigma=settings.sigma,
     )
-    return NORMALISATIONS[NORMALISATION](volume[index]), (label > 0).astype(np.uint8), weights
+    return NORMALISATIONS[NORMALISATION](image), (label > 0).astype(np.uint8), weights
 
 
 def _write(
@@ -180,7 +178,9 @@ def _write(
         outs = []
         for kind, dtype in ARRAYS.items():
             name = f"{part}-{kind}.npy"
-            outs.append(stack.enter_context(create_npy(writer.path(name), shape=shape, dtype=dtype)))
+            outs.append(
+                stack.enter_context(create_npy(writer.path(name), shape=shape, dtype=dtype))
+            )
             writer.describe(name, shape=shape, dtype=dtype, axes="ZYX")
         for arrays in slices:
             for out, array in zip(outs, arrays, strict=True):

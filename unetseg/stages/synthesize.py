@@ -8,7 +8,6 @@ from unetseg.arrays.synthetic import synthesize as draw_stack
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.options import SynthesizeOptions
 from unetseg.progress import Progress
-from unetseg.tiff import create_stack
 
 
 def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
@@ -31,7 +30,6 @@ def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
         inputs=[],
         names=[f"{part}-{kind}.tif" for part in stacks for kind in ("volume", "labels")],
     )
-    shape = (options.height, options.width)
     with writer:
         tracked = progress.track(stacks.items(), total=2, label="synthesize", unit="stack")
         for number, (part, slices) in enumerate(tracked):
@@ -40,11 +38,7 @@ def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
                 slices=slices, height=options.height, width=options.width, rng=rng
             )
             for kind, stack in (("volume", volume), ("labels", labels)):
-                name = f"{part}-{kind}.tif"
-                with create_stack(
-                    writer.path(name), shape=(slices, *shape), dtype=np.uint8
-                ) as out:
-                    for image in stack:
-                        out.append(image)
-                writer.describe(name, shape=(slices, *shape), dtype=np.uint8, axes="ZYX")
+                writer.write_stack(
+                    f"{part}-{kind}.tif", stack, shape=(slices, *stack.shape[1:]), dtype=np.uint8
+                )
     return StageResult(read=[], wrote=writer.wrote(), next_command="unetseg augment")

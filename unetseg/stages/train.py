@@ -15,17 +15,19 @@ from unetseg.arrays.metrics import StackScores, score_slice
 from unetseg.artifacts import MANIFEST, Manifest, StageResult, StageWriter, open_stage
 from unetseg.errors import UsageError
 from unetseg.figures.curves import draw_curves
+from unetseg.figures.triptych import draw_triptych
 from unetseg.network.batches import PatchDataset, Slices, patch_shape
 from unetseg.network.saving import hash_weights, save_model
 from unetseg.network.training import Epoch, train_unet
+from unetseg.network.unet import total_pooling
 from unetseg.npy import open_npy
 from unetseg.options import NETWORKS, PredictOptions, TrainOptions
 from unetseg.prediction import SlicePredictor, build_network
 from unetseg.progress import Progress
-from unetseg.tiff import create_stack, describe
+from unetseg.tiff import Stack, describe
 
 HELD_OUT = ("held-out-prediction.tif", "held-out-labels.tif")
-NAMES = ("model.keras", "history.csv", "curves.png", *HELD_OUT)
+NAMES = ("model.keras", "history.csv", "curves.png", "held-out.png", *HELD_OUT)
 
 # Scores on the way are taken at one threshold, where the challenge takes the best of eleven.
 PROGRESS_THRESHOLD = 0.5
@@ -106,7 +108,9 @@ class _Course:
         self._patches = PatchDataset(
             training,
             shape=patch_shape(
-                training.images.shape[1:], patch=options.patch, multiple=2**self.network.depth
+                training.images.shape[1:],
+                patch=options.patch,
+                multiple=total_pooling(depth=self.network.depth, stride=self.network.stride),
             ),
             batch_size=options.batch_size,
             seed=options.seed,
@@ -172,16 +176,20 @@ def _write_held_out(
         unit="slice",
     )
     labels = (label * np.uint8(255) for label in held_out.labels)
-    shape = held_out.images.shape
-    for name, stack, dtype, white in zip(
-        HELD_OUT, (predictions, labels), (np.float32, np.uint8), (1.0, 255.0), strict=True
-    ):
-        with create_stack(
-            writer.path(name), shape=shape, dtype=dtype, display_range=(0.0, white)
-        ) as out:
-            for image in stack:
-                out.append(image)
-        writer.describe(name, shape=shape, dtype=dtype, axes="ZYX")
+    slices, height, width = held_out.images.shape
+    shape = (slices, height, width)
+    writer.write_stack(
+        HELD_OUT[0], predictions, shape=shape, dtype=np.float32, display_range=(0.0, 1.0)
+    )
+    writer.write_stack(HELD_OUT[1], labels, shape=shape, dtype=np.uint8)
+    with Stack(writer.path(HELD_OUT[0])) as written:
+        draw_triptych(
+            writer.path("held-out.png"),
+            image=held_out.images[0],
+            label=held_out.labels[0],
+            prediction=written[0],
+            title="First of the held-out slices",
+        )
 
 
 def _write_history(path: Path, history: list[dict[str, Any]]) -> None:

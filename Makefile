@@ -1,0 +1,61 @@
+# Everything runs in its own virtual environment: VENV=path uses (or makes) another one.
+VENV ?= .venv
+DATA ?= data
+WORK ?= work
+PYTHON ?= python3
+# Options of unetseg train; a synthetic stack gets a short course.
+TRAIN ?=
+SYNTHETIC_TRAIN ?= --minutes 3
+
+BIN := $(VENV)/bin
+RUN := $(BIN)/unetseg
+STACKS := --volume "$(DATA)" --labels "$(DATA)"
+
+.PHONY: help install pipeline smoke test check format clean
+.DEFAULT_GOAL := help
+
+help:  ## show what make can do
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@echo '  DATA=path uses the stacks in another folder, VENV=path another environment.'
+
+$(VENV)/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv "$(VENV)"
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed  ## make the virtual environment and install unetseg in it
+
+# The train options of a synthetic stack are remembered beside it, in its manifest.
+pipeline: install  ## run all stages on the stacks in data/, synthetic ones if there are none
+	@if [ ! -e "$(DATA)/train-volume.tif" ]; then \
+		echo "$(DATA) holds no train-volume.tif: drawing a synthetic stack there"; \
+		$(RUN) synthesize --output "$(DATA)"; fi
+	$(RUN) augment $(STACKS) --output "$(WORK)/augmented"
+	$(RUN) preprocess --input "$(WORK)/augmented" --output "$(WORK)/preprocessed"
+	@if [ -e "$(DATA)/manifest.json" ]; then set -- $(SYNTHETIC_TRAIN); else set --; fi; set -x; \
+	$(RUN) train --input "$(WORK)/preprocessed" --output "$(WORK)/model" "$$@" $(TRAIN)
+	$(RUN) predict --model "$(WORK)/model" --volume "$(DATA)" --output "$(WORK)/prediction"
+	$(RUN) evaluate --prediction "$(WORK)/model" --output "$(WORK)/evaluation"
+
+smoke: install  ## run all stages on a tiny synthetic stack, to see that they fit together
+	rm -rf "$(WORK)/smoke"
+	$(RUN) synthesize --output "$(WORK)/smoke/data" --slices 4 --test-slices 1 --height 64 --width 96
+	$(MAKE) --no-print-directory pipeline DATA="$(WORK)/smoke/data" WORK="$(WORK)/smoke" \
+		SYNTHETIC_TRAIN="--epochs 2 --batch-size 2"
+
+test: install  ## run the tests
+	$(BIN)/python -m pytest
+
+check: install  ## lint, types and all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+format: install  ## let ruff put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove results, caches and the virtual environment; data/ stays
+	rm -rf "$(WORK)" .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	find unetseg tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,59 @@
+"""What several test files share: tiny stacks, the command line, the reference data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner, Result
+
+from unetseg.arrays.synthetic import synthesize
+from unetseg.cli import main
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The figures of trusted programs; users do not have them."""
+    folder = SHARED / "reference"
+    if not folder.is_dir():
+        pytest.skip("the reference figures are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny() -> tuple[np.ndarray, np.ndarray]:
+    """A synthetic volume and its labels, 5 slices of 64 x 96."""
+    return synthesize(slices=5, height=64, width=96, rng=np.random.default_rng(0))
+
+
+@pytest.fixture
+def data(tmp_path: Path, tiny: tuple[np.ndarray, np.ndarray]) -> Path:
+    """A folder of stacks as users bring them."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    volume, labels = tiny
+    tifffile.imwrite(folder / "train-volume.tif", volume, metadata={"axes": "ZYX"})
+    tifffile.imwrite(folder / "train-labels.tif", labels, metadata={"axes": "ZYX"})
+    tifffile.imwrite(folder / "test-volume.tif", volume[:2], metadata={"axes": "ZYX"})
+    tifffile.imwrite(folder / "test-labels.tif", labels[:2], metadata={"axes": "ZYX"})
+    return folder
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Run a command in an empty folder: `cli("augment", "--copies", 2)`."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, code: int = 0) -> Result:
+        result = CliRunner().invoke(main, [str(a) for a in arguments])
+        assert result.exit_code == code, result.output
+        return result
+
+    return run

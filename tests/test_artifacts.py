@@ -1,0 +1,158 @@
+"""Stage folders are complete, or say that they are not; nothing already made is lost."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from unetseg import artifacts
+from unetseg.artifacts import MANIFEST, UNFINISHED, Manifest, StageWriter, open_stage
+from unetseg.errors import InputError, OutputError
+
+
+def run(folder: Path, contents: dict[str, str], *, stage: str = "augment", source: Path) -> None:
+    """A stage that writes these files."""
+    with StageWriter(
+        folder, stage=stage, options={"seed": 1}, inputs=[source], names=contents
+    ) as writer:
+        for name, text in contents.items():
+            writer.path(name).write_text(text)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "input.txt"
+    path.write_text("input")
+    return path
+
+
+def everything(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_a_finished_stage_opens(tmp_path: Path, source: Path):
+    run(tmp_path / "a", {"x": "1", "y": "2"}, source=source)
+    manifest = open_stage(tmp_path / "a", stage="augment", fresh=True)
+    assert [output.name for output in manifest.outputs] == ["x", "y"]
+    assert manifest.inputs[0].path == "../input.txt"
+    assert not (tmp_path / "a" / UNFINISHED).exists()
+
+
+def test_a_manifest_says_nothing_of_time_and_place(tmp_path: Path, source: Path):
+    run(tmp_path / "a", {"x": "1"}, source=source)
+    run(tmp_path / "b", {"x": "1"}, source=source)
+    assert (tmp_path / "a" / MANIFEST).read_bytes() == (tmp_path / "b" / MANIFEST).read_bytes()
+    assert str(tmp_path) not in (tmp_path / "a" / MANIFEST).read_text()
+
+
+def test_a_stage_that_fails_leaves_the_earlier_result(tmp_path: Path, source: Path):
+    folder = tmp_path / "a"
+    run(folder, {"x": "1"}, source=source)
+    before = everything(folder)
+    with (
+        pytest.raises(OSError, match="disk"),
+        StageWriter(folder, stage="augment", options={}, inputs=[source], names=["x"]) as writer,
+    ):
+        writer.path("x").write_text("2")
+        raise OSError("disk full")
+    assert everything(folder) == before
+
+
+def test_a_first_run_that_fails_leaves_no_folder(tmp_path: Path, source: Path):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        StageWriter(tmp_path / "a", stage="augment", options={}, inputs=[source], names=["x"]),
+    ):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2, 3])
+def test_a_run_that_dies_between_moves_is_finished_by_the_next(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, moves: int
+):
+    folder = tmp_path / "a"
+    run(folder, {"x": "old", "y": "old"}, source=source)
+    real = Path.replace
+    left = [moves + 1]  # the manifest's own draft moves first
+
+    def replace(path: Path, target: Path) -> Path:
+        if left[0] == 0:
+            raise SystemExit  # as if killed
+        left[0] -= 1
+        return real(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        patch.setattr(shutil, "rmtree", lambda *a, **k: None)
+        patch.setattr(artifacts.shutil, "rmtree", lambda *a, **k: None)
+        if moves < 3:
+            with pytest.raises(SystemExit):
+                run(folder, {"x": "new", "y": "new"}, source=source)
+            with pytest.raises(InputError, match="run unetseg augment first"):
+                open_stage(folder, stage="augment", fresh=True)
+        else:
+            run(folder, {"x": "new", "y": "new"}, source=source)
+    StageWriter(folder, stage="augment", options={}, inputs=[source], names=["x", "y"])
+    open_stage(folder, stage="augment", fresh=True)
+    assert {p.name: p.read_text() for p in folder.glob("?")} == {"x": "new", "y": "new"}
+
+
+def test_obsolete_outputs_go(tmp_path: Path, source: Path):
+    run(tmp_path / "a", {"x": "1", "y": "2"}, source=source)
+    run(tmp_path / "a", {"x": "1"}, source=source)
+    assert sorted(everything(tmp_path / "a")) == [MANIFEST, "x"]
+
+
+def test_files_of_others_are_never_touched(tmp_path: Path, source: Path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    run(folder, {"x": "1"}, source=source)
+    run(folder, {"x": "2"}, source=source)
+    assert (folder / "notes.txt").read_text() == "mine"
+    with pytest.raises(OutputError, match="did not write"):
+        run(folder, {"notes.txt": "yours"}, source=source)
+    with pytest.raises(OutputError, match="results of augment"):
+        run(folder, {"z": "1"}, stage="preprocess", source=source)
+
+
+def test_a_file_where_the_folder_should_be(source: Path):
+    with pytest.raises(OutputError, match="found a file"):
+        run(source, {"x": "1"}, source=source)
+
+
+def test_what_changed_since_is_noticed(tmp_path: Path, source: Path):
+    folder = tmp_path / "a"
+    with pytest.raises(InputError, match="no such folder; run unetseg augment first"):
+        open_stage(folder, stage="augment", fresh=True)
+    run(folder, {"x": "1"}, source=source)
+    with pytest.raises(InputError, match="those of unetseg augment"):
+        open_stage(folder, stage="train", fresh=True)
+    source.write_text("other")
+    with pytest.raises(InputError, match="made from an earlier one; run unetseg augment again"):
+        open_stage(folder, stage="augment", fresh=True)
+    open_stage(folder, stage="augment", fresh=False)
+    (folder / "x").write_text("2")
+    with pytest.raises(InputError, match=r"x: expected the file .* found another"):
+        open_stage(folder, stage="augment", fresh=False)
+    (folder / "x").unlink()
+    with pytest.raises(InputError, match="found none"):
+        open_stage(folder, stage="augment", fresh=False)
+
+
+def test_a_change_two_stages_back_is_noticed(tmp_path: Path, source: Path):
+    run(tmp_path / "a", {"x": "1"}, source=source)
+    run(tmp_path / "b", {"y": "1"}, stage="preprocess", source=tmp_path / "a" / MANIFEST)
+    source.write_text("other")
+    with pytest.raises(InputError, match=r"input.txt.*run unetseg augment again"):
+        open_stage(tmp_path / "b", stage="preprocess", fresh=True)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "not json", '{"stage": 1}', "\x00\xff"])
+def test_a_broken_manifest_is_one_line(tmp_path: Path, text: str):
+    (tmp_path / MANIFEST).write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="expected a manifest"):
+        Manifest.read(tmp_path / MANIFEST)

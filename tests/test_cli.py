@@ -1,0 +1,190 @@
+"""The commands as a user meets them: help, and one line for everything that goes wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import tifffile
+from conftest import Cli
+
+from unetseg.cli import main
+
+
+def test_every_command_and_option_has_help():
+    for name, command in main.commands.items():
+        assert command.help, name
+        for parameter in command.params:
+            assert isinstance(parameter, click.Option)
+            assert parameter.help, f"{name} {parameter.name}"
+
+
+def test_commands_come_in_the_order_they_run(cli: Cli):
+    lines = cli("--help").output.split("Commands:")[1].splitlines()
+    assert [line.split()[0] for line in lines if line] == [
+        "synthesize",
+        "augment",
+        "preprocess",
+        "train",
+        "predict",
+        "evaluate",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["augment", "--copies", "0"], ["preprocess"]]
+)
+def test_tensorflow_is_imported_only_by_who_needs_it(
+    data: Path, tmp_path: Path, cli: Cli, arguments: list[str]
+):
+    if arguments[0] == "preprocess":
+        cli("augment", "--copies", 0, "--jobs", 1)
+    program = (
+        "import sys; from unetseg.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: code = end.code\n"
+        "heavy = {'tensorflow', 'keras', 'torch', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(code or str(heavy or ''))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.strip() == ""
+    assert done.stdout
+
+
+def break_nothing(data: Path) -> None:
+    """The stacks are fine."""
+
+
+def remove_labels(data: Path) -> None:
+    (data / "train-labels.tif").unlink()
+
+
+def drop_a_label(data: Path) -> None:
+    labels = tifffile.imread(data / "train-labels.tif")
+    tifffile.imwrite(data / "train-labels.tif", labels[:-1], photometric="minisblack")
+
+
+def shrink_labels(data: Path) -> None:
+    labels = tifffile.imread(data / "train-labels.tif")
+    tifffile.imwrite(data / "train-labels.tif", labels[:, :-1])
+
+
+def paint_labels(data: Path) -> None:
+    labels = tifffile.imread(data / "train-labels.tif")
+    labels[1, 2, 3] = 100
+    tifffile.imwrite(data / "train-labels.tif", labels)
+
+
+def truncate(data: Path) -> None:
+    path = data / "train-volume.tif"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def colour(data: Path) -> None:
+    tifffile.imwrite(data / "train-volume.tif", np.zeros((64, 96, 3), np.uint8), photometric="rgb")
+
+
+def poison(data: Path) -> None:
+    volume = tifffile.imread(data / "train-volume.tif").astype(np.float32)
+    volume[3, 4, 5] = np.nan
+    tifffile.imwrite(data / "train-volume.tif", volume)
+
+
+def empty(data: Path) -> None:
+    (data / "train-volume.tif").write_bytes(b"")
+
+
+def flatten(data: Path) -> None:
+    tifffile.imwrite(data / "train-volume.tif", np.full((5, 64, 96), 9, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("damage", "file", "found"),
+    [
+        (remove_labels, "train-labels.tif", "found no such file"),
+        (drop_a_label, "train-labels.tif", "found 4 slices"),
+        (shrink_labels, "train-labels.tif", "found 5 slices of 63 x 96"),
+        (paint_labels, "train-labels.tif", "found 3 or more by slice 1 (0, 100, 255"),
+        (truncate, "train-volume.tif", "of 30992 bytes"),
+        (colour, "train-volume.tif", "several channels"),
+        (poison, "train-volume.tif", "found NaN or infinity in slice 3"),
+        (empty, "train-volume.tif", "found an empty file"),
+        (flatten, "train-volume.tif", "found 9 everywhere"),
+    ],
+)
+def test_bad_stacks_are_one_line(data: Path, cli: Cli, damage: object, file: str, found: str):
+    damage(data)
+    lines = cli("augment", code=1).stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"unetseg: error: data/{file}: expected ")
+    assert found in lines[0]
+    assert "; " in lines[0]
+    assert not Path("work").exists() or not list(Path("work").rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("command", "first"),
+    [
+        ("preprocess", "work/augmented: expected the finished results of unetseg augment"),
+        ("train", "work/preprocessed: expected the finished results of unetseg preprocess"),
+        ("predict", "work/model: expected the finished results of unetseg train"),
+        ("evaluate", "work/model: expected the finished results of unetseg train"),
+    ],
+)
+def test_a_stage_before_its_predecessor_is_one_line(data: Path, cli: Cli, command: str, first: str):
+    (line,) = cli(command, code=1).stderr.splitlines()
+    assert line.startswith(f"unetseg: error: {first}")
+    assert "run unetseg" in line
+
+
+def test_other_inputs_since_are_one_line(data: Path, cli: Cli):
+    cli("augment", "--copies", 0, "--jobs", 1)
+    cli("preprocess", "--jobs", 1)
+    volume = tifffile.imread(data / "train-volume.tif")
+    tifffile.imwrite(data / "train-volume.tif", volume[::-1])
+    for command in ("preprocess", "train"):
+        (line,) = cli(command, code=1).stderr.splitlines()
+        assert "data/train-volume.tif" in line
+        assert line.endswith("run unetseg augment again")
+
+
+def test_usage_errors_exit_with_2(data: Path, cli: Cli):
+    cli("augment", "--copies", -1, code=2)
+    cli("augment", "--no-such-option", code=2)
+    cli("train", "--network", "huge", code=2)
+    cli("evaluate", "--prediction", "data/train-volume.tif", code=2)
+    cli("augment", "--copies", 0, "--jobs", 1)
+    cli("preprocess", "--held-out", "first", code=2)
+
+
+@pytest.mark.parametrize("block", ["3-7", "0-4"])
+def test_holding_out_too_much_is_one_line(data: Path, cli: Cli, block: str):
+    cli("augment", "--copies", 0, "--jobs", 1)
+    (line,) = cli("preprocess", "--held-out", block, code=1).stderr.splitlines()
+    assert f"--held-out {block} takes, found 5" in line
+
+
+def test_synthesize_never_replaces_a_users_stack(data: Path, cli: Cli):
+    before = (data / "train-volume.tif").read_bytes()
+    (line,) = cli("synthesize", code=1).stderr.splitlines()
+    assert "train-volume.tif: expected no such file" in line
+    assert (data / "train-volume.tif").read_bytes() == before
+
+
+def test_a_bug_is_one_line_too(data: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("unetseg.stages.augment.draw_recipe", lambda *a, **k: 1 / 0)
+    (line,) = cli("augment", code=1).stderr.splitlines()
+    assert "ZeroDivisionError" in line
+    monkeypatch.setenv("UNETSEG_DEBUG", "1")
+    with pytest.raises(AssertionError):
+        cli("augment", code=0)

@@ -1,0 +1,192 @@
+"""Stacks on disk: what is read, what is refused, and what ImageJ sees."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from unetseg.errors import InputError
+from unetseg.tiff import Stack, create_stack, label_values
+
+IMAGEJ = Path("/usr/share/java/ij.jar")  # Debian's libij-java
+
+
+def write(path: Path, stack: np.ndarray, **settings: object) -> Path:
+    with create_stack(path, shape=stack.shape, dtype=stack.dtype, **settings) as out:
+        for image in stack:
+            out.append(image)
+    return path
+
+
+def example(dtype: str, shape: tuple[int, int, int] = (5, 20, 30)) -> np.ndarray:
+    return (np.random.default_rng(0).random(shape) * 250).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_round_trip(tmp_path: Path, dtype: str):
+    stack = example(dtype)
+    with Stack(write(tmp_path / "a.tif", stack)) as read:
+        assert (read.shape, read.dtype) == (stack.shape, stack.dtype)
+        np.testing.assert_array_equal(list(read), stack)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"metadata": None},
+        {"imagej": True, "metadata": {"axes": "ZYX"}},
+        {"compression": "zlib"},
+        {"compression": "zlib", "predictor": True, "metadata": None},
+        {"byteorder": ">"},
+        {"bigtiff": True},
+        {"tile": (16, 16), "metadata": None},
+        {"ome": True, "metadata": {"axes": "ZYX"}},
+        {"rowsperstrip": 7},
+    ],
+)
+def test_reads_what_other_programs_write(tmp_path: Path, settings: dict):
+    stack = example("uint16")
+    tifffile.imwrite(tmp_path / "a.tif", stack, **settings)
+    with Stack(tmp_path / "a.tif") as read:
+        assert read.dtype == np.dtype("=u2")
+        np.testing.assert_array_equal(list(read), stack)
+
+
+def test_one_slice_is_a_stack_of_one(tmp_path: Path):
+    for compression in (None, "zlib"):
+        tifffile.imwrite(tmp_path / "a.tif", example("uint8")[0], compression=compression)
+        with Stack(tmp_path / "a.tif") as read:
+            assert read.shape == (1, 20, 30)
+            np.testing.assert_array_equal(read[0], example("uint8")[0])
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("metadata", [None, {"axes": "ZYX"}])
+def test_a_truncated_stack_is_refused(tmp_path: Path, compression: str, metadata: dict):
+    tifffile.imwrite(
+        tmp_path / "a.tif", example("uint8"), compression=compression, metadata=metadata
+    )
+    whole = (tmp_path / "a.tif").read_bytes()
+    for percent in range(0, 100, 3):
+        (tmp_path / "b.tif").write_bytes(whole[: len(whole) * percent // 100])
+        with (
+            pytest.raises(InputError, match=r"expected a whole TIFF|an empty file"),
+            Stack(tmp_path / "b.tif") as stack,
+        ):
+            list(stack)
+
+
+@pytest.mark.parametrize(
+    ("stack", "settings", "found"),
+    [
+        (np.zeros((9, 20, 3), np.uint8), {"photometric": "rgb"}, "several channels"),
+        (np.zeros((2, 3, 9, 20), np.uint8), {"imagej": True, "metadata": {"axes": "ZCYX"}}, "chan"),
+        (np.zeros((2, 2, 9, 20), np.uint8), {"imagej": True, "metadata": {"axes": "TZYX"}}, "TZYX"),
+        (np.zeros((2, 9, 20), np.int16), {}, "int16"),
+        (np.zeros((2, 9, 20), np.float64), {}, "float64"),
+    ],
+)
+def test_unsuitable_stacks_are_refused(
+    tmp_path: Path, stack: np.ndarray, settings: dict, found: str
+):
+    tifffile.imwrite(tmp_path / "a.tif", stack, **settings)
+    with pytest.raises(InputError, match=found):
+        Stack(tmp_path / "a.tif")
+
+
+def test_slices_of_different_sizes_are_refused(tmp_path: Path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as out:
+        for size in (9, 10):
+            out.write(np.zeros((size, 20), np.uint8), metadata=None)
+    with pytest.raises(InputError, match="one size"):
+        Stack(tmp_path / "a.tif")
+
+
+def test_nan_is_refused_with_its_slice(tmp_path: Path):
+    stack = example("float32")
+    stack[2, 3, 4] = np.nan
+    with (
+        Stack(write(tmp_path / "a.tif", stack)) as read,
+        pytest.raises(InputError, match="NaN or infinity in slice 2"),
+    ):
+        list(read)
+
+
+def test_no_file_empty_file_folder_and_text(tmp_path: Path):
+    (tmp_path / "empty.tif").touch()
+    (tmp_path / "text.tif").write_text("not a TIFF")
+    for name, found in (
+        ("none.tif", "no such file"),
+        ("empty.tif", "an empty file"),
+        (".", "a folder"),
+        ("text.tif", "not a TIFF file"),
+    ):
+        with pytest.raises(InputError, match=found):
+            Stack(tmp_path / name)
+
+
+def test_label_values(tmp_path: Path):
+    labels = np.zeros((2, 4, 4), np.uint8)
+    labels[1, 0] = 1
+    with Stack(write(tmp_path / "a.tif", labels)) as stack:
+        assert label_values(stack) == (0, 1)
+    labels[1, 1] = 7
+    with (
+        Stack(write(tmp_path / "b.tif", labels)) as stack,
+        pytest.raises(InputError, match="3 or more by slice 1"),
+    ):
+        label_values(stack)
+    with (
+        Stack(write(tmp_path / "c.tif", labels[:1])) as stack,
+        pytest.raises(InputError, match="0 everywhere"),
+    ):
+        label_values(stack)
+
+
+def test_a_writer_wants_every_slice(tmp_path: Path):
+    stack = example("uint8")
+    with (
+        pytest.raises(ValueError, match="1 of 5 slices"),
+        create_stack(tmp_path / "a.tif", shape=stack.shape, dtype=stack.dtype) as out,
+    ):
+        for image in stack[:-1]:
+            out.append(image)
+
+
+def test_a_large_stack_is_ome_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("unetseg.tiff.IMAGEJ_LIMIT", 1000)
+    path = write(tmp_path / "a.tif", example("uint8"), display_range=(0, 255))
+    with tifffile.TiffFile(path) as file:
+        assert file.is_ome
+        assert file.is_bigtiff
+        assert file.series[0].axes == "ZYX"
+    with Stack(path) as read:
+        np.testing.assert_array_equal(list(read), example("uint8"))
+
+
+@pytest.mark.skipif(not IMAGEJ.exists(), reason="ImageJ (Debian: libij-java) is not installed")
+@pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_imagej_sees_the_same_pixels(tmp_path: Path, dtype: str):
+    stack = example(dtype) / (1 if dtype != "float32" else 250)
+    stack = stack.astype(dtype)
+    path = write(tmp_path / "a.tif", stack, display_range=(0.0, 1.0))
+    program = Path(__file__).with_name("ReadStack.java")
+    command = ["java", "-Djava.awt.headless=true", "-cp", IMAGEJ, program, path, tmp_path / "out"]
+    subprocess.run([str(part) for part in command], check=True, timeout=120)
+    header = struct.Struct(">4i2d")
+    content = (tmp_path / "out").read_bytes()
+    slices, height, width, bits, low, high = header.unpack_from(content)
+    assert (slices, height, width) == stack.shape
+    assert bits == stack.dtype.itemsize * 8
+    if dtype == "float32":
+        assert (low, high) == (0, 1)
+    pixels = np.frombuffer(content, ">f4", offset=header.size).reshape(stack.shape)
+    np.testing.assert_array_equal(pixels, stack.astype(np.float32))

@@ -1,0 +1,47 @@
+"""Image, label and prediction side by side: what every paper shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+
+def draw_triptych(
+    path: Path,
+    *,
+    image: npt.NDArray[Any],
+    label: npt.NDArray[Any],
+    prediction: npt.NDArray[Any],
+    title: str,
+) -> None:
+    """Draw one slice three times as a PNG.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file is overwritten.
+    image : (H, W) array
+        Shown from its darkest to its lightest pixel.
+    label : (H, W) array
+        0 on membrane.
+    prediction : (H, W) array
+        Probability of interior, 0..1.
+    title : str
+        Which slice this is.
+    """
+    height, width = image.shape
+    figure = Figure(figsize=(12, 4 * height / width + 0.6), layout="constrained", dpi=120)
+    panels = (
+        ("image", image, None, None),
+        ("label", label > 0, 0, 1),
+        ("prediction: probability of interior", prediction, 0, 1),
+    )
+    for axes, (name, pixels, low, high) in zip(figure.subplots(1, 3), panels, strict=True):
+        axes.imshow(pixels, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+        axes.set_title(name)
+        axes.axis("off")
+    figure.suptitle(title)
+    figure.savefig(path, format="png", metadata={"Software": None})
