@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +12,9 @@ from unetseg.arrays.tiles import predict_slice
 from unetseg.network.inference import compile_for_prediction, longest_edge, predict_image
 from unetseg.network.unet import build_unet, halo, total_pooling
 from unetseg.options import NetworkOptions
+
+if TYPE_CHECKING:
+    import keras
 
 
 def build_network(network: NetworkOptions, *, seed: int) -> keras.Model:

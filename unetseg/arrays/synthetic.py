@@ -47,17 +47,20 @@ HALF_WIDTH = (2.7, 0.25)  # median of half a membrane's thickness in the label i
 HALF_WIDTH_RANGE = (1.5, 4.0)  # px; the lower bound keeps a line of 3 px
 FABRIC = (25.0, 2.0)  # px and slices over which thickness and tilt change
 TILT = (-1.6, 1.6)  # mean, standard deviation
-TILT_BLUR, TILT_FADE = 0.9, 0.56  # relative gain in width and loss of contrast when all oblique
-MEMBRANE_DARKNESS = 102.0
+TILT_BLUR, TILT_FADE = 0.9, 0.62  # relative gain in width and loss of contrast when all oblique
+MEMBRANE_DARKNESS = 110.0
 MEMBRANE_PROFILE = (0.85, 3.0)  # e-folding distance in half-widths, exponent: 2 is a Gaussian
 SYNAPSE = (130.0, 1.25, 9.0)  # darkness per excess of thickness over so many medians; reach, px
-LEVEL, LEVEL_DROP = 170.0, 17.0  # of the lightest cells, mean drop: exponential, so few are dark
+LEVEL, LEVEL_DROP = 166.0, 17.0  # of the lightest cells, mean drop: exponential, so few are dark
 TEXTURE = ((22.0, 1.0), (9.0, 2.5), (8.0, 12.0))  # (standard deviation, grain size in px)
 
 # Mitochondria.
 MITO_HOST = (15.0, 3)  # smallest radius of a cell that has room, px; how many along its depth
 MITO_RADIUS = (11.0, 27.0)  # px
-MITO_FILL, MITO_OFFSET = 0.65, 0.3  # largest radius, spread of place, in radii of the cell
+MITO_FILL, MITO_OFFSET = (
+    0.65,
+    0.3,
+)  # largest radius, standard deviation of place; in radii of the cell
 MITO_HALF_DEPTH = (6.0, 14.0)  # slices
 MITO_DARKNESS = 72.0
 MITO_WALL = (35.0, 1.6)  # darkness beyond that of the inside, standard deviation in px
@@ -66,9 +69,8 @@ MITO_CRISTAE = (20.0, 6.0)  # amplitude, period in px
 # Vesicles, microtubules and bits of endoplasmic reticulum.
 VESICLE_DENSITY = 1 / 80  # per px in the most crowded cell
 VESICLE_RADIUS = (1.5, 6.0)  # px
-VESICLE_WALL = 1.2  # standard deviation of the wall's dark profile, px
 VESICLE_DARKNESS = (20.0, 95.0)
-VESICLE_SOLID = 0.3  # share that is a dark dot and no ring
+VESICLE_WALL, VESICLE_SOLID = 1.2, 0.3  # width of a ring in px, share of dark dots
 
 # Camera.
 DOSE, READ_NOISE = 0.4, 5.0  # electrons per px and grey level: fewer is noisier; grey levels

@@ -1,6 +1,5 @@
 """The only room where Keras lives."""
 
-import os
+from unetseg.network.startup import start_backend
 
-# TensorFlow's start-up messages are not for users; whoever wants them sets the variable.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+start_backend()

@@ -13,3 +13,13 @@ def has_accelerator() -> bool:
 def jit() -> str | bool:
     """What `jit_compile` should be: XLA makes training on a CPU more than twice as slow."""
     return "auto" if has_accelerator() else False
+
+
+def seed_backend(seed: int) -> None:
+    """Seed whatever the backend draws by itself."""
+    keras.utils.set_random_seed(seed)
+
+
+def describe_backend() -> dict[str, str]:
+    """Names and versions, for manifests."""
+    return {"backend": keras.backend.backend(), "keras": keras.__version__}

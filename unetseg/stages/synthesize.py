@@ -39,6 +39,9 @@ def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
             )
             for kind, stack in (("volume", volume), ("labels", labels)):
                 writer.write_stack(
-                    f"{part}-{kind}.tif", stack, shape=(slices, *stack.shape[1:]), dtype=np.uint8
+                    f"{part}-{kind}.tif",
+                    stack,
+                    shape=(slices, options.height, options.width),
+                    dtype=np.uint8,
                 )
     return StageResult(read=[], wrote=writer.wrote(), next_command="unetseg augment")

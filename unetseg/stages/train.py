@@ -7,7 +7,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +15,7 @@ from unetseg.artifacts import MANIFEST, Manifest, StageResult, StageWriter, open
 from unetseg.errors import UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
+from unetseg.network.backend import describe_backend, seed_backend
 from unetseg.network.batches import PatchDataset, Slices, patch_shape
 from unetseg.network.saving import hash_weights, save_model
 from unetseg.network.training import Epoch, train_unet
@@ -102,7 +102,7 @@ class _Course:
         self._progress = progress
         self._best: tuple[float, list[npt.NDArray[Any]]] = (-1.0, [])
         # Dropout and whatever else a backend draws by itself.
-        keras.utils.set_random_seed(options.seed)
+        seed_backend(options.seed)
         self.model = build_network(self.network, seed=options.seed)
         self.predict = SlicePredictor(self.model, self.network, memory=PREDICTION.memory)
         self._patches = PatchDataset(
@@ -210,8 +210,7 @@ def _describe_model(course: _Course, preprocessed: Manifest) -> dict[str, Any]:
         "kept_epoch": course.kept_epoch,
         "minutes_trained": round(course.history[-1]["seconds"] / 60, 2),
         "tta": PREDICTION.tta,
-        "backend": keras.backend.backend(),
-        "keras": keras.__version__,
+        **describe_backend(),
         "weights_sha256": hash_weights(course.model),
     }
 

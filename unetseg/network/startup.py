@@ -1,0 +1,46 @@
+"""Start Keras and its backend without their messages.
+
+TensorFlow prints up to a dozen lines before it obeys TF_CPP_MIN_LOG_LEVEL (its issue 100442): while
+it is imported, when it looks for a GPU, and when a dataset is first read. None of them is for
+users. They come from C++, so the file descriptor itself must look away for that moment; whoever
+wants to see them sets TF_CPP_MIN_LOG_LEVEL.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+STANDARD_ERROR = 2
+
+
+def start_backend() -> None:
+    """Import Keras and do once what makes its backend talk."""
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    with _silence():
+        import keras
+
+        keras.ops.zeros(1)
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            signature = tf.TensorSpec((), tf.int32)
+            dataset = tf.data.Dataset.from_generator(lambda: [0], output_signature=signature)
+            next(iter(dataset))
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Send what is written to standard error to nowhere. Exceptions still come through."""
+    kept = os.dup(STANDARD_ERROR)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, STANDARD_ERROR)
+        yield
+    finally:
+        os.dup2(kept, STANDARD_ERROR)
+        os.close(nowhere)
+        os.close(kept)
