@@ -150,7 +150,7 @@ def test_time_ends_training():
         learning_rate=1e-9,
         after_epoch=epochs.append,
     )
-    assert len(epochs) < 1000
+    assert len(epochs) < 5000
     assert epochs[-1].progress == 1
     assert epochs[-1].learning_rate < 1e-9
 

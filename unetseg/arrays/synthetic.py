@@ -27,7 +27,7 @@ Field = Callable[[int], Floats]  # slice number -> (height, width)
 INTERIOR, MEMBRANE = 255, 0  # values of the labels
 
 # Cells, before they grow.
-CELL_RADIUS = (11.0, 0.65)  # median in px, spread: few large cells, many small ones
+CELL_RADIUS = (12.0, 0.62)  # median in px, spread: few large cells, many small ones
 CELL_RADIUS_RANGE = (6.0, 60.0)  # px
 CELL_ASPECT = 1.7  # largest half-axis over the radius
 CELL_HALF_DEPTH = 25.0  # slices to either end of a cell of median radius: neurites are long
@@ -47,7 +47,7 @@ HALF_WIDTH = (2.7, 0.25)  # median of half a membrane's thickness in the label i
 HALF_WIDTH_RANGE = (1.5, 4.0)  # px; the lower bound keeps a line of 3 px
 FABRIC = (25.0, 2.0)  # px and slices over which thickness and tilt change
 TILT = (-1.6, 1.6)  # mean, standard deviation
-TILT_BLUR, TILT_FADE = 0.9, 0.62  # relative gain in width and loss of contrast when all oblique
+TILT_BLUR, TILT_FADE = 0.9, 0.6  # relative gain in width and loss of contrast when all oblique
 MEMBRANE_DARKNESS = 110.0
 MEMBRANE_PROFILE = (0.85, 3.0)  # e-folding distance in half-widths, exponent: 2 is a Gaussian
 SYNAPSE = (130.0, 1.25, 9.0)  # darkness per excess of thickness over so many medians; reach, px

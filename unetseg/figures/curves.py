@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 
 def draw_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
@@ -30,8 +31,10 @@ def draw_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
         )
     right.set(xlabel="epoch", title="Held-out slices, threshold 0.5", ylim=(None, 1))
     if scored:
-        right.legend(loc="lower right")
+        right.legend()
     for axes in (left, right):
         axes.grid(alpha=0.3)
+        axes.set_xlim(0, history[-1]["epoch"] + 1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     # No creation date or version in the file: equal curves are equal bytes.
     figure.savefig(path, format="png", metadata={"Software": None})

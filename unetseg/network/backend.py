@@ -7,6 +7,10 @@ import keras
 
 def has_accelerator() -> bool:
     """Whether the backend sees a GPU."""
+    if keras.backend.backend() == "torch":  # for which Keras lists no devices
+        import torch
+
+        return bool(torch.cuda.is_available())
     return bool(keras.distribution.list_devices("gpu"))
 
 

@@ -3,7 +3,7 @@
 TensorFlow prints up to a dozen lines before it obeys TF_CPP_MIN_LOG_LEVEL (its issue 100442): while
 it is imported, when it looks for a GPU, and when a dataset is first read. None of them is for
 users. They come from C++, so the file descriptor itself must look away for that moment; whoever
-wants to see them sets TF_CPP_MIN_LOG_LEVEL.
+wants to see them sets TF_CPP_MIN_LOG_LEVEL=0.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ STANDARD_ERROR = 2
 
 def start_backend() -> None:
     """Import Keras and do once what makes its backend talk."""
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     with _silence():
         import keras
 
