@@ -49,8 +49,9 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
 
 def test_a_fifth_of_the_pixels_is_membrane(stack: Stack) -> None:
     _, labels = stack
-    for label in labels:
-        assert 0.12 < np.mean(label == 0) < 0.32
+    shares = np.mean(labels == 0, axis=(1, 2))
+    assert 0.18 < shares.mean() < 0.27  # 0.22 in ISBI 2012
+    assert np.all((shares > 0.14) & (shares < 0.32))
 
 
 def test_cells_are_as_many_and_as_large_as_in_neural_tissue(stack: Stack) -> None:
@@ -100,7 +101,7 @@ def test_neighbouring_slices_are_alike_but_no_copies(stack: Stack) -> None:
 
 def test_cells_come_and_go(stack: Stack) -> None:
     counts = {cells.max() for cells in label_slices(stack[1])}
-    assert len(counts) > 2
+    assert len(counts) > 1
 
 
 @pytest.mark.parametrize("blur", [0.0, 1.0, 2.0])

@@ -182,6 +182,25 @@ class StageWriter:
                 )
         return earlier
 
+    def is_current(self) -> bool:
+        """Whether the folder already holds what this run would write, intact."""
+        path = self.folder / MANIFEST
+        if not path.exists():
+            return False
+        self.manifest = Manifest.read(path)
+        return (
+            # By way of JSON, which turns tuples into lists.
+            self.manifest.options == json.loads(json.dumps(self._options))
+            and self.manifest.version == __version__
+            and self.manifest.inputs == self._inputs
+            and all(_matches(self.folder / o.name, o) for o in self.manifest.outputs)
+        )
+
+    def nothing_to_do(self, next_command: str) -> StageResult:
+        """What to tell the user when `is_current`."""
+        note = f"{self.folder} is up to date: nothing to do (--force does it again)"
+        return StageResult(read=[], wrote=[], notes=[note], next_command=next_command)
+
     def path(self, name: str) -> Path:
         """Where to write an output."""
         return self._staging / name

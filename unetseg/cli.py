@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -126,6 +127,14 @@ def synthesize(**settings: Any) -> None:
 def augment(**settings: Any) -> None:
     """Make altered copies of images and labels."""
     _report(_run("augment", options.AugmentOptions(**settings)))
+
+
+@main.command()
+@click.argument("image", type=click.Path(path_type=Path), default=options.GalleryOptions().image)
+@stage_options(options.GalleryOptions, without=("image",))
+def gallery(**settings: Any) -> None:
+    """Show what each augmentation does to IMAGE, at three strengths."""
+    _report(_run("gallery", options.GalleryOptions(**settings)))
 
 
 @main.command()

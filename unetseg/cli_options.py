@@ -15,13 +15,19 @@ from unetseg.options import Options
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def stage_options(kind: type[Options]) -> Callable[[Command], Command]:
-    """Give a command one option for each field of a dataclass of `unetseg.options`."""
+def stage_options(
+    kind: type[Options], *, without: tuple[str, ...] = ()
+) -> Callable[[Command], Command]:
+    """Give a command one option for each field of a dataclass of `unetseg.options`.
+
+    `without` names fields that the command takes in another way.
+    """
 
     def decorate(command: Command) -> Command:
         hints = typing.get_type_hints(kind)
         for field in reversed(dataclasses.fields(kind)):
-            command = _option(field, hints[field.name])(command)
+            if field.name not in without:
+                command = _option(field, hints[field.name])(command)
         return command
 
     return decorate
@@ -29,11 +35,12 @@ def stage_options(kind: type[Options]) -> Callable[[Command], Command]:
 
 def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:
     flag = "--" + field.name.replace("_", "-")
-    if hint is bool:
+    if hint is bool and field.name != "force":
         flag = f"{flag}/--no-{flag[2:]}"
     return click.option(
         flag,
         field.name,
+        is_flag=hint is bool,
         default=field.default,
         show_default=field.default is not None,
         type=_type(field, hint),
@@ -47,7 +54,7 @@ def _type(field: dataclasses.Field[Any], hint: Any) -> Any:
         return click.Choice(field.metadata["choices"])
     if hint in (Path, Path | None):
         return click.Path(path_type=Path)
-    if hint is int:
+    if hint in (int, int | None):
         return click.IntRange(**bounds)
     if hint is float:
         return click.FloatRange(**bounds)

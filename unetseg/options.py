@@ -68,6 +68,7 @@ EVALUATION = WORK / "evaluation"
 
 SEED_HELP = "Seed of everything random: the same seed gives the same result."
 JOBS_HELP = "Processes that work side by side; 0 means one for each core."
+FORCE_HELP = "Do the work again even if its results are there already."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,7 @@ class SynthesizeOptions(Options):
     height: int = option(256, "Height of a slice in pixels.", minimum=64)
     width: int = option(256, "Width of a slice in pixels.", minimum=64)
     seed: int = option(0, SEED_HELP, minimum=0)
+    force: bool = option(False, FORCE_HELP, recorded=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,9 @@ class AugmentOptions(Options):
     )
     elastic_points: int = option(
         3, "Elastic deformation: control points along each axis.", minimum=2, maximum=64
+    )
+    elastic_order: int = option(
+        3, "Order of the splines that images are resampled with.", minimum=0, maximum=4
     )
     rotation: float = option(
         10.0, "Free rotation: largest angle to either side, in degrees.", minimum=0, maximum=180
@@ -131,8 +136,27 @@ class AugmentOptions(Options):
     brightness: float = option(
         20.0, "Brightness: largest shift up or down, in grey levels.", minimum=0
     )
+    preview: bool = option(True, "Draw some originals and copies side by side: preview.png.")
+    only: int | None = option(
+        None,
+        "Make one slice of the result alone, by its number, in a folder of its own.",
+        minimum=0,
+    )
     seed: int = option(0, SEED_HELP, minimum=0)
     jobs: int = option(0, JOBS_HELP, minimum=0, recorded=False)
+    force: bool = option(False, FORCE_HELP, recorded=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalleryOptions(Options):
+    """Options of `unetseg gallery`."""
+
+    image: Path = option(
+        DATA / "train-volume.tif", "Stack of images, or a folder that holds train-volume.tif."
+    )
+    slice_number: int = option(0, "Slice of the stack, counted from 0.", minimum=0)
+    output: Path = option(WORK / "gallery", "Folder for gallery.png.")
+    seed: int = option(0, SEED_HELP, minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +177,7 @@ class PreprocessOptions(Options):
         5.0, "sigma of the U-Net paper's weight map, in pixels.", minimum=0.1, maximum=100
     )
     jobs: int = option(0, JOBS_HELP, minimum=0, recorded=False)
+    force: bool = option(False, FORCE_HELP, recorded=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +214,7 @@ class TrainOptions(Options):
         5, "Score the held-out slices after every so many epochs, and after the last.", minimum=1
     )
     seed: int = option(0, SEED_HELP, minimum=0)
+    force: bool = option(False, FORCE_HELP, recorded=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +235,7 @@ class PredictOptions(Options):
         minimum=0.1,
         recorded=False,
     )
+    force: bool = option(False, FORCE_HELP, recorded=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -35,7 +36,9 @@ def ordered_map(
     # Not fork: it is unsafe beside the threads of numerical libraries.
     context = multiprocessing.get_context("spawn")
     pending: deque[Future[Result]] = deque()
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with ProcessPoolExecutor(
+        jobs, mp_context=context, initializer=_leave_interrupts_to_the_parent
+    ) as pool:
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
@@ -45,6 +48,11 @@ def ordered_map(
                 yield pending.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    """Ctrl-C reaches every process of a terminal; one line about it is enough."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def available_cores() -> int:

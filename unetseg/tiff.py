@@ -55,23 +55,14 @@ class Stack:
         with ExitStack() as opened:
             with _damage_is_an_error(path):
                 # Opened here, because tifffile leaves files open that it finds damaged.
-                self._file = tifffile.TiffFile(opened.enter_context(path.open("rb")))
+                self._handle = opened.enter_context(path.open("rb"))
+                self._file = tifffile.TiffFile(self._handle)
                 self._series = self._file.series[0]
                 self._check()
             self._opened = opened.pop_all()
         self.dtype = self._series.dtype.newbyteorder("=")
         slices, height, width = (1, *self._series.shape)[-3:]
         self.shape = (int(slices), int(height), int(width))
-        # One contiguous run of uncompressed pixels is read in place, whatever its page structure.
-        self._mapped: npt.NDArray[Any] | None = None
-        if self._series.dataoffset is not None:
-            self._mapped = np.memmap(
-                path,
-                dtype=self._series.dtype.newbyteorder(self._file.byteorder),
-                mode="r",
-                offset=self._series.dataoffset,
-                shape=self.shape,
-            )
 
     def _check(self) -> None:
         series, path = self._series, self.path
@@ -105,11 +96,9 @@ class Stack:
         if not 0 <= index < len(self):
             raise IndexError(index)
         with _damage_is_an_error(self.path):
-            if self._mapped is not None:
-                image = np.array(self._mapped[index], self.dtype)
-            else:
-                pixels = self._series.asarray() if len(self) == 1 else self._page(index)
-                image = pixels.reshape(self.shape[1:]).astype(self.dtype, copy=False)
+            start = self._series.dataoffset
+            pixels = self._page(index) if start is None else self._contiguous(index, start)
+            image = pixels.reshape(self.shape[1:]).astype(self.dtype, copy=False)
         if self.dtype.kind == "f" and not np.isfinite(image).all():
             raise InputError(
                 self.path,
@@ -119,7 +108,19 @@ class Stack:
             )
         return image
 
+    def _contiguous(self, index: int, start: int) -> npt.NDArray[Any]:
+        """A slice of one run of uncompressed pixels, whatever its page structure.
+
+        Read, not mapped: mapped pages would count as this process's memory.
+        """
+        dtype = self._series.dtype.newbyteorder(self._file.byteorder)
+        size = self.shape[1] * self.shape[2] * dtype.itemsize
+        self._handle.seek(start + index * size)
+        return np.frombuffer(self._handle.read(size), dtype)
+
     def _page(self, index: int) -> npt.NDArray[Any]:
+        if len(self) == 1:
+            return self._series.asarray()
         page = self._series.pages[index]
         if page is None:
             raise ValueError(f"slice {index} has no page")

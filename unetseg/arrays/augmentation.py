@@ -23,6 +23,7 @@ class Strengths:
 
     elastic_sigma: float
     elastic_points: int
+    elastic_order: int
     rotation: float
     scaling: float
     flips: bool
@@ -43,6 +44,8 @@ class Recipe:
     ----------
     displacement : nested lists, (2, points, points), or None
         In pixels, along y and x.
+    order : int
+        Of the splines that the image is resampled with.
     rotation, scale : float
         Degrees; factor.
     vertical, horizontal : bool
@@ -60,6 +63,7 @@ class Recipe:
     """
 
     displacement: list[Any] | None
+    order: int
     rotation: float
     scale: float
     vertical: bool
@@ -76,6 +80,7 @@ class Recipe:
 
 IDENTITY = Recipe(
     displacement=None,
+    order=3,
     rotation=0.0,
     scale=1.0,
     vertical=False,
@@ -113,6 +118,7 @@ def draw_recipe(strengths: Strengths, *, shape: tuple[int, int], seed: int, copy
         turns -= turns % 2
     return Recipe(
         displacement=displacement,
+        order=s.elastic_order,
         rotation=rng.uniform(-s.rotation, s.rotation),
         scale=rng.uniform(1 - s.scaling, 1 + s.scaling),
         vertical=bool(s.flips and rng.integers(2)),
@@ -174,6 +180,7 @@ def apply_recipe(
             displacement=np.asarray(displacement),
             rotation=recipe.rotation,
             scale=recipe.scale,
+            order=recipe.order,
         )
     pixels, label = _move(recipe, pixels), _move(recipe, label)
     pixels = _change_grey_levels(recipe, pixels, low=low, high=high)

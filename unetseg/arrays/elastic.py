@@ -43,12 +43,13 @@ def deform(
     displacement: npt.NDArray[np.float64],
     rotation: float,
     scale: float,
+    order: int,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
     """Deform, rotate and scale an image and its label in a single resampling.
 
     The displacements are interpolated by bicubic splines to every pixel; beyond its border the
-    slice is mirrored. The image is resampled with cubic splines; the label linearly, then cut
-    at the middle between its two values.
+    slice is mirrored. The image is resampled with splines of the given order; the label
+    linearly, then cut at the middle between its two values.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def deform(
         Degrees, around the centre.
     scale : float
         Above 1 enlarges.
+    order : int
+        Of the splines that the image is resampled with, 0 to 4.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def deform(
     deformed, mask = elasticdeform.deform_grid(
         [image.astype(np.float32), label.astype(np.float32)],
         displacement,
-        order=[3, 1],
+        order=[order, 1],
         mode="mirror",
         prefilter=[True, False],
         rotate=rotation or None,

@@ -46,13 +46,13 @@ WARPS = ((1.2, (300.0, 0.5)), (14.0, (80.0, 3.5)), (6.0, (24.0, 2.5)), (1.3, (7.
 HALF_WIDTH = (2.7, 0.25)  # median of half a membrane's thickness in the label in px, spread
 HALF_WIDTH_RANGE = (1.5, 4.0)  # px; the lower bound keeps a line of 3 px
 FABRIC = (25.0, 2.0)  # px and slices over which thickness and tilt change
-TILT = (-1.6, 1.6)  # mean, standard deviation
-TILT_BLUR, TILT_FADE = 0.9, 0.6  # relative gain in width and loss of contrast when all oblique
-MEMBRANE_DARKNESS = 110.0
+TILT = (-1.7, 1.6)  # mean, standard deviation
+TILT_BLUR, TILT_FADE = 0.8, 0.55  # relative gain in width and loss of contrast when all oblique
+MEMBRANE_DARKNESS = 114.0
 MEMBRANE_PROFILE = (0.85, 3.0)  # e-folding distance in half-widths, exponent: 2 is a Gaussian
 SYNAPSE = (130.0, 1.25, 9.0)  # darkness per excess of thickness over so many medians; reach, px
-LEVEL, LEVEL_DROP = 166.0, 17.0  # of the lightest cells, mean drop: exponential, so few are dark
-TEXTURE = ((22.0, 1.0), (9.0, 2.5), (8.0, 12.0))  # (standard deviation, grain size in px)
+LEVEL, LEVEL_DROP = 176.0, 22.0  # of the lightest cells, mean drop: exponential, so few are dark
+TEXTURE = ((21.0, 1.0), (9.0, 2.5), (8.0, 12.0))  # (standard deviation, grain size in px)
 
 # Mitochondria.
 MITO_HOST = (15.0, 3)  # smallest radius of a cell that has room, px; how many along its depth
@@ -75,7 +75,7 @@ VESICLE_WALL, VESICLE_SOLID = 1.2, 0.3  # width of a ring in px, share of dark d
 # Camera.
 DOSE, READ_NOISE = 0.4, 5.0  # electrons per px and grey level: fewer is noisier; grey levels
 POINT_SPREAD = 0.7  # px
-LIGHT = (0.09, (120.0, 0.5))  # relative standard deviation, scale: new on each slice
+LIGHT = (0.12, (120.0, 0.5))  # relative standard deviation, scale: new on each slice
 DEVELOPMENT = (0.08, 7.0)  # standard deviations between slices: of gain, of offset in grey levels
 
 
@@ -259,7 +259,7 @@ def cut_tissue(tissue: Tissue, z: int) -> Cut:
     clearance = ndimage.distance_transform_edt(~border).astype(np.float32) - half_width
     pieces, count = ndimage.label(clearance > 0)
     small = np.bincount(pieces.ravel(), minlength=count + 1) < SMALLEST_CELL
-    clearance[small[pieces]] = 0
+    clearance = np.where(small[pieces], -half_width / 2, clearance)  # the image shows them dark
     return Cut(y, x, moved, cells, clearance, half_width)
 
 

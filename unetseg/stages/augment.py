@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.augmentation import IDENTITY, Recipe, Strengths, apply_recipe, draw_recipe
-from unetseg.artifacts import StageResult, StageWriter
+from unetseg.artifacts import MANIFEST, StageResult, StageWriter, open_stage
 from unetseg.errors import InputError
 from unetseg.options import AugmentOptions
 from unetseg.parallel import ordered_map
@@ -21,6 +21,9 @@ from unetseg.tiff import Stack, check_same_shape, create_stack, find_stack, labe
 Pair = tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
 
 BLACK, WHITE = np.uint8(0), np.uint8(255)  # labels: membrane, interior
+
+PREVIEW = "preview.png"
+PREVIEW_ORIGINALS, PREVIEW_COPIES = 3, 3
 
 
 def augment(options: AugmentOptions, progress: Progress) -> StageResult:
@@ -47,36 +50,112 @@ def augment(options: AugmentOptions, progress: Progress) -> StageResult:
     labels_path = find_stack(options.labels, "train-labels.tif")
     with Stack(volume_path) as volume, Stack(labels_path) as labels:
         check_same_shape(volume, labels)
-        low, high = _grey_range(volume)
-        _, interior = label_values(labels)
-        writer = StageWriter(
-            options.output,
-            stage="augment",
-            options=options.recorded(),
-            inputs=[volume_path, labels_path],
-            names=["volume.tif", "labels.tif"],
-        )
-        sources = [index % len(volume) for index in range(len(volume) * (1 + options.copies))]
-        recipes = _draw_recipes(options, volume.shape, count=len(sources))
-        tasks = (
-            (recipe, volume[source], np.where(labels[source] == interior, WHITE, BLACK))
-            for source, recipe in zip(sources, recipes, strict=True)
-        )
-        pairs = progress.track(
-            ordered_map(partial(_make_copy, low, high), tasks, jobs=options.jobs),
-            total=len(sources),
-            label="augment",
-            unit="slice",
-        )
-        with writer:
-            _write(writer, pairs, shape=(len(sources), *volume.shape[1:]), dtype=volume.dtype)
-            writer.details["sources"] = sources
-            writer.details["recipes"] = [dataclasses.asdict(recipe) for recipe in recipes]
-        read = [str(volume), str(labels)]
-        notes = [f"{len(volume)} originals, then {options.copies} copies of each"]
-    return StageResult(
-        read=read, wrote=writer.wrote(), notes=notes, next_command="unetseg preprocess"
+        if options.only is None:
+            return _augment_all(options, volume, labels, progress)
+        return _augment_one(options, options.only, volume, labels)
+
+
+def _augment_all(
+    options: AugmentOptions, volume: Stack, labels: Stack, progress: Progress
+) -> StageResult:
+    writer = StageWriter(
+        options.output,
+        stage="augment",
+        options=options.recorded(),
+        inputs=[volume.path, labels.path],
+        names=["volume.tif", "labels.tif", PREVIEW],
     )
+    if not options.force and writer.is_current():
+        return writer.nothing_to_do("unetseg preprocess")
+    sources, recipes = _plan(options, volume.shape)
+    copies = progress.track(
+        _make(volume, labels, sources, recipes, jobs=options.jobs),
+        total=len(sources),
+        label="augment",
+        unit="slice",
+    )
+    with writer:
+        shape = (len(sources), *volume.shape[1:])
+        shown = _write(writer, copies, shape=shape, dtype=volume.dtype, originals=len(volume))
+        if options.preview:
+            from unetseg.figures.preview import draw_preview
+
+            draw_preview(writer.path(PREVIEW), shown)
+        writer.details["sources"] = sources
+        writer.details["recipes"] = [dataclasses.asdict(recipe) for recipe in recipes]
+    return StageResult(
+        read=[str(volume), str(labels)],
+        wrote=writer.wrote(),
+        notes=[f"{len(volume)} originals, then {options.copies} copies of each"],
+        next_command="unetseg preprocess",
+    )
+
+
+def _augment_one(options: AugmentOptions, number: int, volume: Stack, labels: Stack) -> StageResult:
+    """Make one slice again, by the recipe in the finished folder if there is one."""
+    if (options.output / MANIFEST).exists():
+        details = open_stage(options.output, stage="augment", fresh=True).details
+        sources = [int(source) for source in details["sources"]]
+        recipes = [Recipe(**recipe) for recipe in details["recipes"]]
+    else:
+        sources, recipes = _plan(options, volume.shape)
+    if number >= len(sources):
+        raise InputError(
+            options.output,
+            expected=f"a slice number {number} for --only",
+            found=f"{len(sources)} slices, counted from 0",
+            remedy="choose a lower number or more --copies",
+        )
+    writer = StageWriter(
+        options.output.with_name(f"{options.output.name}-{number}"),
+        stage="augment --only",
+        options=options.recorded(),
+        inputs=[volume.path, labels.path],
+        names=["volume.tif", "labels.tif"],
+    )
+    copies = _make(volume, labels, [sources[number]], [recipes[number]], jobs=1)
+    with writer:
+        shape = (1, *volume.shape[1:])
+        _write(writer, copies, shape=shape, dtype=volume.dtype, originals=1)
+        writer.details.update(source=sources[number], recipe=dataclasses.asdict(recipes[number]))
+    return StageResult(
+        read=[str(volume), str(labels)],
+        wrote=writer.wrote(),
+        notes=[f"slice {number} is made from source slice {sources[number]}"],
+    )
+
+
+def _plan(options: AugmentOptions, shape: tuple[int, int, int]) -> tuple[list[int], list[Recipe]]:
+    """Source slice and recipe of every slice of the result."""
+    names = [field.name for field in dataclasses.fields(Strengths)]
+    strengths = Strengths(**{name: getattr(options, name) for name in names})
+    numbers = range(shape[0] * (1 + options.copies))
+    recipes = [
+        IDENTITY
+        if number < shape[0]
+        else draw_recipe(strengths, shape=shape[1:], seed=options.seed, copy=number)
+        for number in numbers
+    ]
+    return [number % shape[0] for number in numbers], recipes
+
+
+def _make(
+    volume: Stack, labels: Stack, sources: list[int], recipes: list[Recipe], *, jobs: int
+) -> Iterator[Pair]:
+    low, high = _grey_range(volume)
+    _, interior = label_values(labels)
+    tasks = (
+        (recipe, volume[source], np.where(labels[source] == interior, WHITE, BLACK))
+        for source, recipe in zip(sources, recipes, strict=True)
+    )
+    return ordered_map(partial(_make_copy, low, high), tasks, jobs=jobs)
+
+
+def _make_copy(
+    low: float, high: float, task: tuple[Recipe, npt.NDArray[Any], npt.NDArray[np.uint8]]
+) -> Pair:
+    recipe, image, label = task
+    return apply_recipe(recipe, image, label, low=low, high=high)
 
 
 def _grey_range(volume: Stack) -> tuple[float, float]:
@@ -93,39 +172,26 @@ def _grey_range(volume: Stack) -> tuple[float, float]:
     return low, high
 
 
-def _draw_recipes(
-    options: AugmentOptions, shape: tuple[int, int, int], *, count: int
-) -> list[Recipe]:
-    names = [field.name for field in dataclasses.fields(Strengths)]
-    strengths = Strengths(**{name: getattr(options, name) for name in names})
-    return [
-        IDENTITY
-        if index < shape[0]
-        else draw_recipe(strengths, shape=shape[1:], seed=options.seed, copy=index)
-        for index in range(count)
-    ]
-
-
-def _make_copy(
-    low: float, high: float, task: tuple[Recipe, npt.NDArray[Any], npt.NDArray[np.uint8]]
-) -> Pair:
-    recipe, image, label = task
-    return apply_recipe(recipe, image, label, low=low, high=high)
-
-
 def _write(
     writer: StageWriter,
     pairs: Iterable[Pair],
     *,
     shape: tuple[int, int, int],
     dtype: np.dtype[Any],
-) -> None:
+    originals: int,
+) -> list[list[Pair]]:
+    """Write both stacks; return a row of pairs for each original of the preview."""
     for name, kind in (("volume.tif", dtype), ("labels.tif", np.dtype(np.uint8))):
         writer.describe(name, shape=shape, dtype=kind, axes="ZYX")
+    shown: list[list[Pair]] = [[] for _ in range(min(originals, PREVIEW_ORIGINALS))]
     with (
         create_stack(writer.path("volume.tif"), shape=shape, dtype=dtype) as volume,
         create_stack(writer.path("labels.tif"), shape=shape, dtype=np.uint8) as labels,
     ):
-        for image, label in pairs:
+        for number, (image, label) in enumerate(pairs):
             volume.append(image)
             labels.append(label)
+            source = number % originals
+            if source < len(shown) and len(shown[source]) <= PREVIEW_COPIES:
+                shown[source].append((image, label))
+    return shown

@@ -49,6 +49,8 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             inputs=[folder / MANIFEST, volume_path],
             names=[NAME],
         )
+        if not options.force and writer.is_current():
+            return writer.nothing_to_do("unetseg evaluate")
         predictions = _predict(volume, folder, manifest.details, options)
         with writer:
             tracked = progress.track(predictions, total=len(volume), label="predict", unit="slice")

@@ -75,6 +75,8 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
         inputs=[folder / MANIFEST],
         names=[f"{part}-{kind}.npy" for part in PARTS for kind in ARRAYS],
     )
+    if not options.force and writer.is_current():
+        return writer.nothing_to_do("unetseg train")
     with Stack(folder / "volume.tif") as volume, Stack(folder / "labels.tif") as labels:
         share = _interior_share(labels, chosen["train"])
         membrane, interior = class_weights(share)

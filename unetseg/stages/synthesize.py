@@ -30,6 +30,8 @@ def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
         inputs=[],
         names=[f"{part}-{kind}.tif" for part in stacks for kind in ("volume", "labels")],
     )
+    if not options.force and writer.is_current():
+        return writer.nothing_to_do("unetseg augment")
     with writer:
         tracked = progress.track(stacks.items(), total=2, label="synthesize", unit="stack")
         for number, (part, slices) in enumerate(tracked):

@@ -67,6 +67,8 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         inputs=[options.input / MANIFEST],
         names=NAMES,
     )
+    if not options.force and writer.is_current():
+        return writer.nothing_to_do("unetseg predict")
     with writer:
         course = _Course(options, training, held_out, progress)
         course.run()

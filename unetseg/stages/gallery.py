@@ -1,0 +1,50 @@
+"""`unetseg gallery`: what each augmentation does, to look at."""
+
+from __future__ import annotations
+
+from unetseg.artifacts import StageResult, StageWriter
+from unetseg.errors import InputError
+from unetseg.figures.gallery import draw_gallery
+from unetseg.options import GalleryOptions
+from unetseg.progress import Progress
+from unetseg.tiff import Stack, find_stack
+
+NAME = "gallery.png"
+
+
+def gallery(options: GalleryOptions, progress: Progress) -> StageResult:
+    """Draw one slice under every augmentation, each at three strengths.
+
+    Parameters
+    ----------
+    options : GalleryOptions
+    progress : Progress
+
+    Returns
+    -------
+    StageResult
+
+    Raises
+    ------
+    InputError
+        If there is no such slice.
+    """
+    path = find_stack(options.image, "train-volume.tif")
+    with Stack(path) as volume:
+        if options.slice_number >= len(volume):
+            raise InputError(
+                path,
+                expected=f"a slice {options.slice_number}",
+                found=f"{len(volume)}, counted from 0",
+                remedy="choose a lower --slice-number",
+            )
+        writer = StageWriter(
+            options.output,
+            stage="gallery",
+            options=options.recorded(),
+            inputs=[path],
+            names=[NAME],
+        )
+        with writer:
+            draw_gallery(writer.path(NAME), volume[options.slice_number], seed=options.seed)
+        return StageResult(read=[str(volume)], wrote=writer.wrote())
