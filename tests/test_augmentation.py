@@ -188,3 +188,18 @@ def test_field_agrees_with_a_slow_oracle(points: int, rotation: float, scale: fl
     )
     expected = slow_deform(image, displacement, rotation, scale)
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_field_agrees_with_elasticdeform():
+    reason = "elasticdeform is not installed for this NumPy"
+    elasticdeform = pytest.importorskip("elasticdeform", reason=reason, exc_type=ImportError)
+    rng = np.random.default_rng(0)
+    image = ndimage.gaussian_filter(rng.random((96, 128)), 1).astype(np.float32)
+    displacement = draw_displacement(rng, sigma=10, points=4)
+    settings = {"rotation": 8, "scale": 0.9, "order": 3}
+    label = checkerboard(image.shape, 8)
+    found, _ = deform(image, label, displacement=displacement, **settings)
+    expected = elasticdeform.deform_grid(
+        image, displacement, order=3, mode="mirror", rotate=8, zoom=0.9
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)

