@@ -2,8 +2,8 @@
 
     python benchmarks/evaluate.py [--size 512]
 
-The limit: border thinning visits every membrane pixel once at each of the 11 thresholds, in an order
-that each visit depends on, so that it cannot be done for all pixels at once.
+The limit: border thinning visits every membrane pixel once at each of the 11 thresholds, in an
+order that each visit depends on, so that it cannot be done for all pixels at once.
 """
 
 from __future__ import annotations

@@ -121,6 +121,13 @@ def test_thinning_follows_the_definition(interior: np.ndarray):
     np.testing.assert_array_equal(thin_borders(interior), literal_flood(interior))
 
 
+@pytest.mark.parametrize("density", [0.02, 0.1, 0.5])
+def test_thinning_follows_the_definition_over_distances(density: float):
+    # Few cells and much membrane: here the order of the queue and of the neighbours decides.
+    interior = np.random.default_rng(0).random((50, 40)) < density
+    np.testing.assert_array_equal(thin_borders(interior), literal_flood(interior))
+
+
 def test_thick_membrane_thins_to_a_dam():
     interior = np.zeros((1, 9), bool)
     interior[0, :2] = interior[0, -2:] = True
