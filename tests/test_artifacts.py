@@ -120,8 +120,20 @@ def test_files_of_others_are_never_touched(tmp_path: Path, source: Path):
 
 
 def test_a_file_where_the_folder_should_be(source: Path):
-    with pytest.raises(OutputError, match="found a file"):
+    with pytest.raises(OutputError, match="found the name of a file"):
         run(source, {"x": "1"}, source=source)
+    with pytest.raises(OutputError, match="found the name of a file"):
+        run(source.with_name("prediction.tif"), {"x": "1"}, source=source)
+
+
+@pytest.mark.parametrize("name", ["../input.txt", "/etc/passwd", "..", ""])
+def test_a_manifest_cannot_name_files_elsewhere(tmp_path: Path, source: Path, name: str):
+    run(tmp_path / "a", {"x": "1"}, source=source)
+    manifest = tmp_path / "a" / MANIFEST
+    manifest.write_text(manifest.read_text().replace('"name": "x"', f'"name": "{name}"'))
+    with pytest.raises(InputError, match="expected a manifest"):
+        run(tmp_path / "a", {"y": "1"}, source=source)
+    assert source.exists()
 
 
 def test_what_changed_since_is_noticed(tmp_path: Path, source: Path):

@@ -49,6 +49,11 @@ class Output:
     dtype: str | None = None
     axes: str | None = None
 
+    def __post_init__(self) -> None:
+        # A manifest may come from a stranger, and a rerun removes the outputs that it names.
+        if Path(self.name).name != self.name or self.name in ("", ".."):
+            raise ValueError(f"{self.name!r} is not the name of a file in this folder")
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -156,8 +161,11 @@ class StageWriter:
         self._options = options
         self._arrays: dict[str, dict[str, Any]] = {}
         self._staging = folder / UNFINISHED
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f"{folder}: expected a folder, found a file; choose another --output")
+        if folder.suffix in (".tif", ".tiff") or (folder.exists() and not folder.is_dir()):
+            raise OutputError(
+                f"{folder}: expected a folder to write into, found the name of a file; "
+                "choose another --output"
+            )
         _recover(folder)
         self._earlier = self._check_ours([*names, MANIFEST])
         self._inputs = [_source(path, folder) for path in inputs]
@@ -242,7 +250,9 @@ class StageWriter:
             if kind is None:
                 self._publish()
         finally:
-            shutil.rmtree(self._staging, ignore_errors=True)
+            # Complete but not all in place (interrupted between two moves): the next run goes on.
+            if not (self._staging / MANIFEST).exists():
+                shutil.rmtree(self._staging, ignore_errors=True)
             if kind is not None and not any(self.folder.iterdir()):
                 self.folder.rmdir()
 
