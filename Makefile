@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml
 
 install: $(VENV)/.installed  ## make the virtual environment and install unetseg in it
 
-# The train options of a synthetic stack are remembered beside it, in its manifest.
+# A stack that unetseg drew has its manifest beside it, and gets the short course.
 pipeline: install  ## run all stages on the stacks in data/, synthetic ones if there are none
 	@if [ ! -e "$(DATA)/train-volume.tif" ]; then \
 		echo "$(DATA) holds no train-volume.tif: drawing a synthetic stack there"; \
@@ -34,7 +34,9 @@ pipeline: install  ## run all stages on the stacks in data/, synthetic ones if t
 	$(RUN) preprocess --input "$(WORK)/augmented" --output "$(WORK)/preprocessed"
 	@if [ -e "$(DATA)/manifest.json" ]; then set -- $(SYNTHETIC_TRAIN); else set --; fi; set -x; \
 	$(RUN) train --input "$(WORK)/preprocessed" --output "$(WORK)/model" "$$@" $(TRAIN)
-	$(RUN) predict --model "$(WORK)/model" --volume "$(DATA)" --output "$(WORK)/prediction"
+	@if [ -e "$(DATA)/test-volume.tif" ]; then set -x; \
+		$(RUN) predict --model "$(WORK)/model" --volume "$(DATA)" --output "$(WORK)/prediction"; \
+	else echo "$(DATA) holds no test-volume.tif: nothing to predict"; fi
 	$(RUN) evaluate --prediction "$(WORK)/model" --output "$(WORK)/evaluation"
 
 smoke: install  ## run all stages on a tiny synthetic stack, to see that they fit together

@@ -57,10 +57,7 @@ TEXTURE = ((21.0, 1.0), (9.0, 2.5), (8.0, 12.0))  # (standard deviation, grain s
 # Mitochondria.
 MITO_HOST = (15.0, 3)  # smallest radius of a cell that has room, px; how many along its depth
 MITO_RADIUS = (11.0, 27.0)  # px
-MITO_FILL, MITO_OFFSET = (
-    0.65,
-    0.3,
-)  # largest radius, standard deviation of place; in radii of the cell
+MITO_FILL, MITO_OFFSET = 0.65, 0.3  # largest radius, deviation of place; in radii of the cell
 MITO_HALF_DEPTH = (6.0, 14.0)  # slices
 MITO_DARKNESS = 72.0
 MITO_WALL = (35.0, 1.6)  # darkness beyond that of the inside, standard deviation in px
