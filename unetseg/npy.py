@@ -25,7 +25,7 @@ def create_npy(path: Path, *, shape: tuple[int, int, int], dtype: npt.DTypeLike)
     dtype = np.dtype(dtype)
     with path.open("wb") as file:
         header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]  # NumPy's
+        np.lib.format.write_array_header_1_0(file, header)
         offset = file.tell()
     return SliceWriter(path, offset=offset, shape=shape, dtype=dtype)
 

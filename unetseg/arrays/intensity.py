@@ -38,7 +38,8 @@ def adjust_gamma(image: Image, *, exponent: float, low: float, high: float) -> I
     """Bend grey levels by a power law that keeps low and high where they are."""
     span = np.float32(high - low)
     unit = np.clip((image - np.float32(low)) / span, 0, 1)
-    return unit ** np.float32(exponent) * span + np.float32(low)
+    bent: Image = unit ** np.float32(exponent) * span + np.float32(low)
+    return bent
 
 
 def to_dtype(image: Image, dtype: npt.DTypeLike, *, low: float, high: float) -> npt.NDArray[Any]:

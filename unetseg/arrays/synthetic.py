@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from scipy import ndimage
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[Any]  # float32, or float64 on the way
 Shape = tuple[int, int, int]  # slices, height, width
 Field = Callable[[int], Floats]  # slice number -> (height, width)
 
@@ -332,7 +333,7 @@ def vesicle_darkness(crowding: Floats, clearance: Floats, *, rng: np.random.Gene
         if rng.random() > crowding[y, x] or clearance[y, x] < radius:
             continue
         window = Body(0, y, x, radius, radius, 1, 0, 0, 0).window(3 * VESICLE_WALL)
-        distance = np.hypot(rows[window] - y, columns[window] - x)
+        distance: Floats = np.hypot(rows[window] - y, columns[window] - x)
         ring = rng.random() > VESICLE_SOLID
         offset, width = (distance - radius, VESICLE_WALL) if ring else (distance, radius / 2)
         shade = rng.uniform(*VESICLE_DARKNESS) * np.exp(-0.5 * (offset / width) ** 2)
