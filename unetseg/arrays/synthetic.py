@@ -326,14 +326,15 @@ def mitochondria_darkness(mitochondria: list[tuple[int, Body]], cut: Cut, z: int
 def vesicle_darkness(crowding: Floats, clearance: Floats, *, rng: np.random.Generator) -> Floats:
     """Small rings and dots inside the cells, new on every slice, as they are no deeper than one."""
     darkness = np.zeros_like(clearance)
-    rows, columns = np.indices(clearance.shape, np.float32)
+    places: Floats = np.indices(clearance.shape, np.float32)
+    rows, columns = places
     for _ in range(int(VESICLE_DENSITY * clearance.size)):
         y, x = rng.integers(clearance.shape).tolist()
         radius = rng.uniform(*VESICLE_RADIUS)
         if rng.random() > crowding[y, x] or clearance[y, x] < radius:
             continue
         window = Body(0, y, x, radius, radius, 1, 0, 0, 0).window(3 * VESICLE_WALL)
-        distance: Floats = np.hypot(rows[window] - y, columns[window] - x)
+        distance = np.hypot(rows[window] - y, columns[window] - x)
         ring = rng.random() > VESICLE_SOLID
         offset, width = (distance - radius, VESICLE_WALL) if ring else (distance, radius / 2)
         shade = rng.uniform(*VESICLE_DARKNESS) * np.exp(-0.5 * (offset / width) ** 2)
