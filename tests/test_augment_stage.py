@@ -84,6 +84,8 @@ def test_ctrl_c_leaves_nothing_half_made_and_says_so(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell that runs the tests in the background makes its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not Path("work/augmented/.unfinished").exists() and process.poll() is None:
         time.sleep(0.05)
