@@ -167,39 +167,22 @@ def _crop_panels(specimen: Specimen, identity: Recipe, *, padded: bool) -> list[
     """Four corners; cropped alone, or mirrored back to full size with the crop's border."""
     height, width = specimen.image.shape
     h, w = round(CROP_SHARE * height), round(CROP_SHARE * width)
-    panels: list[Panel] = []
-    for top, up in ((0, "top"), (height - h, "bottom")):
-        for left, side in ((0, "left"), (width - w, "right")):
-            draw = _padded_crop if padded else _plain_crop
-            panels.append((f"{up} {side}", draw(specimen, identity, (top, left, h, w))))
-    return panels
 
+    def panel(top: int, left: int) -> Callable[[Axes], None]:
+        def draw(axes: Axes) -> None:
+            altered = specimen.altered(replace(identity, crop=(top, left, h, w)))
+            inside = slice(top, top + h), slice(left, left + w)
+            region = np.full(altered.shape, np.nan)  # NaN is not drawn
+            region[inside] = altered[inside]
+            _show(axes, specimen, altered if padded else region)
+            if padded:
+                corner = (left - 0.5, top - 0.5)
+                axes.add_patch(Rectangle(corner, w, h, fill=False, edgecolor=YELLOW, linewidth=1.5))
 
-def _plain_crop(
-    specimen: Specimen, identity: Recipe, box: tuple[int, int, int, int]
-) -> Callable[[Axes], None]:
-    top, left, height, width = box
+        return draw
 
-    def draw(axes: Axes) -> None:
-        region = np.full(specimen.image.shape, np.nan)  # NaN is not drawn
-        inside = slice(top, top + height), slice(left, left + width)
-        region[inside] = specimen.image[inside]
-        _show(axes, specimen, region)
-
-    return draw
-
-
-def _padded_crop(
-    specimen: Specimen, identity: Recipe, box: tuple[int, int, int, int]
-) -> Callable[[Axes], None]:
-    top, left, height, width = box
-
-    def draw(axes: Axes) -> None:
-        _show(axes, specimen, specimen.altered(replace(identity, crop=box)))
-        axes.add_patch(
-            Rectangle(
-                (left - 0.5, top - 0.5), width, height, fill=False, edgecolor=YELLOW, linewidth=1.5
-            )
-        )
-
-    return draw
+    return [
+        (f"{row} {column}", panel(top, left))
+        for row, top in (("top", 0), ("bottom", height - h))
+        for column, left in (("left", 0), ("right", width - w))
+    ]

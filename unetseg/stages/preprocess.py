@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,6 @@ PARTS = ("train", "held-out")
 ARRAYS = {"images": np.float32, "labels": np.uint8, "weights": np.float32}
 
 NORMALISATION = "slice-standard"
-
-
-@dataclass(frozen=True)
-class WeightSettings:
-    """Arguments of `weight_map`."""
-
-    membrane: float
-    interior: float
-    w0: float
-    sigma: float
 
 
 def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
@@ -80,13 +69,19 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
     with Stack(folder / "volume.tif") as volume, Stack(folder / "labels.tif") as labels:
         share = _interior_share(labels, chosen["train"])
         membrane, interior = class_weights(share)
-        settings = WeightSettings(membrane, interior, options.border_weight, options.border_sigma)
+        weigh = partial(
+            weight_map,
+            membrane=membrane,
+            interior=interior,
+            w0=options.border_weight,
+            sigma=options.border_sigma,
+        )
         with writer:
             for part, indices in chosen.items():
                 if not indices:
                     continue
                 work = ordered_map(
-                    partial(_prepare, settings),
+                    partial(_prepare, weigh),
                     ((volume[i], labels[i]) for i in indices),
                     jobs=options.jobs,
                 )
@@ -155,18 +150,12 @@ def _interior_share(labels: Stack, indices: list[int]) -> float:
 
 
 def _prepare(
-    settings: WeightSettings, pair: tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
+    weigh: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
+    pair: tuple[npt.NDArray[Any], npt.NDArray[np.uint8]],
 ) -> tuple[npt.NDArray[Any], ...]:
     """Image, label and weight map of one slice."""
     image, label = pair
-    weights = weight_map(
-        label,
-        membrane=settings.membrane,
-        interior=settings.interior,
-        w0=settings.w0,
-        sigma=settings.sigma,
-    )
-    return NORMALISATIONS[NORMALISATION](image), (label > 0).astype(np.uint8), weights
+    return NORMALISATIONS[NORMALISATION](image), (label > 0).astype(np.uint8), weigh(label)
 
 
 def _write(
