@@ -33,6 +33,7 @@ def test_commands_come_in_the_order_they_run(cli: Cli):
         "train",
         "predict",
         "evaluate",
+        "crossvalidate",
     ]
 
 

@@ -9,14 +9,15 @@ import keras
 import numpy as np
 import pytest
 
-from unetseg.errors import InputError, TrainingError
-from unetseg.network.batches import PatchDataset, Slices, patch_shape
+from unetseg.errors import InputError
+from unetseg.network.batches import Patches, Slices, patch_shape
 from unetseg.network.inference import compile_for_prediction, longest_edge, predict_image
 from unetseg.network.saving import hash_weights, load_weights, save_model
-from unetseg.network.training import train_unet
 from unetseg.network.unet import LOGITS, build_unet, halo, total_pooling
 from unetseg.options import NETWORKS
 from unetseg.prediction import SlicePredictor, build_network
+
+ROOT = Path(__file__).parents[1]
 
 SMALL = {"base_filters": 2, "depth": 2, "stride": 1, "batch_norm": True, "dropout": 0.0}
 
@@ -80,26 +81,25 @@ def test_longest_edge_grows_with_memory():
 
 
 def test_patches_cover_every_slice_once_an_epoch():
-    data = PatchDataset(slices(), shape=(16, 16), batch_size=2, seed=0)
-    batches = [data[i] for i in range(len(data))]
+    data = Patches(slices(), shape=(16, 16), batch_size=2, seed=0)
+    batches = [data.batch(1, i) for i in range(len(data))]
     assert [len(images) for images, _, _ in batches] == [2, 2, 1]
     origin = np.concatenate([images for images, _, _ in batches])[:, 0, 0, 0] // 10_000
     assert sorted(origin) == [0, 1, 2, 3, 4]
 
 
 def test_patches_stay_together():
-    data = PatchDataset(slices(), shape=(16, 16), batch_size=5, seed=0)
-    images, labels, weights = data[0]
+    data = Patches(slices(), shape=(16, 16), batch_size=5, seed=0)
+    images, labels, weights = data.batch(1, 0)
     np.testing.assert_array_equal(images % 2, labels)
     np.testing.assert_array_equal(images[..., 0] / 2, weights)
 
 
 def test_patches_depend_on_seed_epoch_and_index():
     def first(seed: int, epoch: int) -> bytes:
-        data = PatchDataset(slices(), shape=(16, 16), batch_size=2, seed=seed)
-        data.epoch = epoch
-        _ = data[1]
-        return data[0][0].tobytes()
+        data = Patches(slices(), shape=(16, 16), batch_size=2, seed=seed)
+        data.batch(epoch, 1)
+        return data.batch(epoch, 0)[0].tobytes()
 
     assert first(0, 0) == first(0, 0)
     assert len({first(0, 0), first(0, 1), first(1, 0)}) == 3
@@ -107,67 +107,11 @@ def test_patches_depend_on_seed_epoch_and_index():
 
 def test_small_slices_are_mirrored_outwards():
     assert patch_shape((20, 500), patch=256, multiple=16) == (32, 256)
-    data = PatchDataset(slices(1, 20, 60), shape=(32, 48), batch_size=1, seed=0)
-    images, _, _ = data[0]
+    data = Patches(slices(1, 20, 60), shape=(32, 48), batch_size=1, seed=0)
+    images, _, _ = data.batch(1, 0)
     assert images.shape == (1, 32, 48, 1)
     rows = np.sort(images[0, :, 0, 0] // 100)
     assert rows.tolist() == sorted([*range(20), *range(8, 20)])
-
-
-def test_training_learns_and_equal_seeds_agree():
-    rng = np.random.default_rng(0)
-    images = rng.standard_normal((100, 16, 16)).astype(np.float32)
-    data = Slices(images, (images > 0).astype(np.uint8), np.ones_like(images))
-
-    def run(seed: int) -> tuple[list[float], str]:
-        keras.utils.set_random_seed(seed)
-        model = build_unet(**SMALL, seed=seed)
-        losses: list[float] = []
-        train_unet(
-            model,
-            PatchDataset(data, shape=(16, 16), batch_size=2, seed=seed),
-            epochs=4,
-            minutes=0,
-            learning_rate=0.03,
-            after_epoch=lambda epoch: losses.append(epoch.loss),
-        )
-        return losses, hash_weights(model)
-
-    losses, weights = run(3)
-    assert losses[-1] < losses[0] / 2
-    assert run(3) == (losses, weights)
-    assert run(4)[1] != weights
-
-
-def test_time_ends_training():
-    data = PatchDataset(slices(), shape=(16, 16), batch_size=1, seed=0)
-    epochs = []
-    train_unet(
-        build_unet(**SMALL, seed=0),
-        data,
-        epochs=10_000,
-        minutes=0.02,
-        learning_rate=1e-9,
-        after_epoch=epochs.append,
-    )
-    assert len(epochs) < 5000
-    assert epochs[-1].progress == 1
-    assert epochs[-1].learning_rate < 1e-9
-
-
-def test_a_loss_that_is_not_finite_ends_training():
-    broken = slices()
-    broken.weights[2] = np.inf
-    data = PatchDataset(broken, shape=(16, 16), batch_size=1, seed=0)
-    with pytest.raises(TrainingError, match="not finite since batch"):
-        train_unet(
-            build_unet(**SMALL, seed=0),
-            data,
-            epochs=1,
-            minutes=0,
-            learning_rate=0.001,
-            after_epoch=lambda epoch: None,
-        )
 
 
 def test_weights_travel(tmp_path: Path):
@@ -190,3 +134,34 @@ def test_weights_of_something_else_are_refused(tmp_path: Path):
     (tmp_path / "model.keras").write_bytes(b"PK\x03\x04 not a model")
     with pytest.raises(InputError, match="expected the weights of this network"):
         load_weights(deeper, tmp_path / "model.keras")
+
+
+def test_the_documented_layers_are_the_papers_layers():
+    rows = [
+        [cell.strip() for cell in line.strip("|\n").split("|")]
+        for line in (ROOT / "docs/network.md").read_text().splitlines()
+        if line.startswith("| ")
+    ]
+    kinds = {
+        keras.layers.InputLayer: "input",
+        keras.layers.Conv2DTranspose: "up-conv {k} x {k}",
+        keras.layers.Conv2D: "conv {k} x {k}",
+        keras.layers.MaxPooling2D: "max pool 2 x 2",
+        keras.layers.Dropout: "dropout 0.5",
+        keras.layers.Concatenate: "copy",
+        keras.layers.Activation: "sigmoid",
+    }
+    model = build_network(NETWORKS["paper"], seed=0)
+    shapes = keras.Model(
+        model.input, [layer.output for layer in model.layers]
+    ).compute_output_shape((1, 512, 512, 1))
+    built: list[list[str]] = []
+    for layer, (_, height, width, channels) in zip(model.layers, shapes, strict=True):
+        if isinstance(layer, keras.layers.ReLU):
+            built[-1][0] += ", ReLU"
+            continue
+        name = next(name for kind, name in kinds.items() if isinstance(layer, kind))
+        name = name.format(k=layer.kernel_size[0]) if "{k}" in name else name
+        size = "" if name in ("dropout 0.5", "sigmoid") else f"{height} x {width} x {channels}"
+        built.append([name, size])
+    assert [row[2:] for row in rows[2:]] == built

@@ -190,6 +190,14 @@ class StageWriter:
                 )
         return earlier
 
+    def identity(self) -> dict[str, Any]:
+        """What makes another run the same as this one: it would write the same."""
+        return {
+            "version": __version__,
+            "options": self._options,
+            "inputs": [asdict(source) for source in self._inputs],
+        }
+
     def is_current(self) -> bool:
         """Whether the folder already holds what this run would write, intact."""
         path = self.folder / MANIFEST

@@ -101,9 +101,9 @@ def main() -> None:
     """
 
 
-def _run(stage: str, settings: options.Options) -> Any:
-    """Run a stage. Imported only here: no command waits for what it does not use."""
-    function = getattr(importlib.import_module(f"unetseg.stages.{stage}"), stage)
+def _run(command: str, settings: options.Options, *, module: str | None = None) -> Any:
+    """Run a command's work. Imported only here: none waits for what it does not use."""
+    function = getattr(importlib.import_module(module or f"unetseg.stages.{command}"), command)
     return function(settings, Terminal())
 
 
@@ -168,3 +168,11 @@ def evaluate(as_json: bool, **settings: Any) -> None:
         click.echo(json.dumps(result.data))
     else:
         _report(result)
+
+
+@main.command()
+@stage_options(options.CrossvalidateOptions)
+def crossvalidate(**settings: Any) -> None:
+    """Train and score once for every fold: takes hours."""
+    chosen = options.CrossvalidateOptions(**settings)
+    _report(_run("crossvalidate", chosen, module="unetseg.crossvalidation"))

@@ -56,6 +56,6 @@ def _type(field: dataclasses.Field[Any], hint: Any) -> Any:
         return click.Path(path_type=Path)
     if hint in (int, int | None):
         return click.IntRange(**bounds)
-    if hint is float:
+    if hint in (float, float | None):
         return click.FloatRange(**bounds)
     return hint

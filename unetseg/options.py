@@ -65,6 +65,7 @@ PREPROCESSED = WORK / "preprocessed"
 MODEL = WORK / "model"
 PREDICTION = WORK / "prediction"
 EVALUATION = WORK / "evaluation"
+CROSSVALIDATION = WORK / "crossvalidation"
 
 SEED_HELP = "Seed of everything random: the same seed gives the same result."
 JOBS_HELP = "Processes that work side by side; 0 means one for each core."
@@ -201,8 +202,14 @@ class TrainOptions(Options):
     patch: int = option(
         256, "Edge of a patch in pixels; smaller slices are used whole.", minimum=16
     )
-    learning_rate: float = option(
-        1e-3, "Learning rate at the start; it falls to 0 on a cosine.", minimum=0
+    recipe: str = option(
+        "default",
+        "default: what was measured to learn fastest; paper: how the first Keras U-Nets were "
+        "trained (Adam, plain cross-entropy, no normalisation, no weights).",
+        choices=("default", "paper"),
+    )
+    learning_rate: float | None = option(
+        None, "Highest learning rate, if not that of the recipe.", minimum=0
     )
     select: str = option(
         "last",
@@ -257,6 +264,15 @@ class EvaluateOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CrossvalidateOptions(TrainOptions):
+    """Options of `unetseg crossvalidate`: those of `unetseg train`, and the folds."""
+
+    input: Path = option(AUGMENTED, "Folder that `unetseg augment` wrote.")
+    output: Path = option(CROSSVALIDATION, "Folder for the table and for all folds.")
+    folds: int = option(5, "Contiguous blocks of source slices.", minimum=2)
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
     """What a U-Net looks like. Kept in the model's manifest; not options of a command.
 
@@ -282,5 +298,47 @@ NETWORKS = {
     ),
     "paper": NetworkOptions(
         base_filters=64, depth=4, stride=1, batch_norm=False, dropout=0.5, border=32
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeOptions:
+    """How a network is trained. Kept in the model's manifest; not options of a command.
+
+    Attributes
+    ----------
+    learning_rate, warm_up, decay, weight_decay
+        As for `unetseg.network.training.Trainer`.
+    weighted : bool
+        Weight the loss by the weight maps of `unetseg preprocess`.
+    batch_norm : bool
+        Keep the network's batch normalisation, if it has any.
+    """
+
+    learning_rate: float
+    warm_up: float
+    decay: bool
+    weight_decay: float
+    weighted: bool
+    batch_norm: bool
+
+
+RECIPES = {
+    "default": RecipeOptions(
+        learning_rate=3e-3,
+        warm_up=0.15,
+        decay=True,
+        weight_decay=0.01,
+        weighted=True,
+        batch_norm=True,
+    ),
+    "paper": RecipeOptions(
+        learning_rate=1e-4,
+        warm_up=0.0,
+        decay=False,
+        weight_decay=0.0,
+        weighted=False,
+        batch_norm=False,
     ),
 }

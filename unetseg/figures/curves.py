@@ -23,7 +23,7 @@ def draw_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained", dpi=120)
     left, right = figure.subplots(1, 2)
     left.plot([row["epoch"] for row in history], [row["loss"] for row in history], color="0.2")
-    left.set(xlabel="epoch", ylabel="weighted cross-entropy", title="Training loss", ylim=(0, None))
+    left.set(xlabel="epoch", ylabel="cross-entropy", title="Training loss", ylim=(0, None))
     scored = [row for row in history if row["v_rand"] is not None]
     for key, name in (("v_rand", "V_Rand"), ("v_info", "V_Info")):
         right.plot(

@@ -19,9 +19,13 @@ def jit() -> str | bool:
     return "auto" if has_accelerator() else False
 
 
-def seed_backend(seed: int) -> None:
-    """Seed whatever the backend draws by itself."""
+def make_deterministic(seed: int) -> None:
+    """Seed whatever the backend draws by itself, and let equal steps give equal numbers."""
     keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
 
 
 def describe_backend() -> dict[str, str]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -31,6 +30,10 @@ class Slices:
     labels: npt.NDArray[np.uint8]
     weights: npt.NDArray[np.float32]
 
+    def unweighted(self) -> Slices:
+        """The same slices, all of whose pixels weigh 1."""
+        return replace(self, weights=np.broadcast_to(np.float32(1), self.weights.shape))
+
 
 def patch_shape(slice_shape: tuple[int, ...], *, patch: int, multiple: int) -> tuple[int, int]:
     """Height and width of patches: `patch`, or less for small slices, divisible by `multiple`."""
@@ -38,10 +41,8 @@ def patch_shape(slice_shape: tuple[int, ...], *, patch: int, multiple: int) -> t
     return height, width
 
 
-class PatchDataset(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
+class Patches:
     """An epoch: one random patch from every slice, in random order, randomly flipped and turned.
-
-    What an item holds depends on seed, epoch and index alone, not on who asks for it or when.
 
     Parameters
     ----------
@@ -55,22 +56,22 @@ class PatchDataset(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships 
     def __init__(
         self, slices: Slices, *, shape: tuple[int, int], batch_size: int, seed: int
     ) -> None:
-        super().__init__(workers=1)
-        self.epoch = 0
         self._slices = slices
         self._shape = shape
         self._batch_size = batch_size
         self._seed = seed
 
     def __len__(self) -> int:
+        """Batches in an epoch."""
         return math.ceil(len(self._slices.images) / self._batch_size)
 
-    def __getitem__(self, index: int) -> Batch:
-        """One batch: images (N, H, W, 1), labels (N, H, W, 1), weights (N, H, W)."""
-        order = np.random.default_rng([self._seed, self.epoch]).permutation(
-            len(self._slices.images)
-        )
-        rng = np.random.default_rng([self._seed, self.epoch, index])
+    def batch(self, epoch: int, index: int) -> Batch:
+        """Images (N, H, W, 1), labels (N, H, W, 1) and weights (N, H, W) of one batch.
+
+        They depend on seed, epoch and index alone, not on what was asked for before.
+        """
+        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._slices.images))
+        rng = np.random.default_rng([self._seed, epoch, index])
         chosen = order[index * self._batch_size :][: self._batch_size]
         patches = [self._patch(int(z), rng) for z in chosen]
         images, labels, weights = (np.stack(parts) for parts in zip(*patches, strict=True))
@@ -91,7 +92,3 @@ class PatchDataset(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships 
             piece = np.rot90(np.pad(piece, missing, mode="symmetric"), turns)
             patch.append(piece[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1])
         return patch
-
-    def on_epoch_end(self) -> None:
-        """Go on to the next epoch's draws."""
-        self.epoch += 1

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from unetseg.errors import TrainingError
 from unetseg.network.backend import jit
-from unetseg.network.batches import PatchDataset
+from unetseg.network.batches import Patches
 from unetseg.network.unet import with_logits
 
 
@@ -28,8 +30,9 @@ class Epoch:
     loss : float
         Weighted cross-entropy over the epoch's patches.
     learning_rate : float
+        At its end.
     seconds : float
-        Since training began.
+        Since training began, not counting the time between a stop and going on.
     progress : float
         0..1: share of the epochs or of the time, whichever is further.
     """
@@ -41,101 +44,137 @@ class Epoch:
     progress: float
 
 
-def train_unet(
-    model: keras.Model,
-    patches: PatchDataset,
-    *,
-    epochs: int,
-    minutes: float,
-    learning_rate: float,
-    after_epoch: Callable[[Epoch], None],
-) -> None:
-    """Train in place, with Adam and a learning rate that falls to 0 on half a cosine.
+class Trainer:
+    """A course of training that can stop after any epoch and go on from there later.
 
     Parameters
     ----------
     model : keras.Model
-        As from `unetseg.network.unet.build_unet`.
-    patches : PatchDataset
+        As from `unetseg.network.unet.build_unet`; trained in place.
+    patches : Patches
     epochs : int
     minutes : float
-        Wall-clock limit, 0 for none. The learning rate then follows the clock where that is ahead
-        of the epochs, so that it is near 0 when time is up.
+        Limit of the time trained, 0 for none. Where the clock is ahead of the epochs the learning
+        rate follows the clock, so that it is near 0 when time is up.
     learning_rate : float
-        At the start.
-    after_epoch : callable
-        Called after every epoch; the model has that epoch's weights.
-
-    Raises
-    ------
-    TrainingError
-        If the loss or a weight is not finite.
+        The highest.
+    warm_up : float
+        Share of the course in which the learning rate rises from 0, on a straight line.
+    decay : bool
+        Let it fall to 0 afterwards, on half a cosine.
+    weight_decay : float
+        Of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), which is Adam where this is 0.
     """
-    trained = with_logits(model)
-    trained.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
-        jit_compile=jit(),
-    )
-    course = _Course(
-        epochs=epochs, minutes=minutes, learning_rate=learning_rate, after_epoch=after_epoch
-    )
-    trained.fit(patches, epochs=epochs, verbose=0, shuffle=False, callbacks=[course])
-
-
-class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Sets the learning rate, keeps to the time, and stops when numbers are no longer finite."""
 
     def __init__(
         self,
+        model: keras.Model,
+        patches: Patches,
         *,
         epochs: int,
         minutes: float,
         learning_rate: float,
-        after_epoch: Callable[[Epoch], None],
+        warm_up: float,
+        decay: bool,
+        weight_decay: float,
     ) -> None:
-        super().__init__()
+        self._patches = patches
         self._epochs = epochs
         self._limit = minutes * 60
         self._learning_rate = learning_rate
-        self._after_epoch = after_epoch
-        self._start = time.monotonic()
-        self._current = learning_rate
+        self._warm_up = warm_up
+        self._decay = decay
+        self._trained = with_logits(model)
+        self._optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
+        self._optimizer.build(self._trained.trainable_variables)
+        self._trained.compile(
+            optimizer=self._optimizer,
+            loss=keras.losses.BinaryCrossentropy(from_logits=True),
+            jit_compile=jit(),
+        )
+        self._epochs_done = 0
+        self._seconds_before = 0.0
+        self._began = time.monotonic()
+
+    def state(self) -> list[npt.NDArray[Any]]:
+        """All that a step changes: weights, statistics, random states, the optimiser's moments."""
+        return [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
+
+    def restore(self, state: list[npt.NDArray[Any]], *, epochs: int, seconds: float) -> None:
+        """Go on from a `state` that was reached after so many epochs and seconds."""
+        for variable, value in zip(self._variables(), state, strict=True):
+            variable.assign(value)
+        self._epochs_done = epochs
+        self._seconds_before = seconds
+
+    def run(self, after_epoch: Callable[[Epoch], None]) -> None:
+        """Train to the end; `after_epoch` is called when the model has each epoch's weights.
+
+        Raises
+        ------
+        TrainingError
+            If the loss or a weight is not finite.
+        """
+        self._began = time.monotonic()
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            while self._progress(self._epochs_done) < 1:
+                loss = self._train_epoch(reader)
+                self._epochs_done += 1
+                epoch = Epoch(
+                    number=self._epochs_done,
+                    loss=loss,
+                    learning_rate=float(self._optimizer.learning_rate),
+                    seconds=self._seconds(),
+                    progress=self._progress(self._epochs_done),
+                )
+                after_epoch(epoch)
+
+    def _train_epoch(self, reader: ThreadPoolExecutor) -> float:
+        """Train on every batch, or until time is up; the mean loss."""
+        number, steps = self._epochs_done + 1, len(self._patches)
+        loss = math.nan
+        self._trained.reset_metrics()
+        following = reader.submit(self._patches.batch, number, 0)
+        for step in range(steps):
+            # The middle of the step: a rate of 0 would waste a course's first one.
+            progress = self._progress(self._epochs_done + (step + 0.5) / steps)
+            if step and progress == 1:
+                break
+            self._optimizer.learning_rate = self._rate_at(progress)
+            images, labels, weights = following.result()
+            # Cut the next batch meanwhile: neither cores nor accelerators wait for data.
+            following = reader.submit(self._patches.batch, number, (step + 1) % steps)
+            # Of the epoch so far, for Keras counts losses like every other metric.
+            loss = float(self._trained.train_on_batch(images, labels, sample_weight=weights))
+            if not math.isfinite(loss):
+                raise _diverged("the loss is", f"batch {step + 1} of epoch {number}")
+        if not all(np.isfinite(array).all() for array in self.state()):
+            raise _diverged("weights are", f"epoch {number}")
+        return loss
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self._trained.variables, *self._optimizer.variables]
 
     def _seconds(self) -> float:
-        return time.monotonic() - self._start
+        return self._seconds_before + time.monotonic() - self._began
 
-    def _progress(self, epochs: int) -> float:
+    def _progress(self, epochs: float) -> float:
+        """Share of the course that is done after so many epochs, now."""
         by_time = self._seconds() / self._limit if self._limit else 0.0
         return min(1.0, max(epochs / self._epochs, by_time))
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        cosine = math.cos(math.pi * self._progress(epoch))
-        self._current = self._learning_rate * (1 + cosine) / 2
-        self.model.optimizer.learning_rate = self._current
+    def _rate_at(self, progress: float) -> float:
+        """Learning rate at a share of the course."""
+        if progress < self._warm_up:
+            return self._learning_rate * progress / self._warm_up
+        if not self._decay:
+            return self._learning_rate
+        fallen = (progress - self._warm_up) / (1 - self._warm_up)
+        return self._learning_rate * (1 + math.cos(math.pi * fallen)) / 2
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if not math.isfinite((logs or {})["loss"]):
-            raise TrainingError(
-                f"training: the loss is not finite since batch {batch + 1}; "
-                "lower --learning-rate and run unetseg train again"
-            )
-        if self._limit and self._seconds() > self._limit:
-            self.model.stop_training = True
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if not all(np.isfinite(np.asarray(w)).all() for w in self.model.get_weights()):
-            raise TrainingError(
-                f"training: weights are not finite since epoch {epoch + 1}; "
-                "lower --learning-rate and run unetseg train again"
-            )
-        last = self.model.stop_training or epoch + 1 == self._epochs
-        self._after_epoch(
-            Epoch(
-                number=epoch + 1,
-                loss=float((logs or {})["loss"]),
-                learning_rate=self._current,
-                seconds=self._seconds(),
-                progress=1.0 if last else self._progress(epoch + 1),
-            )
-        )
+def _diverged(what: str, since: str) -> TrainingError:
+    return TrainingError(
+        f"training: {what} not finite since {since}; lower --learning-rate and run unetseg train "
+        "again; earlier results are unchanged"
+    )

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from unetseg.network.normalisation import BatchNormalization
+
 LOGITS = "logits"
 
 
@@ -92,7 +94,7 @@ def _convolutions(
             kernel_initializer=keras.initializers.HeNormal(draw()),
         )(x)
         if batch_norm:
-            x = layers.BatchNormalization(momentum=0.9)(x)
+            x = BatchNormalization(momentum=0.9)(x)
         x = layers.ReLU()(x)
     return x
 

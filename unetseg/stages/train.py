@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,23 @@ import numpy.typing as npt
 
 from unetseg.arrays.metrics import StackScores, score_slice
 from unetseg.artifacts import MANIFEST, Manifest, StageResult, StageWriter, open_stage
-from unetseg.errors import UsageError
+from unetseg.checkpoint import Checkpoint
+from unetseg.errors import TrainingError, UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
-from unetseg.network.backend import describe_backend, seed_backend
-from unetseg.network.batches import PatchDataset, Slices, patch_shape
+from unetseg.network.backend import describe_backend, make_deterministic
+from unetseg.network.batches import Patches, Slices, patch_shape
 from unetseg.network.saving import hash_weights, save_model
-from unetseg.network.training import Epoch, train_unet
+from unetseg.network.training import Epoch, Trainer
 from unetseg.network.unet import total_pooling
 from unetseg.npy import open_npy
-from unetseg.options import NETWORKS, PredictOptions, TrainOptions
+from unetseg.options import NETWORKS, RECIPES, PredictOptions, TrainOptions
 from unetseg.prediction import SlicePredictor, build_network
 from unetseg.progress import Progress
 from unetseg.tiff import Stack, describe
 
 HELD_OUT = ("held-out-prediction.tif", "held-out-labels.tif")
+CHECKPOINT = ".checkpoint.npz"
 NAMES = ("model.keras", "history.csv", "curves.png", "held-out.png", *HELD_OUT)
 
 # Scores on the way are taken at one threshold, where the challenge takes the best of eleven.
@@ -38,6 +41,8 @@ PREDICTION = PredictOptions()
 
 def train(options: TrainOptions, progress: Progress) -> StageResult:
     """Train a U-Net and predict the held-out slices with it.
+
+    What training has come to is kept after every epoch; the same call goes on from there.
 
     Parameters
     ----------
@@ -51,7 +56,8 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
     Raises
     ------
     InputError
-        If the input folder is incomplete or stale.
+        If the input folder is incomplete or stale, or the output folder holds an unfinished run
+        of other options.
     TrainingError
         If the loss or the weights become infinite or NaN.
     """
@@ -67,10 +73,15 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         inputs=[options.input / MANIFEST],
         names=NAMES,
     )
+    checkpoint = Checkpoint(
+        options.output / CHECKPOINT, run={**writer.identity(), **describe_backend()}
+    )
+    if options.force or writer.is_current():
+        checkpoint.remove()
     if not options.force and writer.is_current():
         return writer.nothing_to_do("unetseg predict")
     with writer:
-        course = _Course(options, training, held_out, progress)
+        course = _Course(options, training, held_out, checkpoint, progress)
         course.run()
         save_model(course.model, writer.path("model.keras"))
         _write_history(writer.path("history.csv"), course.history)
@@ -78,6 +89,7 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         if held_out is not None:
             _write_held_out(writer, course.predict, held_out, progress)
         writer.details.update(_describe_model(course, manifest))
+    checkpoint.remove()
     return StageResult(
         read=[f"{options.input}: {describe(training.images.shape)} to train on"],
         wrote=writer.wrote(),
@@ -94,45 +106,74 @@ class _Course:
         options: TrainOptions,
         training: Slices,
         held_out: Slices | None,
+        checkpoint: Checkpoint,
         progress: Progress,
     ) -> None:
         self.options = options
-        self.network = NETWORKS[options.network]
+        self.recipe = RECIPES[options.recipe]
+        if options.learning_rate is not None:
+            self.recipe = replace(self.recipe, learning_rate=options.learning_rate)
+        network = NETWORKS[options.network]
+        self.network = replace(network, batch_norm=network.batch_norm and self.recipe.batch_norm)
         self.history: list[dict[str, Any]] = []
-        self.kept_epoch = 0
         self._held_out = held_out
+        self._checkpoint = checkpoint
         self._progress = progress
-        self._best: tuple[float, list[npt.NDArray[Any]]] = (-1.0, [])
-        # Dropout and whatever else a backend draws by itself.
-        seed_backend(options.seed)
+        self._best: list[npt.NDArray[Any]] = []
+        make_deterministic(options.seed)
         self.model = build_network(self.network, seed=options.seed)
         self.predict = SlicePredictor(self.model, self.network, memory=PREDICTION.memory)
-        self._patches = PatchDataset(
-            training,
-            shape=patch_shape(
-                training.images.shape[1:],
-                patch=options.patch,
-                multiple=total_pooling(depth=self.network.depth, stride=self.network.stride),
-            ),
+        multiple = total_pooling(depth=self.network.depth, stride=self.network.stride)
+        patches = Patches(
+            training if self.recipe.weighted else training.unweighted(),
+            shape=patch_shape(training.images.shape[1:], patch=options.patch, multiple=multiple),
             batch_size=options.batch_size,
             seed=options.seed,
+        )
+        self._trainer = Trainer(
+            self.model,
+            patches,
+            epochs=options.epochs,
+            minutes=options.minutes,
+            learning_rate=self.recipe.learning_rate,
+            warm_up=self.recipe.warm_up,
+            decay=self.recipe.decay,
+            weight_decay=self.recipe.weight_decay,
         )
 
     def run(self) -> None:
         """Train, and leave the chosen weights in the model."""
-        train_unet(
-            self.model,
-            self._patches,
-            epochs=self.options.epochs,
-            minutes=self.options.minutes,
-            learning_rate=self.options.learning_rate,
-            after_epoch=self._after_epoch,
-        )
-        self.kept_epoch = len(self.history)
+        self._resume()
+        try:
+            self._trainer.run(self._after_epoch)
+        except TrainingError:
+            # Going on from there would end in the same way.
+            self._checkpoint.remove()
+            raise
+        except KeyboardInterrupt:
+            if self.history:
+                self._progress.say(f"the same command goes on after epoch {len(self.history)}")
+            raise
         if self.options.select == "best":
-            scores = [row["v_rand"] or -1.0 for row in self.history]
-            self.kept_epoch = int(np.argmax(scores)) + 1
-            self.model.set_weights(self._best[1])
+            self.model.set_weights(self._best)
+
+    @property
+    def kept_epoch(self) -> int:
+        """Whose weights the model has at the end."""
+        if self.options.select == "last":
+            return len(self.history)
+        return int(np.argmax([row["v_rand"] or -1.0 for row in self.history])) + 1
+
+    def _resume(self) -> None:
+        """Take up where a run that died has left off."""
+        kept = self._checkpoint.load()
+        if kept is None:
+            return
+        arrays, self.history = kept
+        self._best = arrays.get("best", [])
+        seconds = self.history[-1]["seconds"]
+        self._trainer.restore(arrays["state"], epochs=len(self.history), seconds=seconds)
+        self._progress.say(f"going on after epoch {len(self.history)}, {_clock(seconds)}")
 
     def _after_epoch(self, epoch: Epoch) -> None:
         row = {**dataclasses.asdict(epoch), "v_rand": None, "v_info": None}
@@ -142,11 +183,12 @@ class _Course:
         if self._held_out is not None and due:
             row["v_rand"], row["v_info"] = self._score(self._held_out)
             line += f"  held-out V_Rand {row['v_rand']:.4f} V_Info {row['v_info']:.4f}"
-            if self.options.select == "best" and row["v_rand"] > self._best[0]:
-                self._best = (row["v_rand"], self.model.get_weights())
+        self.history.append(row)
+        if self.options.select == "best" and self.kept_epoch == epoch.number:
+            self._best = self.model.get_weights()
+        self._checkpoint.save({"state": self._trainer.state(), "best": self._best}, self.history)
         left = epoch.seconds * (1 - epoch.progress) / epoch.progress
         self._progress.say(f"{line}  {_clock(epoch.seconds)}, {_clock(left)} left")
-        self.history.append(row)
 
     def _score(self, held_out: Slices) -> tuple[float, float]:
         """V_Rand and V_Info of the held-out slices, quickly: no averaging, one threshold."""

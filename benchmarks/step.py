@@ -1,0 +1,153 @@
+"""How near training and prediction come to what the processor could do at all.
+
+The limit is the time that the multiply-adds of the network's convolutions would take at the rate of
+a large matrix product, measured in the same run. A training step needs three times the forward
+pass: forward, the gradient by the activations, and the gradient by the weights.
+
+    python benchmarks/step.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from unetseg.network.startup import start_backend
+
+start_backend()
+
+import keras  # noqa: E402  # the backend has to start silently first
+
+from unetseg.network.backend import make_deterministic  # noqa: E402
+from unetseg.network.batches import Patches, Slices  # noqa: E402
+from unetseg.network.inference import compile_for_prediction, predict_image  # noqa: E402
+from unetseg.network.training import Trainer  # noqa: E402
+from unetseg.options import NETWORKS, RECIPES, TrainOptions  # noqa: E402
+from unetseg.prediction import build_network  # noqa: E402
+
+DEFAULTS = TrainOptions()
+EPOCHS = 5
+
+
+def multiply_adds(model: keras.Model, edge: int) -> int:
+    """Of all convolutions, for one image of edge x edge pixels."""
+    total = 0
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    shapes = keras.Model(model.input, [(layer.input, layer.output) for layer in convolutions])
+    outputs = shapes(np.zeros((1, edge, edge, 1), np.float32))
+    for layer, (before, after) in zip(convolutions, outputs, strict=True):
+        # A transposed convolution places its kernel on every pixel of its input, not its output.
+        transposed = isinstance(layer, keras.layers.Conv2DTranspose)
+        pixels = math.prod((before if transposed else after).shape[1:3])
+        total += pixels * math.prod(layer.kernel.shape)
+    return total
+
+
+def matrix_product_rate(size: int = 2048) -> float:
+    """Multiply-adds a second of a matrix product in the backend, the best of ten."""
+    rng = np.random.default_rng(0)
+    a, b = (
+        keras.ops.convert_to_tensor(rng.standard_normal((size, size)).astype(np.float32))
+        for _ in range(2)
+    )
+    return size**3 / min(_seconds(lambda: np.asarray(keras.ops.matmul(a, b))) for _ in range(10))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def training_seconds(network: str, folder: Path, *, batches: int, batch_size: int) -> float:
+    """A step's mean over an epoch, in the median epoch, patches cut from files included."""
+    patches = Patches(
+        make_slices(folder, batches * batch_size),
+        shape=(DEFAULTS.patch, DEFAULTS.patch),
+        batch_size=batch_size,
+        seed=0,
+    )
+    recipe = RECIPES[DEFAULTS.recipe]
+    trainer = Trainer(
+        build_network(NETWORKS[network], seed=0),
+        patches,
+        epochs=EPOCHS,
+        minutes=0,
+        learning_rate=recipe.learning_rate,
+        warm_up=recipe.warm_up,
+        decay=recipe.decay,
+        weight_decay=recipe.weight_decay,
+    )
+    clock = []
+    trainer.run(lambda epoch: clock.append(epoch.seconds))
+    # The first epoch compiles.
+    return statistics.median(np.diff(clock)) / batches
+
+
+def make_slices(folder: Path, count: int) -> Slices:
+    """Memory-mapped arrays of noise, as large as slices of ISBI 2012."""
+    rng = np.random.default_rng(0)
+    for name, dtype in (("images", np.float32), ("labels", np.uint8), ("weights", np.float32)):
+        np.save(folder / f"{name}.npy", rng.integers(2, size=(count, 512, 512)).astype(dtype))
+    images, labels, weights = (
+        np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels", "weights")
+    )
+    return Slices(images, labels, weights)
+
+
+def prediction_seconds(network: str, edge: int) -> float:
+    """One slice, the median of ten."""
+    model = compile_for_prediction(build_network(NETWORKS[network], seed=0))
+    image = np.zeros((edge, edge), np.float32)
+    predict_image(model, image)
+    return statistics.median(_seconds(lambda: predict_image(model, image)) for _ in range(10))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--network", choices=tuple(NETWORKS), default=DEFAULTS.network)
+    parser.add_argument("--batches", type=int, default=20, help="steps in each of five epochs")
+    options = parser.parse_args()
+    network, patch = options.network, DEFAULTS.patch
+    adds = multiply_adds(build_network(NETWORKS[network], seed=0), patch)
+    print(f"{network}: {adds / 1e9:.2f} G multiply-adds forward for {patch} x {patch} pixels")
+
+    with tempfile.TemporaryDirectory() as folder:
+
+        def train() -> float:
+            return training_seconds(
+                network, Path(folder), batches=options.batches, batch_size=DEFAULTS.batch_size
+            )
+
+        before = matrix_product_rate()
+        loose = train()
+        make_deterministic(0)
+        strict = train()
+    slice_edge = 2 * patch
+    forward = prediction_seconds(network, slice_edge)
+    after = matrix_product_rate()
+    rate = (before + after) / 2
+    print(f"matrix product: {rate / 1e9:.0f} G multiply-adds a second")
+    limit = 3 * DEFAULTS.batch_size * adds / rate
+    for name, seconds in (("any order", loose), ("deterministic", strict)):
+        print(
+            f"training step, {name}: {seconds * 1e3:.0f} ms, limit {limit * 1e3:.0f} ms: "
+            f"{limit / seconds:.0%} of the limit"
+        )
+    limit = (slice_edge / patch) ** 2 * adds / rate
+    print(
+        f"prediction of {slice_edge} x {slice_edge}: {forward * 1e3:.0f} ms, limit "
+        f"{limit * 1e3:.0f} ms: {limit / forward:.0%} of the limit"
+    )
+
+
+if __name__ == "__main__":
+    main()

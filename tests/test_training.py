@@ -1,0 +1,219 @@
+"""Training: it learns, keeps to its time, goes on where it was killed, and says when it fails."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Cli
+
+from unetseg.checkpoint import Checkpoint
+from unetseg.errors import InputError, TrainingError
+from unetseg.network.backend import make_deterministic
+from unetseg.network.batches import Patches, Slices
+from unetseg.network.saving import hash_weights
+from unetseg.network.training import Epoch, Trainer
+from unetseg.network.unet import build_unet
+
+# Dropout and batch normalisation: both have state that a checkpoint could miss.
+SMALL = {"base_filters": 2, "depth": 2, "stride": 1, "batch_norm": True, "dropout": 0.3}
+RECIPE = {"learning_rate": 0.03, "warm_up": 0.2, "decay": True, "weight_decay": 0.01}
+
+
+def noise() -> Slices:
+    images = np.random.default_rng(0).standard_normal((100, 16, 16)).astype(np.float32)
+    return Slices(images, (images > 0).astype(np.uint8), np.ones_like(images))
+
+
+def trainer(seed: int = 3, data: Slices | None = None, **changes: Any) -> tuple[Any, Trainer]:
+    make_deterministic(seed)
+    model = build_unet(**SMALL, seed=seed)
+    patches = Patches(data or noise(), shape=(16, 16), batch_size=2, seed=seed)
+    settings = {"epochs": 4, "minutes": 0.0, **RECIPE, **changes}
+    return model, Trainer(model, patches, **settings)
+
+
+def test_training_learns_and_equal_seeds_agree():
+    def run(seed: int) -> tuple[list[float], str]:
+        model, training = trainer(seed)
+        losses: list[float] = []
+        training.run(lambda epoch: losses.append(epoch.loss))
+        return losses, hash_weights(model)
+
+    losses, weights = run(3)
+    assert losses[-1] < losses[0] / 2
+    assert run(3) == (losses, weights)
+    assert run(4)[1] != weights
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_restored_state_goes_on_bit_for_bit(stop: int):
+    states = []
+    model, training = trainer()
+    training.run(lambda epoch: states.append((epoch, training.state())))
+    epoch, state = states[stop - 1]
+
+    other, resumed = trainer(seed=3)
+    other.set_weights([w + 1 for w in other.get_weights()])
+    resumed.restore(state, epochs=stop, seconds=epoch.seconds)
+    rest: list[Epoch] = []
+    resumed.run(rest.append)
+    assert [e.loss for e in rest] == [e.loss for e, _ in states[stop:]]
+    assert rest[0].seconds > epoch.seconds
+    assert hash_weights(other) == hash_weights(model)
+
+
+def test_the_learning_rate_rises_and_falls():
+    rates = []
+    _, training = trainer(
+        epochs=10, weight_decay=0.0, data=Slices(*(a[:8] for a in noise_arrays()))
+    )
+    training.run(lambda epoch: rates.append(epoch.learning_rate))
+    # Four steps an epoch: the last one of epoch 2 is at 1.875 of 10, the warm-up ends at 2.
+    assert rates[1] == pytest.approx(0.03 * 1.875 / 2, rel=1e-5)
+    assert rates[5] == pytest.approx(0.015 * (1 + np.cos(np.pi * 3.875 / 8)), rel=1e-5)
+    assert rates[9] < 0.0001
+
+
+def noise_arrays() -> tuple[Any, ...]:
+    data = noise()
+    return data.images, data.labels, data.weights
+
+
+def test_time_ends_training_and_counts_what_was_spent():
+    epochs: list[Epoch] = []
+    _, training = trainer(epochs=100_000, minutes=0.05, learning_rate=1e-9)
+    training.run(epochs.append)
+    assert 3 <= epochs[-1].seconds < 30
+    assert epochs[-1].progress == 1
+    assert epochs[-1].learning_rate < 1e-9
+
+    rest: list[Epoch] = []
+    _, resumed = trainer(epochs=100_000, minutes=0.05, learning_rate=1e-9)
+    resumed.restore(training.state(), epochs=7, seconds=epochs[-1].seconds)
+    resumed.run(rest.append)
+    assert rest == []
+
+
+def test_a_loss_that_is_not_finite_ends_training():
+    broken = noise()
+    broken.weights[2] = np.inf
+    _, training = trainer(data=broken)
+    with pytest.raises(TrainingError, match=r"loss is not finite since batch \d+ of epoch 1;"):
+        training.run(lambda epoch: None)
+
+
+def test_weights_that_are_not_finite_end_training():
+    model, training = trainer()
+
+    def spoil(epoch: Epoch) -> None:
+        # The statistics of batch normalisation do not enter the loss while training.
+        statistics = next(v for v in model.variables if v.path.endswith("moving_mean"))
+        statistics.assign(statistics * np.nan)
+
+    with pytest.raises(TrainingError, match="weights are not finite since epoch 2;"):
+        training.run(spoil)
+
+
+def test_a_checkpoint_returns_what_was_saved(tmp_path: Path):
+    path = tmp_path / "state.npz"
+    run = {"options": {"epochs": 3, "shape": (1, 2)}, "version": "1"}
+    assert Checkpoint(path, run=run).load() is None
+    many = [np.full(i, i, np.float32) for i in range(12)]
+    Checkpoint(path, run=run).save({"state": many, "best": []}, [{"epoch": 1, "loss": 0.1}])
+    arrays, record = Checkpoint(path, run=run).load() or ({}, None)
+    assert record == [{"epoch": 1, "loss": 0.1}]
+    assert list(arrays) == ["state"]
+    assert [a.tolist() for a in arrays["state"]] == [a.tolist() for a in many]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path):
+    path = tmp_path / "state.npz"
+    Checkpoint(path, run={"options": {"epochs": 3, "seed": 0}}).save({}, None)
+    with pytest.raises(InputError, match=r"one that differs in epochs \(3\);"):
+        Checkpoint(path, run={"options": {"epochs": 4, "seed": 0}}).load()
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match="begin anew with --force"):
+        Checkpoint(path, run={"options": {"epochs": 3, "seed": 0}}).load()
+
+
+TRAIN = ("train", "--epochs", "8", "--patch", "64", "--batch-size", "2", "--score-every", "3")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "unetseg", *arguments]
+
+
+def weights_hash(folder: Path) -> str:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    return str(manifest["details"]["weights_sha256"])
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_killed_training_goes_on_to_the_same_weights(data: Path, tmp_path: Path, cli: Cli):
+    cli("augment", "--copies", 3)
+    cli("preprocess")
+    cli(*TRAIN, "--output", "undisturbed")
+    killed = tmp_path / "killed"
+    resumed = 0
+    for _ in range(3):
+        with subprocess.Popen(
+            command(*TRAIN, "--output", "killed"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        ) as run:
+            for line in run.stderr or ():
+                resumed += line.startswith("going on after epoch")
+                if re.match(r"epoch \d/8", line):
+                    # Some way into the next epoch, or into the writing of its checkpoint.
+                    time.sleep(0.05)
+                    run.kill()
+        assert not (killed / "manifest.json").exists()
+    assert resumed == 2
+    done = subprocess.run(
+        command(*TRAIN, "--output", "killed"), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert weights_hash(killed) == weights_hash(tmp_path / "undisturbed")
+    assert history(killed) == history(tmp_path / "undisturbed")
+    assert not (killed / ".checkpoint.npz").exists()
+
+
+def test_an_unfinished_run_is_not_thrown_away_by_other_options(
+    data: Path, cli: Cli, tmp_path: Path
+):
+    cli("augment", "--copies", 1)
+    cli("preprocess")
+    with subprocess.Popen(command(*TRAIN), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run:
+        next(line for line in run.stderr or () if line.startswith("epoch 1/8"))
+        run.kill()
+    other = (*TRAIN, "--learning-rate", "0.01")
+    result = cli(*other, code=1)
+    assert "an unfinished run of the same options" in result.output
+    assert "learning_rate" in result.output
+    cli(*other, "--force")
+    assert not list((tmp_path / "work/model").glob(".*"))
+
+
+def test_a_run_that_diverges_leaves_the_earlier_model(data: Path, cli: Cli, tmp_path: Path):
+    cli("augment", "--copies", 1)
+    cli("preprocess")
+    cli(*TRAIN)
+    before = weights_hash(tmp_path / "work/model")
+    result = cli(*TRAIN, "--learning-rate", 1e30, code=1)
+    assert "not finite since" in result.output
+    assert weights_hash(tmp_path / "work/model") == before
+    cli("predict")
+    # The course that diverged does not stand in the way of a better one.
+    cli(*TRAIN, "--learning-rate", 1e-4)

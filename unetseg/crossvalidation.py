@@ -1,0 +1,193 @@
+"""`unetseg crossvalidate`: every slice predicted by a network that never saw it.
+
+Above the stages: it runs preprocess, train and evaluate once for every fold. Each fold is a folder
+of ordinary stages, so a run that dies goes on where it was, and anything can be inspected with the
+ordinary commands.
+"""
+
+from __future__ import annotations
+
+import csv
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from unetseg.artifacts import MANIFEST, Manifest, StageResult, StageWriter, open_stage
+from unetseg.errors import InputError
+from unetseg.options import (
+    CrossvalidateOptions,
+    EvaluateOptions,
+    PreprocessOptions,
+    TrainOptions,
+)
+from unetseg.progress import Progress
+from unetseg.stages.evaluate import evaluate
+from unetseg.stages.preprocess import preprocess
+from unetseg.stages.train import train
+
+TABLE = "table.md"
+SCORES = "scores.csv"
+MEASURES = {"v_rand": "V_Rand", "v_info": "V_Info", "pixel_error": "pixel error"}
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A block of source slices, and how the network did on them that was trained on the others.
+
+    Attributes
+    ----------
+    block : range
+        The slices that were held out.
+    scores : dict
+        As in scores.json of `unetseg evaluate`.
+    minutes : float
+        Of training.
+    """
+
+    block: range
+    scores: dict[str, Any]
+    minutes: float
+
+    def __str__(self) -> str:
+        """First and last slice."""
+        return _name(self.block)
+
+
+def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageResult:
+    """Train on all folds but one and score that one, for each fold in turn.
+
+    Parameters
+    ----------
+    options : CrossvalidateOptions
+    progress : Progress
+
+    Returns
+    -------
+    StageResult
+        Its `data` are the scores of each fold, their mean and their standard deviation.
+
+    Raises
+    ------
+    InputError
+        If the input folder is incomplete or stale, or holds fewer source slices than folds.
+    TrainingError
+        If a loss or weight becomes infinite or NaN.
+    """
+    manifest = open_stage(options.input, stage="augment", fresh=True)
+    slices = max(manifest.details["sources"]) + 1
+    if slices < options.folds:
+        raise InputError(
+            options.input,
+            expected=f"a source slice for each of {options.folds} folds",
+            found=f"{slices}",
+            remedy="give fewer --folds",
+        )
+    folds: list[Fold] = []
+    for block in split(slices, options.folds):
+        progress.say(f"fold {len(folds) + 1} of {options.folds}: slices {_name(block)} held out")
+        folds.append(_run_fold(options, block, progress))
+        progress.say(
+            f"fold {len(folds)} of {options.folds}: "
+            + "  ".join(f"{title} {folds[-1].scores[m]:.4f}" for m, title in MEASURES.items())
+        )
+    writer = StageWriter(
+        options.output,
+        stage="crossvalidate",
+        options=options.recorded(),
+        inputs=[_folder(options, fold.block) / "evaluation" / MANIFEST for fold in folds],
+        names=(TABLE, SCORES),
+    )
+    summary = summarise(folds)
+    with writer:
+        writer.path(TABLE).write_text(format_table(folds, summary), encoding="utf-8")
+        _write_scores(writer.path(SCORES), folds, summary)
+    return StageResult(
+        read=[f"{options.input}: {slices} source slices in {options.folds} folds"],
+        wrote=writer.wrote(),
+        notes=[
+            f"{title:12}{mean:.4f} ± {spread:.4f} over {options.folds} folds"
+            for title, (mean, spread) in zip(MEASURES.values(), summary.values(), strict=True)
+        ],
+        data={"folds": {str(fold): fold.scores for fold in folds}, "summary": summary},
+    )
+
+
+def split(slices: int, folds: int) -> list[range]:
+    """Contiguous blocks of nearly equal length: neighbouring slices look alike."""
+    return [range(k * slices // folds, (k + 1) * slices // folds) for k in range(folds)]
+
+
+def _name(block: range) -> str:
+    return f"{block.start}-{block.stop - 1}"
+
+
+def _folder(options: CrossvalidateOptions, block: range) -> Path:
+    return options.output / f"held-out-{_name(block)}"
+
+
+def _run_fold(options: CrossvalidateOptions, block: range, progress: Progress) -> Fold:
+    """Run the stages that are not done yet."""
+    folder = _folder(options, block)
+    preprocess(
+        PreprocessOptions(
+            input=options.input,
+            output=folder / "preprocessed",
+            held_out=_name(block),
+            force=options.force,
+        ),
+        progress,
+    )
+    settings = {field.name: getattr(options, field.name) for field in fields(TrainOptions)}
+    settings.update(input=folder / "preprocessed", output=folder / "model")
+    train(TrainOptions(**settings), progress)
+    scored = evaluate(
+        EvaluateOptions(prediction=folder / "model", output=folder / "evaluation"), progress
+    )
+    minutes = Manifest.read(folder / "model" / MANIFEST).details["minutes_trained"]
+    return Fold(block, scored.data, minutes)
+
+
+def summarise(folds: Sequence[Fold]) -> dict[str, tuple[float, float]]:
+    """Mean and sample standard deviation over the folds, by measure."""
+    values = {measure: [fold.scores[measure] for fold in folds] for measure in MEASURES}
+    return {m: (statistics.mean(v), statistics.stdev(v)) for m, v in values.items()}
+
+
+def format_table(folds: Sequence[Fold], summary: dict[str, tuple[float, float]]) -> str:
+    """Folds with mean and spread, then single slices, as Markdown."""
+    lines = [
+        f"| held out | {' | '.join(MEASURES.values())} | minutes |",
+        "| --- " * (len(MEASURES) + 2) + "|",
+    ]
+    for fold in folds:
+        scores = " | ".join(f"{fold.scores[measure]:.4f}" for measure in MEASURES)
+        lines.append(f"| {fold} | {scores} | {fold.minutes:.1f} |")
+    for index, name in enumerate(("mean", "standard deviation")):
+        scores = " | ".join(f"{summary[measure][index]:.4f}" for measure in MEASURES)
+        lines.append(f"| {name} | {scores} | |")
+    lines += ["", "| slice | V_Rand | V_Info |", "| --- | --- | --- |"]
+    for number, scores_of in _slices(folds):
+        lines.append(f"| {number} | {scores_of['v_rand']:.4f} | {scores_of['v_info']:.4f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _slices(folds: Sequence[Fold]) -> list[tuple[int, dict[str, float]]]:
+    """Number and scores of every slice, at its fold's threshold."""
+    return [pair for fold in folds for pair in zip(fold.block, fold.scores["slices"], strict=True)]
+
+
+def _write_scores(
+    path: Path, folds: Sequence[Fold], summary: dict[str, tuple[float, float]]
+) -> None:
+    """The same as CSV: a row for each fold, mean, standard deviation and slice."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, ["of", *MEASURES, "minutes"], extrasaction="ignore")
+        table.writeheader()
+        for fold in folds:
+            table.writerow({"of": f"fold {fold}", "minutes": fold.minutes, **fold.scores})
+        for index, name in enumerate(("mean", "standard deviation")):
+            table.writerow({"of": name, **{m: pair[index] for m, pair in summary.items()}})
+        for number, scores in _slices(folds):
+            table.writerow({"of": f"slice {number}", **scores})
