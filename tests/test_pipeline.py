@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -125,6 +127,33 @@ def test_the_model_folder_explains_itself(data: Path, cli: Cli):
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert [bool(row["v_rand"]) for row in rows] == [False, True, True]
     assert Path("work/model/curves.png").read_bytes().startswith(b"\x89PNG")
+    cli("evaluate")
+    scores = json.loads(Path("work/evaluation/scores.json").read_text())
+    assert manifest["details"]["scores"] == {
+        key: scores[key] for key in manifest["details"]["scores"]
+    }
+
+
+def test_a_model_folder_travels_alone(data: Path, cli: Cli, tmp_path: Path):
+    cli("augment", "--copies", 1)
+    cli("preprocess")
+    cli("train", *TRAIN)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree("work/model", elsewhere)
+    shutil.rmtree("work")
+    volume = data / "test-volume.tif"
+    shown = cli("predict", "--model", elsewhere, "--volume", volume, "--output", "p").stdout
+    hashes = {
+        name: hashlib.sha256((data / name).read_bytes()).hexdigest()
+        for name in ("train-volume.tif", "train-labels.tif")
+    }
+    details = json.loads((elsewhere / "manifest.json").read_text())["details"]
+    assert {source["name"]: source["sha256"] for source in details["data"]} == hashes
+    assert details["train_slices"] == [0, 1, 2, 3]
+    assert (
+        f"{elsewhere}: compact network, 2 epochs on 4 slices of train-volume.tif and "
+        f"train-labels.tif; held-out V_Rand {details['scores']['v_rand']:.4f}" in shown
+    )
 
 
 def test_training_on_all_slices_leaves_nothing_to_score(data: Path, cli: Cli):

@@ -9,11 +9,20 @@ import keras
 import numpy as np
 
 from unetseg.errors import InputError
+from unetseg.network.normalisation import BatchNormalization
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Write a .keras file."""
-    model.save(path)
+    """Write a .keras file, which holds layers of Keras alone: any program can load it."""
+    plain = keras.models.clone_model(model, clone_function=_plain_layer)
+    plain.set_weights(model.get_weights())
+    plain.save(path)
+
+
+def _plain_layer(layer: keras.Layer) -> keras.Layer:
+    ours = isinstance(layer, BatchNormalization)
+    kind = keras.layers.BatchNormalization if ours else type(layer)
+    return kind.from_config(layer.get_config())
 
 
 def load_weights(model: keras.Model, path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.intensity import NORMALISATIONS
-from unetseg.artifacts import MANIFEST, StageResult, StageWriter, open_stage
+from unetseg.artifacts import MANIFEST, Manifest, StageResult, StageWriter, open_stage
 from unetseg.errors import InputError
 from unetseg.network.saving import load_weights
 from unetseg.options import NetworkOptions, PredictOptions
@@ -57,13 +57,28 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             writer.write_stack(
                 NAME, tracked, shape=volume.shape, dtype=np.float32, display_range=(0.0, 1.0)
             )
-        read = [str(folder), str(volume)]
+        read = [f"{folder}: {_describe(manifest)}", str(volume)]
     return StageResult(
         read=read,
         wrote=writer.wrote(),
         notes=["0 is certainly membrane, 1 certainly interior"],
         next_command="unetseg evaluate",
     )
+
+
+def _describe(manifest: Manifest) -> str:
+    """What made a model, and how good it is."""
+    options, details = manifest.options, manifest.details
+    # Earlier versions did not say what data it was.
+    names = " and ".join(source["name"] for source in details.get("data", []))
+    text = (
+        f"{options['network']} network, {details['epochs_run']} epochs on "
+        f"{len(details.get('train_slices', []))} slices of {names or 'unknown stacks'}"
+    )
+    scores = details.get("scores")
+    if scores is None:
+        return f"{text}; no held-out slices"
+    return f"{text}; held-out V_Rand {scores['v_rand']:.4f} V_Info {scores['v_info']:.4f}"
 
 
 def _predict(

@@ -90,6 +90,11 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
                 )
                 _write(writer, part, tracked, shape=(len(indices), *volume.shape[1:]))
             writer.details.update(
+                # For the model's folder, which may travel without those it was made from.
+                data=[
+                    {"name": Path(source.path).name, "sha256": source.sha256}
+                    for source in manifest.inputs
+                ],
                 held_out=list(held_out),
                 interior_share=share,
                 normalisation=NORMALISATION,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unetseg.arrays.metrics import StackScores, score_slice
+from unetseg.arrays.metrics import THRESHOLDS, StackScores, score_slice
 from unetseg.artifacts import MANIFEST, Manifest, StageResult, StageWriter, open_stage
 from unetseg.checkpoint import Checkpoint
 from unetseg.errors import TrainingError, UsageError
@@ -86,9 +86,10 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         save_model(course.model, writer.path("model.keras"))
         _write_history(writer.path("history.csv"), course.history)
         draw_curves(writer.path("curves.png"), course.history)
+        writer.details.update(_describe_model(course, manifest))
         if held_out is not None:
             _write_held_out(writer, course.predict, held_out, progress)
-        writer.details.update(_describe_model(course, manifest))
+            writer.details["scores"] = _score_held_out(writer, held_out, progress)
     checkpoint.remove()
     return StageResult(
         read=[f"{options.input}: {describe(training.images.shape)} to train on"],
@@ -236,6 +237,23 @@ def _write_held_out(
         )
 
 
+def _score_held_out(writer: StageWriter, held_out: Slices, progress: Progress) -> dict[str, float]:
+    """What `unetseg evaluate` will say, for the model's manifest."""
+    with Stack(writer.path(HELD_OUT[0])) as predictions:
+        scored = (
+            score_slice(prediction, label, thresholds=THRESHOLDS)
+            for prediction, label in zip(predictions, held_out.labels, strict=True)
+        )
+        total = len(predictions)
+        slices = list(progress.track(scored, total=total, label="score held-out", unit="slice"))
+    scores = StackScores.from_slices(slices)
+    return {
+        "v_rand": scores.v_rand[scores.best_v_rand],
+        "v_info": scores.v_info[scores.best_v_info],
+        "pixel_error": scores.pixel_error[scores.best_pixel_error],
+    }
+
+
 def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
     names = ("epoch", "loss", "learning_rate", "seconds", "v_rand", "v_info")
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -247,7 +265,10 @@ def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
 def _describe_model(course: _Course, preprocessed: Manifest) -> dict[str, Any]:
     """What `unetseg predict` must know, and what a reader wants to know."""
     return {
+        "data": preprocessed.details.get("data", []),
+        "train_slices": sorted(set(preprocessed.details["train_sources"])),
         "network": dataclasses.asdict(course.network),
+        "recipe": dataclasses.asdict(course.recipe),
         "normalisation": preprocessed.details["normalisation"],
         "held_out": preprocessed.details["held_out"],
         "epochs_run": len(course.history),
