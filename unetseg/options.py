@@ -193,7 +193,7 @@ class TrainOptions(Options):
         choices=("compact", "paper"),
     )
     epochs: int = option(
-        30, "Epochs; each takes one random patch from every training slice.", minimum=1
+        40, "Epochs; each takes one random patch from every training slice.", minimum=1
     )
     minutes: float = option(
         0.0, "Stop after so many minutes, if the epochs take longer; 0 for no limit.", minimum=0
