@@ -25,7 +25,7 @@ start_backend()
 
 import keras  # noqa: E402  # the backend has to start silently first
 
-from unetseg.network.backend import make_deterministic  # noqa: E402
+from unetseg.network.backend import make_deterministic, precision  # noqa: E402
 from unetseg.network.batches import Patches, Slices  # noqa: E402
 from unetseg.network.inference import compile_for_prediction, predict_image  # noqa: E402
 from unetseg.network.training import Trainer  # noqa: E402
@@ -84,6 +84,7 @@ def training_seconds(network: str, folder: Path, *, batches: int, batch_size: in
         warm_up=recipe.warm_up,
         decay=recipe.decay,
         weight_decay=recipe.weight_decay,
+        precision=precision(),
     )
     clock = []
     trainer.run(lambda epoch: clock.append(epoch.seconds))

@@ -37,7 +37,7 @@ def trainer(seed: int = 3, data: Slices | None = None, **changes: Any) -> tuple[
     make_deterministic(seed)
     model = build_unet(**SMALL, seed=seed)
     patches = Patches(data or noise(), shape=(16, 16), batch_size=2, seed=seed)
-    settings = {"epochs": 4, "minutes": 0.0, **RECIPE, **changes}
+    settings = {"epochs": 4, "minutes": 0.0, "precision": "float32", **RECIPE, **changes}
     return model, Trainer(model, patches, **settings)
 
 
@@ -54,14 +54,16 @@ def test_training_learns_and_equal_seeds_agree():
     assert run(4)[1] != weights
 
 
-@pytest.mark.parametrize("stop", [1, 3])
-def test_a_restored_state_goes_on_bit_for_bit(stop: int):
+@pytest.mark.parametrize(
+    ("stop", "precision"), [(1, "float32"), (3, "float32"), (3, "mixed_bfloat16")]
+)
+def test_a_restored_state_goes_on_bit_for_bit(stop: int, precision: str):
     states = []
-    model, training = trainer()
+    model, training = trainer(precision=precision)
     training.run(lambda epoch: states.append((epoch, training.state())))
     epoch, state = states[stop - 1]
 
-    other, resumed = trainer(seed=3)
+    other, resumed = trainer(precision=precision)
     other.set_weights([w + 1 for w in other.get_weights()])
     resumed.restore(state, epochs=stop, seconds=epoch.seconds)
     rest: list[Epoch] = []
@@ -69,6 +71,20 @@ def test_a_restored_state_goes_on_bit_for_bit(stop: int):
     assert [e.loss for e in rest] == [e.loss for e, _ in states[stop:]]
     assert rest[0].seconds > epoch.seconds
     assert hash_weights(other) == hash_weights(model)
+
+
+def test_lower_precision_trains_a_float32_model():
+    image = np.random.default_rng(1).standard_normal((1, 16, 16, 1)).astype(np.float32)
+    outputs = []
+    for precision in ("float32", "mixed_bfloat16"):
+        model, training = trainer(precision=precision)
+        losses: list[float] = []
+        training.run(lambda epoch, losses=losses: losses.append(epoch.loss))
+        assert losses[-1] < losses[0] / 2
+        assert {w.dtype for w in model.get_weights()} == {np.dtype(np.float32)}
+        outputs.append(np.asarray(model(image)))
+        assert outputs[-1].dtype == np.float32
+    assert 0 < np.abs(outputs[0] - outputs[1]).max() < 0.5
 
 
 def test_the_learning_rate_rises_and_falls():

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from unetseg.errors import TrainingError
 from unetseg.network.backend import jit
 from unetseg.network.batches import Patches
-from unetseg.network.unet import with_logits
+from unetseg.network.unet import LOGITS, with_logits
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ class Trainer:
         Let it fall to 0 afterwards, on half a cosine.
     weight_decay : float
         Of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), which is Adam where this is 0.
+    precision : str
+        As from `unetseg.network.backend.precision`. The weights are float32 in any case.
     """
 
     def __init__(
@@ -77,14 +79,17 @@ class Trainer:
         warm_up: float,
         decay: bool,
         weight_decay: float,
+        precision: str,
     ) -> None:
+        self._model = model
         self._patches = patches
         self._epochs = epochs
         self._limit = minutes * 60
         self._learning_rate = learning_rate
         self._warm_up = warm_up
         self._decay = decay
-        self._trained = with_logits(model)
+        self._twin = model if precision == "float32" else _convert(model, precision)
+        self._trained = with_logits(self._twin)
         self._optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
         self._optimizer.build(self._trained.trainable_variables)
         self._trained.compile(
@@ -104,6 +109,7 @@ class Trainer:
         """Go on from a `state` that was reached after so many epochs and seconds."""
         for variable, value in zip(self._variables(), state, strict=True):
             variable.assign(value)
+        self._update_model()
         self._epochs_done = epochs
         self._seconds_before = seconds
 
@@ -119,6 +125,7 @@ class Trainer:
         with ThreadPoolExecutor(max_workers=1) as reader:
             while self._progress(self._epochs_done) < 1:
                 loss = self._train_epoch(reader)
+                self._update_model()
                 self._epochs_done += 1
                 epoch = Epoch(
                     number=self._epochs_done,
@@ -148,9 +155,13 @@ class Trainer:
             loss = float(self._trained.train_on_batch(images, labels, sample_weight=weights))
             if not math.isfinite(loss):
                 raise _diverged("the loss is", f"batch {step + 1} of epoch {number}")
-        if not all(np.isfinite(array).all() for array in self.state()):
+        if not all(np.isfinite(weight).all() for weight in self._trained.get_weights()):
             raise _diverged("weights are", f"epoch {number}")
         return loss
+
+    def _update_model(self) -> None:
+        if self._twin is not self._model:
+            self._model.set_weights(self._twin.get_weights())
 
     def _variables(self) -> list[keras.Variable]:
         return [*self._trained.variables, *self._optimizer.variables]
@@ -171,6 +182,20 @@ class Trainer:
             return self._learning_rate
         fallen = (progress - self._warm_up) / (1 - self._warm_up)
         return self._learning_rate * (1 + math.cos(math.pi * fallen)) / 2
+
+
+def _convert(model: keras.Model, precision: str) -> keras.Model:
+    """A copy that computes in another precision, all but its logits."""
+
+    def convert(layer: keras.Layer) -> keras.Layer:
+        config = layer.get_config()
+        if layer.name != LOGITS:
+            config["dtype"] = precision
+        return type(layer).from_config(config)
+
+    twin = keras.models.clone_model(model, clone_function=convert)
+    twin.set_weights(model.get_weights())
+    return twin
 
 
 def _diverged(what: str, since: str) -> TrainingError:

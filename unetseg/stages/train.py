@@ -17,7 +17,7 @@ from unetseg.checkpoint import Checkpoint
 from unetseg.errors import TrainingError, UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
-from unetseg.network.backend import describe_backend, make_deterministic
+from unetseg.network.backend import describe_backend, make_deterministic, precision
 from unetseg.network.batches import Patches, Slices, patch_shape
 from unetseg.network.saving import hash_weights, save_model
 from unetseg.network.training import Epoch, Trainer
@@ -140,6 +140,7 @@ class _Course:
             warm_up=self.recipe.warm_up,
             decay=self.recipe.decay,
             weight_decay=self.recipe.weight_decay,
+            precision=precision(),
         )
 
     def run(self) -> None:
@@ -276,6 +277,7 @@ def _describe_model(course: _Course, preprocessed: Manifest) -> dict[str, Any]:
         "minutes_trained": round(course.history[-1]["seconds"] / 60, 2),
         "tta": PREDICTION.tta,
         **describe_backend(),
+        "precision": precision(),
         "weights_sha256": hash_weights(course.model),
     }
 
