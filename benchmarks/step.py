@@ -84,6 +84,7 @@ def training_seconds(network: str, folder: Path, *, batches: int, batch_size: in
         warm_up=recipe.warm_up,
         decay=recipe.decay,
         weight_decay=recipe.weight_decay,
+        clip_norm=recipe.clip_norm,
         precision=precision(),
     )
     clock = []

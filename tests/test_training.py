@@ -25,7 +25,13 @@ from unetseg.network.unet import build_unet
 
 # Dropout and batch normalisation: both have state that a checkpoint could miss.
 SMALL = {"base_filters": 2, "depth": 2, "stride": 1, "batch_norm": True, "dropout": 0.3}
-RECIPE = {"learning_rate": 0.03, "warm_up": 0.2, "decay": True, "weight_decay": 0.01}
+RECIPE = {
+    "learning_rate": 0.03,
+    "warm_up": 0.2,
+    "decay": True,
+    "weight_decay": 0.01,
+    "clip_norm": 1.0,
+}
 
 
 def noise() -> Slices:

@@ -308,7 +308,7 @@ class RecipeOptions:
 
     Attributes
     ----------
-    learning_rate, warm_up, decay, weight_decay
+    learning_rate, warm_up, decay, weight_decay, clip_norm
         As for `unetseg.network.training.Trainer`.
     weighted : bool
         Weight the loss by the weight maps of `unetseg preprocess`.
@@ -320,16 +320,18 @@ class RecipeOptions:
     warm_up: float
     decay: bool
     weight_decay: float
+    clip_norm: float
     weighted: bool
     batch_norm: bool
 
 
 RECIPES = {
     "default": RecipeOptions(
-        learning_rate=3e-3,
+        learning_rate=2e-3,
         warm_up=0.15,
         decay=True,
         weight_decay=0.01,
+        clip_norm=1.0,
         weighted=True,
         batch_norm=True,
     ),
@@ -338,6 +340,7 @@ RECIPES = {
         warm_up=0.0,
         decay=False,
         weight_decay=0.0,
+        clip_norm=0.0,
         weighted=False,
         batch_norm=False,
     ),

@@ -64,6 +64,9 @@ class Trainer:
         Let it fall to 0 afterwards, on half a cosine.
     weight_decay : float
         Of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), which is Adam where this is 0.
+    clip_norm : float
+        Longer gradients are shortened to this norm over all weights, 0 for never: a few hard
+        patches cannot throw a course back.
     precision : str
         As from `unetseg.network.backend.precision`. The weights are float32 in any case.
     """
@@ -79,6 +82,7 @@ class Trainer:
         warm_up: float,
         decay: bool,
         weight_decay: float,
+        clip_norm: float,
         precision: str,
     ) -> None:
         self._model = model
@@ -90,7 +94,9 @@ class Trainer:
         self._decay = decay
         self._twin = model if precision == "float32" else _convert(model, precision)
         self._trained = with_logits(self._twin)
-        self._optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
+        self._optimizer = keras.optimizers.AdamW(
+            learning_rate, weight_decay=weight_decay, global_clipnorm=clip_norm or None
+        )
         self._optimizer.build(self._trained.trainable_variables)
         self._trained.compile(
             optimizer=self._optimizer,

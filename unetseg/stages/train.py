@@ -140,6 +140,7 @@ class _Course:
             warm_up=self.recipe.warm_up,
             decay=self.recipe.decay,
             weight_decay=self.recipe.weight_decay,
+            clip_norm=self.recipe.clip_norm,
             precision=precision(),
         )
 
