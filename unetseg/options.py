@@ -193,7 +193,7 @@ class TrainOptions(Options):
         choices=("compact", "paper"),
     )
     epochs: int = option(
-        40, "Epochs; each takes one random patch from every training slice.", minimum=1
+        20, "Epochs; each takes one random patch from every training slice.", minimum=1
     )
     minutes: float = option(
         0.0, "Stop after so many minutes, if the epochs take longer; 0 for no limit.", minimum=0
@@ -311,7 +311,7 @@ class RecipeOptions:
     learning_rate, warm_up, decay, weight_decay, clip_norm
         As for `unetseg.network.training.Trainer`.
     weighted : bool
-        Weight the loss by the weight maps of `unetseg preprocess`.
+        Weight the loss by the weight maps of `unetseg preprocess`, and calibrate afterwards.
     batch_norm : bool
         Keep the network's batch normalisation, if it has any.
     """
@@ -327,8 +327,8 @@ class RecipeOptions:
 
 RECIPES = {
     "default": RecipeOptions(
-        learning_rate=2e-3,
-        warm_up=0.15,
+        learning_rate=1e-3,
+        warm_up=0.1,
         decay=True,
         weight_decay=0.01,
         clip_norm=1.0,

@@ -19,6 +19,7 @@ from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
 from unetseg.network.backend import describe_backend, make_deterministic, precision
 from unetseg.network.batches import Patches, Slices, patch_shape
+from unetseg.network.calibration import calibrate
 from unetseg.network.saving import hash_weights, save_model
 from unetseg.network.training import Epoch, Trainer
 from unetseg.network.unet import total_pooling
@@ -76,9 +77,10 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
     checkpoint = Checkpoint(
         options.output / CHECKPOINT, run={**writer.identity(), **describe_backend()}
     )
-    if options.force or writer.is_current():
+    current = not options.force and writer.is_current()
+    if current or options.force:
         checkpoint.remove()
-    if not options.force and writer.is_current():
+    if current:
         return writer.nothing_to_do("unetseg predict")
     with writer:
         course = _Course(options, training, held_out, checkpoint, progress)
@@ -120,12 +122,13 @@ class _Course:
         self._held_out = held_out
         self._checkpoint = checkpoint
         self._progress = progress
+        self.calibration = (1.0, 0.0)
         self._best: list[npt.NDArray[Any]] = []
         make_deterministic(options.seed)
         self.model = build_network(self.network, seed=options.seed)
         self.predict = SlicePredictor(self.model, self.network, memory=PREDICTION.memory)
         multiple = total_pooling(depth=self.network.depth, stride=self.network.stride)
-        patches = Patches(
+        self._patches = Patches(
             training if self.recipe.weighted else training.unweighted(),
             shape=patch_shape(training.images.shape[1:], patch=options.patch, multiple=multiple),
             batch_size=options.batch_size,
@@ -133,7 +136,7 @@ class _Course:
         )
         self._trainer = Trainer(
             self.model,
-            patches,
+            self._patches,
             epochs=options.epochs,
             minutes=options.minutes,
             learning_rate=self.recipe.learning_rate,
@@ -145,7 +148,7 @@ class _Course:
         )
 
     def run(self) -> None:
-        """Train, and leave the chosen weights in the model."""
+        """Train, and leave the chosen weights in the model, its outputs calibrated."""
         self._resume()
         try:
             self._trainer.run(self._after_epoch)
@@ -159,6 +162,8 @@ class _Course:
             raise
         if self.options.select == "best":
             self.model.set_weights(self._best)
+        if self.recipe.weighted:
+            self.calibration = calibrate(self.model, self._patches)
 
     @property
     def kept_epoch(self) -> int:
@@ -275,6 +280,7 @@ def _describe_model(course: _Course, preprocessed: Manifest) -> dict[str, Any]:
         "held_out": preprocessed.details["held_out"],
         "epochs_run": len(course.history),
         "kept_epoch": course.kept_epoch,
+        "calibration": course.calibration,
         "minutes_trained": round(course.history[-1]["seconds"] / 60, 2),
         "tta": PREDICTION.tta,
         **describe_backend(),
