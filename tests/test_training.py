@@ -21,7 +21,7 @@ from unetseg.network.backend import make_deterministic
 from unetseg.network.batches import Patches, Slices
 from unetseg.network.saving import hash_weights
 from unetseg.network.training import Epoch, Trainer
-from unetseg.network.unet import build_unet
+from unetseg.network.unet import build_unet, with_logits
 
 # Dropout and batch normalisation: both have state that a checkpoint could miss.
 SMALL = {"base_filters": 2, "depth": 2, "stride": 1, "batch_norm": True, "dropout": 0.3}
@@ -91,6 +91,24 @@ def test_lower_precision_trains_a_float32_model():
         outputs.append(np.asarray(model(image)))
         assert outputs[-1].dtype == np.float32
     assert 0 < np.abs(outputs[0] - outputs[1]).max() < 0.5
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_batches():
+    make_deterministic(0)
+    model = build_unet(**{**SMALL, "batch_norm": False, "dropout": 0.0}, seed=0)
+    data = noise()
+    patches = Patches(data, shape=(16, 16), batch_size=2, seed=0)
+    # Nothing is learnt at this rate.
+    settings = {**RECIPE, "learning_rate": 1e-12, "weight_decay": 0.0}
+    epochs: list[Epoch] = []
+    Trainer(model, patches, epochs=1, minutes=0, precision="float32", **settings).run(epochs.append)
+    losses = []
+    for index in range(len(patches)):
+        images, labels, _ = patches.batch(1, index)
+        logits = np.asarray(with_logits(model)(images), np.float64)
+        losses.append(np.mean(np.logaddexp(0, logits) - labels * logits))
+    assert epochs[0].loss == pytest.approx(np.mean(losses), rel=1e-5)
+    assert np.std(losses) > 0.001
 
 
 def test_the_learning_rate_rises_and_falls():

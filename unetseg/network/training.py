@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -65,8 +66,7 @@ class Trainer:
     weight_decay : float
         Of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), which is Adam where this is 0.
     clip_norm : float
-        Longer gradients are shortened to this norm over all weights, 0 for never: a few hard
-        patches cannot throw a course back.
+        Longer gradients are shortened to this norm over all weights, 0 for never.
     precision : str
         As from `unetseg.network.backend.precision`. The weights are float32 in any case.
     """
@@ -145,8 +145,7 @@ class Trainer:
     def _train_epoch(self, reader: ThreadPoolExecutor) -> float:
         """Train on every batch, or until time is up; the mean loss."""
         number, steps = self._epochs_done + 1, len(self._patches)
-        loss = math.nan
-        self._trained.reset_metrics()
+        losses: list[float] = []
         following = reader.submit(self._patches.batch, number, 0)
         for step in range(steps):
             # The middle of the step: a rate of 0 would waste a course's first one.
@@ -157,13 +156,15 @@ class Trainer:
             images, labels, weights = following.result()
             # Cut the next batch meanwhile: neither cores nor accelerators wait for data.
             following = reader.submit(self._patches.batch, number, (step + 1) % steps)
-            # Of the epoch so far, for Keras counts losses like every other metric.
-            loss = float(self._trained.train_on_batch(images, labels, sample_weight=weights))
-            if not math.isfinite(loss):
+            # Some versions of Keras forget the batches before by themselves, others do not.
+            self._trained.reset_metrics()
+            loss = self._trained.train_on_batch(images, labels, sample_weight=weights)
+            losses.append(float(loss))
+            if not math.isfinite(losses[-1]):
                 raise _diverged("the loss is", f"batch {step + 1} of epoch {number}")
         if not all(np.isfinite(weight).all() for weight in self._trained.get_weights()):
             raise _diverged("weights are", f"epoch {number}")
-        return loss
+        return statistics.mean(losses)
 
     def _update_model(self) -> None:
         if self._twin is not self._model:
