@@ -173,6 +173,6 @@ def evaluate(as_json: bool, **settings: Any) -> None:
 @main.command()
 @stage_options(options.CrossvalidateOptions)
 def crossvalidate(**settings: Any) -> None:
-    """Train and score once for every fold: takes hours."""
+    """Train once for every fold, and score every slice."""
     chosen = options.CrossvalidateOptions(**settings)
     _report(_run("crossvalidate", chosen, module="unetseg.crossvalidation"))
