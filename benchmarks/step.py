@@ -74,17 +74,12 @@ def training_seconds(network: str, folder: Path, *, batches: int, batch_size: in
         batch_size=batch_size,
         seed=0,
     )
-    recipe = RECIPES[DEFAULTS.recipe]
     trainer = Trainer(
         build_network(NETWORKS[network], seed=0),
         patches,
         epochs=EPOCHS,
         minutes=0,
-        learning_rate=recipe.learning_rate,
-        warm_up=recipe.warm_up,
-        decay=recipe.decay,
-        weight_decay=recipe.weight_decay,
-        clip_norm=recipe.clip_norm,
+        **RECIPES[DEFAULTS.recipe].for_trainer(),
         precision=precision(),
     )
     clock = []

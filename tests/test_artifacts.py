@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from unetseg import artifacts
-from unetseg.artifacts import MANIFEST, UNFINISHED, Manifest, StageWriter, open_stage
+from unetseg.artifacts import UNFINISHED, StageWriter
 from unetseg.errors import InputError, OutputError
+from unetseg.manifest import MANIFEST, Manifest, open_stage
 
 
 def run(folder: Path, contents: dict[str, str], *, stage: str = "augment", source: Path) -> None:

@@ -34,8 +34,8 @@ RECIPE = {
 }
 
 
-def noise() -> Slices:
-    images = np.random.default_rng(0).standard_normal((100, 16, 16)).astype(np.float32)
+def noise(count: int = 100) -> Slices:
+    images = np.random.default_rng(0).standard_normal((count, 16, 16)).astype(np.float32)
     return Slices(images, (images > 0).astype(np.uint8), np.ones_like(images))
 
 
@@ -113,19 +113,12 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_batches():
 
 def test_the_learning_rate_rises_and_falls():
     rates = []
-    _, training = trainer(
-        epochs=10, weight_decay=0.0, data=Slices(*(a[:8] for a in noise_arrays()))
-    )
+    _, training = trainer(epochs=10, weight_decay=0.0, data=noise(8))
     training.run(lambda epoch: rates.append(epoch.learning_rate))
     # Four steps an epoch: the last one of epoch 2 is at 1.875 of 10, the warm-up ends at 2.
     assert rates[1] == pytest.approx(0.03 * 1.875 / 2, rel=1e-5)
     assert rates[5] == pytest.approx(0.015 * (1 + np.cos(np.pi * 3.875 / 8)), rel=1e-5)
     assert rates[9] < 0.0001
-
-
-def noise_arrays() -> tuple[Any, ...]:
-    data = noise()
-    return data.images, data.labels, data.weights
 
 
 def test_time_ends_training_and_counts_what_was_spent():

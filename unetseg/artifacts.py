@@ -8,7 +8,6 @@ two moves is finished by the next.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,91 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg import __version__
-from unetseg.errors import InputError, OutputError
+from unetseg.errors import OutputError
+from unetseg.manifest import MANIFEST, Manifest, Output, Source, matches, sha256
 from unetseg.tiff import create_stack, describe
 
-MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file that a stage read: its path as seen from the stage's folder, and its contents."""
-
-    path: str
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Output:
-    """A file that a stage wrote; shape, dtype and axes where it is an array."""
-
-    name: str
-    bytes: int
-    sha256: str
-    shape: tuple[int, ...] | None = None
-    dtype: str | None = None
-    axes: str | None = None
-
-    def __post_init__(self) -> None:
-        # A manifest may come from a stranger, and a rerun removes the outputs that it names.
-        if Path(self.name).name != self.name or self.name in ("", ".."):
-            raise ValueError(f"{self.name!r} is not the name of a file in this folder")
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a finished stage says of itself.
-
-    Attributes
-    ----------
-    stage, version : str
-        Subcommand, and the version of unetseg that ran it.
-    options : dict
-        The options that decided the result.
-    inputs, outputs : list of Source, list of Output
-    details : dict
-        What the next stages must know, such as the source slice of every copy.
-    """
-
-    stage: str
-    version: str
-    options: dict[str, Any]
-    inputs: list[Source]
-    outputs: list[Output]
-    details: dict[str, Any]
-
-    def to_json(self) -> str:
-        """Serialise; equal manifests give equal text."""
-        return json.dumps(asdict(self), indent=1) + "\n"
-
-    @classmethod
-    def read(cls, path: Path) -> Manifest:
-        """Read a manifest.json.
-
-        Raises
-        ------
-        InputError
-            If it is no manifest.
-        """
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            return cls(
-                stage=str(raw["stage"]),
-                version=str(raw["version"]),
-                options=dict(raw["options"]),
-                inputs=[Source(**source) for source in raw["inputs"]],
-                outputs=[Output(**output) for output in raw["outputs"]],
-                details=dict(raw["details"]),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                path,
-                expected="a manifest of unetseg",
-                found=f"something else ({type(error).__name__})",
-                remedy="delete the folder and run its stage again",
-            ) from error
 
 
 @dataclass(frozen=True)
@@ -209,7 +128,7 @@ class StageWriter:
             self.manifest.options == json.loads(json.dumps(self._options))
             and self.manifest.version == __version__
             and self.manifest.inputs == self._inputs
-            and all(_matches(self.folder / o.name, o) for o in self.manifest.outputs)
+            and all(matches(self.folder / o.name, o) for o in self.manifest.outputs)
         )
 
     def nothing_to_do(self, next_command: str) -> StageResult:
@@ -313,76 +232,9 @@ def _recover(folder: Path) -> None:
     shutil.rmtree(staging, ignore_errors=True)
 
 
-def open_stage(folder: Path, *, stage: str, fresh: bool) -> Manifest:
-    """Check that a stage finished and that its files are as it left them.
-
-    Parameters
-    ----------
-    folder : Path
-        The stage's folder.
-    stage : str
-        Subcommand that must have written it.
-    fresh : bool
-        Check too that its inputs, where they are still in place, are what it read.
-
-    Raises
-    ------
-    InputError
-        If any of that does not hold.
-    """
-    command = f"run unetseg {stage}"
-    path = folder / MANIFEST
-    expected = f"the finished results of unetseg {stage}"
-    if not path.is_file():
-        found = "no manifest.json" if folder.is_dir() else "no such folder"
-        raise InputError(folder, expected=expected, found=found, remedy=f"{command} first")
-    manifest = Manifest.read(path)
-    if manifest.stage != stage:
-        found = f"those of unetseg {manifest.stage}"
-        raise InputError(folder, expected=expected, found=found, remedy="check the path")
-    for output in manifest.outputs:
-        if not _matches(folder / output.name, output):
-            raise InputError(
-                folder / output.name,
-                expected=f"the file that unetseg {stage} wrote",
-                found="another" if (folder / output.name).exists() else "none",
-                remedy=f"{command} again",
-            )
-    if fresh:
-        _check_inputs(folder, manifest)
-    return manifest
-
-
-def _check_inputs(folder: Path, manifest: Manifest) -> None:
-    """Raise if this stage, or one before it, read something else than what is there now."""
-    for source in manifest.inputs:
-        origin = Path(os.path.normpath(folder / source.path))
-        if not origin.exists():
-            continue
-        if origin.name == MANIFEST:
-            _check_inputs(origin.parent, Manifest.read(origin))
-        if not _matches(origin, source):
-            raise InputError(
-                folder,
-                expected=f"results made from the present {origin}",
-                found="results made from an earlier one",
-                remedy=f"run unetseg {manifest.stage} again",
-            )
-
-
-def _matches(path: Path, record: Source | Output) -> bool:
-    return path.is_file() and path.stat().st_size == record.bytes and sha256(path) == record.sha256
-
-
 def _source(path: Path, folder: Path) -> Source:
     relative = os.path.relpath(path.resolve(), folder.resolve())
     return Source(Path(relative).as_posix(), path.stat().st_size, sha256(path))
-
-
-def sha256(path: Path) -> str:
-    """Hash a file's contents."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

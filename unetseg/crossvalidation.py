@@ -14,8 +14,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from unetseg.artifacts import MANIFEST, Manifest, StageResult, StageWriter, open_stage
+from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError
+from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.options import (
     CrossvalidateOptions,
     EvaluateOptions,

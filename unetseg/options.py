@@ -324,6 +324,12 @@ class RecipeOptions:
     weighted: bool
     batch_norm: bool
 
+    def for_trainer(self) -> dict[str, Any]:
+        """The settings that `Trainer` takes, by name."""
+        settings = dataclasses.asdict(self)
+        del settings["weighted"], settings["batch_norm"]
+        return settings
+
 
 RECIPES = {
     "default": RecipeOptions(

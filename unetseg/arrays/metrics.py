@@ -224,6 +224,14 @@ class StackScores:
         """Index of the threshold with the lowest pixel error."""
         return int(np.argmin(self.pixel_error))
 
+    def best(self) -> dict[str, float]:
+        """Each measure at its own best threshold, by name."""
+        return {
+            "v_rand": self.v_rand[self.best_v_rand],
+            "v_info": self.v_info[self.best_v_info],
+            "pixel_error": self.pixel_error[self.best_pixel_error],
+        }
+
 
 def _pixel_error(slices: Sequence[SliceScores]) -> float:
     hits = sum(s.hits for s in slices)

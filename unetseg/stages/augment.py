@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.augmentation import IDENTITY, Recipe, Strengths, apply_recipe, draw_recipe
-from unetseg.artifacts import MANIFEST, StageResult, StageWriter, open_stage
+from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError
+from unetseg.manifest import MANIFEST, open_stage
 from unetseg.options import AugmentOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress

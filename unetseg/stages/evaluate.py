@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
-from unetseg.artifacts import MANIFEST, Manifest, StageResult, StageWriter, open_stage
+from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError, UsageError
+from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.options import EvaluateOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
@@ -125,15 +126,12 @@ def _score(
 def _tabulate(slices: Sequence[Sequence[SliceScores]]) -> dict[str, Any]:
     """What scores.json says."""
     stack = StackScores.from_slices(slices)
-    rand, info, pixel = stack.best_v_rand, stack.best_v_info, stack.best_pixel_error
     thresholds = [round(t, 1) for t in THRESHOLDS]
     return {
-        "v_rand": stack.v_rand[rand],
-        "v_rand_threshold": thresholds[rand],
-        "v_info": stack.v_info[info],
-        "v_info_threshold": thresholds[info],
-        "pixel_error": stack.pixel_error[pixel],
-        "pixel_error_threshold": thresholds[pixel],
+        **stack.best(),
+        "v_rand_threshold": thresholds[stack.best_v_rand],
+        "v_info_threshold": thresholds[stack.best_v_info],
+        "pixel_error_threshold": thresholds[stack.best_pixel_error],
         "curves": {
             "threshold": thresholds,
             "v_rand": stack.v_rand,
@@ -142,13 +140,16 @@ def _tabulate(slices: Sequence[Sequence[SliceScores]]) -> dict[str, Any]:
         },
         "slices": [
             {
-                "v_rand": scores[rand].rand.value,
-                "v_rand_merge": scores[rand].rand.merge,
-                "v_rand_split": scores[rand].rand.split,
-                "v_info": scores[info].information.value,
-                "v_info_merge": scores[info].information.merge,
-                "v_info_split": scores[info].information.split,
+                "v_rand": rand.value,
+                "v_rand_merge": rand.merge,
+                "v_rand_split": rand.split,
+                "v_info": information.value,
+                "v_info_merge": information.merge,
+                "v_info_split": information.split,
             }
-            for scores in slices
+            for rand, information in (
+                (scores[stack.best_v_rand].rand, scores[stack.best_v_info].information)
+                for scores in slices
+            )
         ],
     }

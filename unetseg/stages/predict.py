@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.intensity import NORMALISATIONS
-from unetseg.artifacts import MANIFEST, Manifest, StageResult, StageWriter, open_stage
+from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError
+from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.network.saving import load_weights
 from unetseg.options import NetworkOptions, PredictOptions
 from unetseg.prediction import SlicePredictor, build_network

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.weights import class_weights, weight_map
-from unetseg.artifacts import MANIFEST, StageResult, StageWriter, open_stage
+from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError, UsageError
+from unetseg.manifest import MANIFEST, open_stage
 from unetseg.npy import create_npy
 from unetseg.options import PreprocessOptions
 from unetseg.parallel import ordered_map

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.metrics import THRESHOLDS, StackScores, score_slice
-from unetseg.artifacts import MANIFEST, Manifest, StageResult, StageWriter, open_stage
+from unetseg.artifacts import StageResult, StageWriter
 from unetseg.checkpoint import Checkpoint
 from unetseg.errors import TrainingError, UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
+from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.network.backend import describe_backend, make_deterministic, precision
 from unetseg.network.batches import Patches, Slices, patch_shape
 from unetseg.network.calibration import calibrate
@@ -139,11 +140,7 @@ class _Course:
             self._patches,
             epochs=options.epochs,
             minutes=options.minutes,
-            learning_rate=self.recipe.learning_rate,
-            warm_up=self.recipe.warm_up,
-            decay=self.recipe.decay,
-            weight_decay=self.recipe.weight_decay,
-            clip_norm=self.recipe.clip_norm,
+            **self.recipe.for_trainer(),
             precision=precision(),
         )
 
@@ -253,12 +250,7 @@ def _score_held_out(writer: StageWriter, held_out: Slices, progress: Progress) -
         )
         total = len(predictions)
         slices = list(progress.track(scored, total=total, label="score held-out", unit="slice"))
-    scores = StackScores.from_slices(slices)
-    return {
-        "v_rand": scores.v_rand[scores.best_v_rand],
-        "v_info": scores.v_info[scores.best_v_info],
-        "pixel_error": scores.pixel_error[scores.best_pixel_error],
-    }
+    return StackScores.from_slices(slices).best()
 
 
 def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
