@@ -27,10 +27,9 @@ import keras  # noqa: E402  # the backend has to start silently first
 
 from unetseg.network.backend import make_deterministic, precision  # noqa: E402
 from unetseg.network.batches import Patches, Slices  # noqa: E402
-from unetseg.network.inference import compile_for_prediction, predict_image  # noqa: E402
 from unetseg.network.training import Trainer  # noqa: E402
 from unetseg.options import NETWORKS, RECIPES, TrainOptions  # noqa: E402
-from unetseg.prediction import build_network  # noqa: E402
+from unetseg.prediction import Predictor, build_network  # noqa: E402
 
 DEFAULTS = TrainOptions()
 EPOCHS = 5
@@ -101,10 +100,10 @@ def make_slices(folder: Path, count: int) -> Slices:
 
 def prediction_seconds(network: str, edge: int) -> float:
     """One slice, the median of ten."""
-    model = compile_for_prediction(build_network(NETWORKS[network], seed=0))
+    predictor = Predictor(build_network(NETWORKS[network], seed=0), NETWORKS[network])
     image = np.zeros((edge, edge), np.float32)
-    predict_image(model, image)
-    return statistics.median(_seconds(lambda: predict_image(model, image)) for _ in range(10))
+    predictor.run(image)
+    return statistics.median(_seconds(lambda: predictor.run(image)) for _ in range(10))
 
 
 def main() -> None:

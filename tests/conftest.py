@@ -57,3 +57,34 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
         return result
 
     return run
+
+
+def train_quickly(folder: Path, tiny: tuple[np.ndarray, np.ndarray], *, seed: int) -> Path:
+    """A model that has seen next to nothing: enough for what does not depend on quality."""
+    volume, labels = tiny
+    tifffile.imwrite(folder / "train-volume.tif", volume, metadata={"axes": "ZYX"})
+    tifffile.imwrite(folder / "train-labels.tif", labels, metadata={"axes": "ZYX"})
+    stacks = ("--volume", folder, "--labels", folder, "--copies", 0, "--jobs", 1)
+    course = ("--epochs", 2, "--batch-size", 2, "--patch", 64, "--seed", seed)
+    for command in (
+        ("augment", *stacks, "--output", folder / "augmented"),
+        ("preprocess", "--input", folder / "augmented", "--output", folder / "preprocessed"),
+        ("train", *course, "--input", folder / "preprocessed", "--output", folder / "model"),
+    ):
+        result = CliRunner().invoke(main, [str(part) for part in command])
+        assert result.exit_code == 0, result.output
+    return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory, tiny: tuple[np.ndarray, np.ndarray]) -> Path:
+    """A folder of `unetseg train`, which tests leave as it is."""
+    return train_quickly(tmp_path_factory.mktemp("model"), tiny, seed=0)
+
+
+@pytest.fixture(scope="session")
+def other_model(
+    tmp_path_factory: pytest.TempPathFactory, tiny: tuple[np.ndarray, np.ndarray]
+) -> Path:
+    """Another one, of another seed."""
+    return train_quickly(tmp_path_factory.mktemp("other"), tiny, seed=1)

@@ -146,8 +146,18 @@ def test_a_field_of_equal_displacements_is_a_shift():
 
 def test_standardise():
     image = np.array([[1000, 1002]], np.uint16)
-    assert intensity.standardise(image).tolist() == [[-1, 1]]
-    assert intensity.standardise(np.full((2, 2), 7, np.uint8)).tolist() == [[0, 0], [0, 0]]
+    assert intensity.Standardisation.of([image])(image).tolist() == [[-1, 1]]
+    flat = np.full((2, 2), 7, np.uint8)
+    assert intensity.Standardisation.of([flat])(flat).tolist() == [[0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_a_slice_measured_in_parts(dtype: type):
+    image = (np.random.default_rng(0).random((50, 70)) * 200 + 50).astype(dtype)
+    parts = (image[i : i + 7] for i in range(0, 50, 7))
+    measured = intensity.Standardisation.of(parts)
+    assert measured.mean == pytest.approx(image.mean(dtype=np.float64), rel=1e-12)
+    assert measured.deviation == pytest.approx(image.std(dtype=np.float64), rel=1e-12)
 
 
 def slow_deform(

@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from unetseg.network.batches import Patches, Slices
 from unetseg.network.calibration import calibrate, fit_scale_and_shift
-from unetseg.network.inference import compile_for_prediction, predict_image
+from unetseg.network.inference import prepare
 from unetseg.network.unet import build_unet
 
 
@@ -28,7 +28,7 @@ def test_mean_probability_becomes_the_share_of_interior():
     image = rng.standard_normal((16, 16)).astype(np.float32)
 
     def predict() -> np.ndarray:
-        return predict_image(compile_for_prediction(model), image)
+        return prepare(model)(image)
 
     before = predict()
     data = Slices(images, labels, np.ones_like(images))

@@ -14,11 +14,11 @@ import pytest
 
 from unetseg.errors import InputError
 from unetseg.network.batches import Patches, Slices, patch_shape
-from unetseg.network.inference import compile_for_prediction, longest_edge, predict_image
+from unetseg.network.inference import longest_edge, prepare
 from unetseg.network.saving import hash_weights, load_weights, save_model
 from unetseg.network.unet import LOGITS, build_unet, halo, total_pooling
 from unetseg.options import NETWORKS
-from unetseg.prediction import SlicePredictor, build_network
+from unetseg.prediction import Predictor, build_network
 
 ROOT = Path(__file__).parents[1]
 
@@ -69,18 +69,32 @@ def test_tiles_equal_the_whole_slice(name: str, monkeypatch: pytest.MonkeyPatch)
     network = dataclasses.replace(
         NETWORKS["compact"], base_filters=4, depth=2, stride=int(name[-1])
     )
-    predict = SlicePredictor(build_network(network, seed=1), network, memory=1)
+    predictor = Predictor(build_network(network, seed=1), network)
     image = np.random.default_rng(0).standard_normal((150, 222)).astype(np.float32)
-    whole = predict(image, tta=True)
+    whole = predictor.predict_slice(image, tta=True, memory=4e9)
     assert whole.shape == image.shape
     assert whole.std() > 0.001
-    monkeypatch.setattr(predict, "_edge", 128)
-    np.testing.assert_allclose(predict(image, tta=True), whole, atol=1e-6)
+    for edge in (50, 77, 128):
+        monkeypatch.setattr(predictor, "largest_box", lambda memory, edge=edge: edge)
+        np.testing.assert_array_equal(predictor.predict_slice(image, tta=True, memory=1), whole)
+
+
+def test_folded_normalisation_changes_nothing():
+    network = dataclasses.replace(NETWORKS["compact"], base_filters=4, depth=2)
+    model = build_network(network, seed=1)
+    rng = np.random.default_rng(0)
+    model.set_weights([w + 0.2 * rng.random(w.shape) for w in model.get_weights()])
+    image = rng.standard_normal((64, 96)).astype(np.float32)
+    before, folded = prepare(model)(image), Predictor(model, network).run(image)
+    assert before.std() > 0.001
+    np.testing.assert_allclose(folded, before, atol=1e-5)
 
 
 def test_longest_edge_grows_with_memory():
-    small = longest_edge(memory=1, base_filters=32, stride=2)
-    assert longest_edge(memory=4, base_filters=32, stride=2) == pytest.approx(2 * small, rel=0.01)
+    network = {"base_filters": 32, "stride": 2, "weights": 10**6}
+    small, large = (longest_edge(memory=0.858e9 + m, **network) for m in (1e8, 4e8))
+    assert large == pytest.approx(2 * small, rel=0.01)
+    assert longest_edge(memory=1e6, **network) == 0
 
 
 def test_patches_cover_every_slice_once_an_epoch():
@@ -125,7 +139,7 @@ def test_weights_travel(tmp_path: Path):
     load_weights(other, tmp_path / "model.keras")
     assert hash_weights(other) == hash_weights(model)
     image = np.random.default_rng(0).standard_normal((16, 16)).astype(np.float32)
-    first, second = (predict_image(compile_for_prediction(m), image) for m in (model, other))
+    first, second = (prepare(m)(image) for m in (model, other))
     np.testing.assert_array_equal(first, second)
 
 
@@ -145,7 +159,7 @@ def test_keras_alone_opens_a_model(tmp_path: Path):
         check=True,
         cwd=tmp_path,
     )
-    ours = predict_image(compile_for_prediction(model), np.ones((16, 16), np.float32))
+    ours = prepare(model)(np.ones((16, 16), np.float32))
     np.testing.assert_allclose(json.loads(run.stdout), ours[:, 3], atol=1e-6)
 
 

@@ -12,7 +12,8 @@ import pytest
 import tifffile
 
 from unetseg.errors import InputError
-from unetseg.tiff import Stack, create_stack, label_values
+from unetseg.tiff import Stack, create_stack
+from unetseg.volume import label_values
 
 IMAGEJ = Path("/usr/share/java/ij.jar")  # Debian's libij-java
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,26 +12,44 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from unetseg.arrays.geometry import symmetries, undo_symmetry
-from unetseg.arrays.tiles import mirror_border, plan_tiles, predict_slice
+from unetseg.arrays.tiles import Canvas, mirrored, plan_boxes, predict_box
+
+Network = Callable[[np.ndarray], np.ndarray]
 
 
 @given(
-    height=st.integers(1, 12),
-    width=st.integers(1, 12),
-    edge=st.integers(1, 12),
-    halo=st.integers(0, 3),
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    largest=st.tuples(st.integers(1, 50), st.integers(1, 50)),
     multiple=st.sampled_from([1, 4, 16]),
 )
-def test_tiles_keep_every_pixel_once(height: int, width: int, edge: int, halo: int, multiple: int):
-    height, width, edge, halo = (n * multiple for n in (height, width, edge, halo))
-    kept = np.zeros((height, width), int)
-    for tile in plan_tiles(height, width, edge=edge, halo=halo, multiple=multiple):
-        kept[tile.kept] += 1
-        for seen, side, size in zip(tile.seen, tile.kept, kept.shape, strict=True):
-            assert seen.start % multiple == 0
-            assert seen.start <= max(0, side.start - halo)
-            assert seen.stop >= min(size, side.stop + halo)
-    assert (kept == 1).all()
+def test_boxes_hold_every_pixel_once(
+    height: int, width: int, largest: tuple[int, int], multiple: int
+):
+    held = np.zeros((height, width), int)
+    for box in plan_boxes((height, width), largest=largest, multiple=multiple):
+        held[box] += 1
+        for side, most, size in zip(box, largest, held.shape, strict=True):
+            assert 0 < side.stop - side.start <= max(most, multiple)
+            assert side.stop % multiple == 0 or side.stop == size
+    assert (held == 1).all()
+
+
+@given(
+    start=st.integers(0, 40),
+    size=st.integers(1, 40),
+    border=st.integers(0, 9),
+    halo=st.integers(0, 30),
+    multiple=st.sampled_from([1, 4, 16]),
+)
+def test_the_network_sees_a_box_and_its_halo(
+    start: int, size: int, border: int, halo: int, multiple: int
+):
+    canvas = Canvas(start + size + 3, 7, border=border, multiple=multiple)
+    rows, columns = canvas.around((slice(start, start + size), slice(0, 7)), halo=halo)
+    assert rows.start % multiple == rows.stop % multiple == columns.stop % multiple == 0
+    assert 0 <= rows.start <= max(0, start + border - halo)
+    assert min(canvas.shape[0], start + size + border + halo) <= rows.stop <= canvas.shape[0]
 
 
 def blur_blocks(image: np.ndarray) -> np.ndarray:
@@ -38,22 +59,29 @@ def blur_blocks(image: np.ndarray) -> np.ndarray:
     return np.kron(blurred, np.ones((4, 4))).astype(np.float32) + image
 
 
+def predict(image: np.ndarray, network: Network, largest: int, **settings: Any) -> np.ndarray:
+    canvas = Canvas(*image.shape, border=settings.pop("border"), multiple=4)
+    result = np.empty_like(image)
+    for box in plan_boxes(image.shape, largest=(largest, largest), multiple=1):
+        result[box] = predict_box(image.__getitem__, box, network, canvas=canvas, **settings)
+    return result
+
+
 @pytest.mark.parametrize("tta", [False, True])
 def test_any_tile_size_gives_the_same(tta: bool):
     image = np.random.default_rng(0).random((333, 217), np.float32)
-    settings = {"border": 8, "multiple": 4, "halo": 11, "tta": tta}
-    whole = predict_slice(image, blur_blocks, edge=10_000, **settings)
-    for edge in (1, 64, 200):
-        tiled = predict_slice(image, blur_blocks, edge=edge, **settings)
+    settings = {"border": 8, "halo": 11, "tta": tta}
+    whole = predict(image, blur_blocks, 10_000, **settings)
+    for largest in (23, 64, 200):
+        tiled = predict(image, blur_blocks, largest, **settings)
         np.testing.assert_allclose(tiled, whole, atol=1e-6)
     settings["halo"] = 4
-    assert np.abs(predict_slice(image, blur_blocks, edge=64, **settings) - whole).max() > 1e-3
+    assert np.abs(predict(image, blur_blocks, 64, **settings) - whole).max() > 1e-3
 
 
 def test_averaging_undoes_every_symmetry():
     image = np.random.default_rng(0).random((40, 24), np.float32)
-    settings = {"border": 4, "multiple": 8, "halo": 0, "edge": 1000}
-    same = predict_slice(image, lambda tile: tile, tta=True, **settings)
+    same = predict(image, lambda tile: tile, 1000, border=4, halo=0, tta=True)
     np.testing.assert_allclose(same, image, rtol=1e-6)
 
 
@@ -66,13 +94,24 @@ def test_symmetries_are_eight_and_undone():
 
 
 def test_border_is_the_mirror_image():
-    canvas, inside = mirror_border(np.array([[1, 2, 3]]), border=2, multiple=4)
-    assert canvas[2].tolist() == [2, 1, 1, 2, 3, 3, 2, 1]
-    assert canvas[inside].tolist() == [[1, 2, 3]]
-    assert all(side % 4 == 0 for side in canvas.shape)
+    image = np.array([[1, 2, 3]])
+    canvas = Canvas(1, 3, border=2, multiple=4)
+    assert canvas.shape == (8, 8)
+    everything = (slice(0, 8), slice(0, 8))
+    assert canvas.read(image.__getitem__, everything)[2].tolist() == [2, 1, 1, 2, 3, 3, 2, 1]
+    part = (slice(4, 8), slice(4, 8))
+    assert canvas.read(image.__getitem__, part)[0].tolist() == [3, 3, 2, 1]
 
 
 def test_a_slice_smaller_than_its_border():
-    canvas, inside = mirror_border(np.array([[5]]), border=32, multiple=16)
-    assert (canvas == 5).all()
-    assert canvas[inside].shape == (1, 1)
+    canvas = Canvas(1, 1, border=32, multiple=16)
+    assert canvas.shape == (80, 80)
+    everything = (slice(0, 80), slice(0, 80))
+    assert (canvas.read(np.array([[5]]).__getitem__, everything) == 5).all()
+
+
+@given(size=st.integers(1, 9), border=st.integers(0, 30), length=st.integers(1, 60))
+def test_mirroring_is_that_of_numpy(size: int, border: int, length: int):
+    padded = np.pad(np.arange(size), (border, max(0, length - border - size)), mode="symmetric")
+    mirror = mirrored(slice(0, length), border=border, size=size)
+    np.testing.assert_array_equal(mirror, padded[:length])

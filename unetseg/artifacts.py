@@ -21,11 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg import __version__
+from unetseg.checkpoint import refuse_other_run
 from unetseg.errors import OutputError
-from unetseg.manifest import MANIFEST, Manifest, Output, Source, matches, sha256
-from unetseg.tiff import create_stack, describe
+from unetseg.manifest import MANIFEST, Manifest, Output, Source, fingerprint, matches
+from unetseg.tiff import create_stack
+from unetseg.volume import describe
 
 UNFINISHED = ".unfinished"
+RUN = ".run.json"
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,16 @@ class StageWriter:
         Files that are read.
     names : iterable of str
         Every file that may be written.
+    resumable : bool
+        Keep what is in `path(name)` when the block is left by an exception, or the process dies,
+        for the same run to go on from.
 
     Raises
     ------
     OutputError
         If the folder holds another stage's results, or a file of that name that is not ours.
+    InputError
+        On entering the block, if the folder holds what another run has begun.
     """
 
     def __init__(
@@ -73,8 +81,10 @@ class StageWriter:
         options: dict[str, Any],
         inputs: Iterable[Path],
         names: Iterable[str],
+        resumable: bool = False,
     ) -> None:
         self.folder = folder
+        self._resumable = resumable
         self.stage = stage
         self.details: dict[str, Any] = {}
         self._options = options
@@ -112,6 +122,7 @@ class StageWriter:
     def identity(self) -> dict[str, Any]:
         """What makes another run the same as this one: it would write the same."""
         return {
+            "stage": self.stage,
             "version": __version__,
             "options": self._options,
             "inputs": [asdict(source) for source in self._inputs],
@@ -164,8 +175,29 @@ class StageWriter:
         self.describe(name, shape=shape, dtype=dtype, axes="ZYX")
 
     def __enter__(self) -> Self:
-        self._staging.mkdir(parents=True)
+        if self._staging.exists():
+            self._check_same_run()
+        else:
+            self._staging.mkdir(parents=True)
+            if self._resumable:
+                draft = self._staging / f"{RUN}.draft"
+                draft.write_text(json.dumps(self.identity()), encoding="utf-8")
+                draft.replace(self._staging / RUN)
         return self
+
+    def begin_anew(self) -> None:
+        """Forget what an unfinished run has left."""
+        shutil.rmtree(self._staging, ignore_errors=True)
+
+    def _check_same_run(self) -> None:
+        """Refuse to go on with, or to sweep away, what another run has begun."""
+        path = self._staging / RUN
+        refuse_other_run(
+            self.folder,
+            found=json.loads(path.read_text(encoding="utf-8")),
+            # By way of JSON, which turns tuples into lists.
+            expected=json.loads(json.dumps(self.identity())),
+        )
 
     def __exit__(
         self,
@@ -178,17 +210,18 @@ class StageWriter:
                 self._publish()
         finally:
             # Complete but not all in place (interrupted between two moves): the next run goes on.
-            if not (self._staging / MANIFEST).exists():
+            if not (self._staging / MANIFEST).exists() and not self._resumable:
                 shutil.rmtree(self._staging, ignore_errors=True)
             if kind is not None and not any(self.folder.iterdir()):
                 self.folder.rmdir()
 
     def _publish(self) -> None:
         outputs = []
-        for path in sorted(self._staging.iterdir()):
-            _flush(path)
+        for path in _finished(self._staging):
+            for entry in (path, *path.rglob("*")):
+                _flush(entry)
             array = self._arrays.get(path.name, {})
-            outputs.append(Output(path.name, path.stat().st_size, sha256(path), **array))
+            outputs.append(Output(path.name, *fingerprint(path), **array))
         self.manifest = Manifest(
             self.stage, __version__, self._options, self._inputs, outputs, self.details
         )
@@ -201,7 +234,7 @@ class StageWriter:
         _flush(self._staging)
         _move_into_place(self.folder)
         for name in set(self._earlier) - {output.name for output in outputs} - {MANIFEST}:
-            (self.folder / name).unlink(missing_ok=True)
+            _remove(self.folder / name)
 
     def wrote(self) -> list[str]:
         """One line for each output, for people."""
@@ -214,27 +247,43 @@ class StageWriter:
 def _move_into_place(folder: Path) -> None:
     """Move a complete staging folder's files to their places, the manifest last."""
     staging = folder / UNFINISHED
-    names = [path.name for path in staging.iterdir() if path.name != MANIFEST]
-    if names:
+    paths = [path for path in _finished(staging) if path.name != MANIFEST]
+    if paths:
         # From here until the last move the folder says that it is not complete.
         (folder / MANIFEST).unlink(missing_ok=True)
-    for name in names:
-        (staging / name).replace(folder / name)
+    for path in paths:
+        if path.is_dir():  # a folder only takes the place of an empty one
+            _remove(folder / path.name)
+        path.replace(folder / path.name)
     (staging / MANIFEST).replace(folder / MANIFEST)
     _flush(folder)
+    shutil.rmtree(staging)
 
 
 def _recover(folder: Path) -> None:
-    """Finish or sweep away what a run that died left behind."""
+    """Finish or sweep away what a run that died left behind, but for what can be gone on with."""
     staging = folder / UNFINISHED
     if (staging / MANIFEST).exists():
         _move_into_place(folder)
-    shutil.rmtree(staging, ignore_errors=True)
+    elif not (staging / RUN).exists():
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _finished(staging: Path) -> list[Path]:
+    """Files and folders that were written for the user; hidden ones are the stage's own."""
+    return sorted(path for path in staging.iterdir() if not path.name.startswith("."))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _source(path: Path, folder: Path) -> Source:
     relative = os.path.relpath(path.resolve(), folder.resolve())
-    return Source(Path(relative).as_posix(), path.stat().st_size, sha256(path))
+    return Source(Path(relative).as_posix(), *fingerprint(path))
 
 
 def _flush(path: Path) -> None:

@@ -77,18 +77,23 @@ class Checkpoint:
                 found=f"something else ({type(error).__name__})",
                 remedy="begin anew with --force",
             ) from error
-        if not same:
-            raise InputError(
-                self.path.parent,
-                expected="an unfinished run of the same options and inputs",
-                found=f"one that differs in {_differences(run, self._run)}",
-                remedy="give the same to finish it, another --output, or begin anew with --force",
-            )
+        refuse_other_run(self.path.parent, found=run, expected=self._run)
         return groups, record
 
     def remove(self) -> None:
         """Forget the run."""
         self.path.unlink(missing_ok=True)
+
+
+def refuse_other_run(folder: Path, *, found: Any, expected: Any) -> None:
+    """Raise an InputError unless an unfinished run is the one that is to go on."""
+    if found != expected:
+        raise InputError(
+            folder,
+            expected="an unfinished run of the same options and inputs",
+            found=f"one that differs in {_differences(found, expected)}",
+            remedy="give the same to finish it, another --output, or begin anew with --force",
+        )
 
 
 def _differences(old: Any, new: Any, name: str = "") -> str:

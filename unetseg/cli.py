@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ import click
 from unetseg import __version__, options
 from unetseg.cli_options import stage_options
 from unetseg.errors import UnetsegError
+from unetseg.progress import one
 
 T = TypeVar("T")
 
@@ -32,21 +33,36 @@ class Terminal:
         """Show a line."""
         click.echo(line, err=True)
 
-    def track(self, items: Iterable[T], *, total: int, label: str, unit: str) -> Iterator[T]:
+    def track(
+        self,
+        items: Iterable[T],
+        *,
+        total: float,
+        label: str,
+        unit: str,
+        size: Callable[[T], float] = one,
+    ) -> Iterator[T]:
         """Show a bar on a terminal, and a line every ten seconds where there is none."""
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            yield from tqdm(items, total=total, desc=label, unit=f" {unit}s", delay=1, leave=False)
+            with tqdm(total=total, desc=label, unit=f" {unit}s", delay=1, leave=False) as bar:
+                for item in items:
+                    yield item
+                    bar.update(size(item))
             return
         start = said = time.monotonic()
-        for done, item in enumerate(items, start=1):
+        done = 0.0
+        for item in items:
             yield item
+            done += size(item)
             now = time.monotonic()
             if now - said > SECONDS_BETWEEN_LINES:
                 said, rate = now, done / (now - start)
-                left = datetime.timedelta(seconds=round((total - done) / rate))
-                self.say(f"{label}  {done}/{total} {unit}s, {rate:.2g} a second, {left} left")
+                left = datetime.timedelta(seconds=max(0, round((total - done) / rate)))
+                self.say(
+                    f"{label}  {done:.4g}/{total:.4g} {unit}s, {rate:.2g} a second, {left} left"
+                )
 
 
 class Commands(click.Group):

@@ -41,6 +41,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Com
         flag,
         field.name,
         is_flag=hint is bool,
+        multiple=hint == tuple[Path, ...],
         default=field.default,
         show_default=field.default is not None,
         type=_type(field, hint),
@@ -52,10 +53,10 @@ def _type(field: dataclasses.Field[Any], hint: Any) -> Any:
     bounds = {"min": field.metadata["minimum"], "max": field.metadata["maximum"]}
     if field.metadata["choices"]:
         return click.Choice(field.metadata["choices"])
-    if hint in (Path, Path | None):
+    if hint in (Path, Path | None, tuple[Path, ...]):
         return click.Path(path_type=Path)
     if hint in (int, int | None):
         return click.IntRange(**bounds)
     if hint in (float, float | None):
         return click.FloatRange(**bounds)
-    return hint
+    return str if hint == str | None else hint

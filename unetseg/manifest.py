@@ -16,7 +16,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Source:
-    """A file that a stage read: its path as seen from the stage's folder, and its contents."""
+    """What a stage read: path as seen from its folder, size and hash of the contents."""
 
     path: str
     bytes: int
@@ -25,7 +25,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Output:
-    """A file that a stage wrote; shape, dtype and axes where it is an array."""
+    """A file or folder that a stage wrote; shape, dtype and axes where it is an array."""
 
     name: str
     bytes: int
@@ -152,11 +152,17 @@ def _check_inputs(folder: Path, manifest: Manifest) -> None:
 
 
 def matches(path: Path, record: Source | Output) -> bool:
-    """Whether a file is the one that was recorded."""
-    return path.is_file() and path.stat().st_size == record.bytes and sha256(path) == record.sha256
+    """Whether a file or folder is the one that was recorded."""
+    if not path.exists() or (path.is_file() and path.stat().st_size != record.bytes):
+        return False
+    return fingerprint(path) == (record.bytes, record.sha256)
 
 
-def sha256(path: Path) -> str:
-    """Hash a file's contents."""
+def fingerprint(path: Path) -> tuple[int, str]:
+    """Size in bytes and sha256 of a file, or of a folder with all that is in it."""
+    if path.is_dir():
+        files = sorted(entry for entry in path.rglob("*") if entry.is_file())
+        parts = [(file.relative_to(path).as_posix(), *fingerprint(file)) for file in files]
+        return sum(part[1] for part in parts), hashlib.sha256(repr(parts).encode()).hexdigest()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()

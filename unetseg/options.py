@@ -228,18 +228,34 @@ class TrainOptions(Options):
 class PredictOptions(Options):
     """Options of `unetseg predict`."""
 
-    model: Path = option(MODEL, "Folder that `unetseg train` wrote.")
-    volume: Path = option(
-        DATA / "test-volume.tif", "Stack of images, or a folder that holds test-volume.tif."
+    model: tuple[Path, ...] = option(
+        (MODEL,),
+        "Folder that `unetseg train` wrote; given several times, probabilities are averaged.",
+        recorded=False,
     )
-    output: Path = option(PREDICTION, "Folder for prediction.tif.")
+    volume: Path = option(
+        DATA / "test-volume.tif",
+        "Stack of images (TIFF or OME-Zarr), a folder of slices (TIFF or PNG), or a folder that "
+        "holds test-volume.tif.",
+    )
+    output: Path = option(PREDICTION, "Folder for the result.")
+    name: str | None = option(
+        None,
+        "Name of the result. Its ending says what it is: .tif (for ImageJ; above 4 GB "
+        "OME-BigTIFF), .ome.tif or .ome.zarr.  [default: prediction.tif]",
+    )
     tta: bool = option(
         True, "Average over the 8 flips and rotations: better, and 8 times the work."
     )
-    memory: float = option(
-        2.0,
-        "Gigabytes that the network may take; larger slices go in tiles.",
-        minimum=0.1,
+    memory: str = option(
+        "2GB",
+        "Memory that may be taken; slices for which it does not suffice go in tiles.",
+        recorded=False,
+    )
+    scheduler: str | None = option(
+        None,
+        "Address of a dask scheduler, such as tcp://host:8786: its workers predict, into an "
+        "OME-Zarr.",
         recorded=False,
     )
     force: bool = option(False, FORCE_HELP, recorded=False)

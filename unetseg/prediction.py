@@ -1,20 +1,36 @@
-"""A network applied to whole slices of any size: what training and prediction share."""
+"""Trained networks applied to slices of any size, whole or in parts."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from unetseg.arrays.tiles import predict_slice
-from unetseg.network.inference import compile_for_prediction, longest_edge, predict_image
+from unetseg.arrays.intensity import NORMALISATIONS
+from unetseg.arrays.tiles import Canvas, plan_boxes, predict_box
+from unetseg.errors import InputError, UsageError
+from unetseg.manifest import MANIFEST, Manifest, open_stage
+from unetseg.network.inference import fold_normalisation, longest_edge, prepare
+from unetseg.network.saving import load_weights
 from unetseg.network.unet import build_unet, halo, total_pooling
 from unetseg.options import NetworkOptions
+from unetseg.pieces import Piece
+from unetseg.volume import Box, Volume
 
 if TYPE_CHECKING:
     import keras
+
+# Pixels of a slice that are read at once to measure it, whatever the memory: another number would
+# round differently.
+MEASURED_AT_ONCE = 2**22
+
+# Smaller pieces would hold little but halo.
+SMALLEST_BOX = 128
 
 
 def build_network(network: NetworkOptions, *, seed: int) -> keras.Model:
@@ -24,8 +40,8 @@ def build_network(network: NetworkOptions, *, seed: int) -> keras.Model:
     return build_unet(**settings, seed=seed)
 
 
-class SlicePredictor:
-    """Predicts slices of any size with one network.
+class Predictor:
+    """One network, and what there is to know to predict any part of a slice with it.
 
     Parameters
     ----------
@@ -33,28 +49,176 @@ class SlicePredictor:
         As from `build_network`.
     network : NetworkOptions
         Its settings.
-    memory : float
-        What the network may take, in gigabytes (10^9 bytes).
+
+    Attributes
+    ----------
+    network : keras.Model
+        What predicts: the model, its normalisation folded into its convolutions.
+    run : callable
+        The same as a function of one image, as from `unetseg.network.inference.prepare`.
     """
 
-    def __init__(self, model: keras.Model, network: NetworkOptions, *, memory: float) -> None:
-        self._model = compile_for_prediction(model)
-        self._network = network
-        self._edge = longest_edge(
-            memory=memory, base_filters=network.base_filters, stride=network.stride
-        )
+    def __init__(self, model: keras.Model, network: NetworkOptions) -> None:
+        self._model = model
+        self._settings = network
+        self.network = build_network(dataclasses.replace(network, batch_norm=False), seed=0)
+        self.run = prepare(self.network)
+        self.take_weights()
+        self._multiple = total_pooling(depth=network.depth, stride=network.stride)
+        self._halo = halo(depth=network.depth, stride=network.stride)
+        self._weights = model.count_params()
 
-    def __call__(self, image: npt.NDArray[np.float32], *, tta: bool) -> npt.NDArray[np.float32]:
-        """Probability of interior of one standardised slice, (H, W) float32.
+    def take_weights(self) -> None:
+        """Predict with what the weights of the model are now."""
+        fold_normalisation(self._model, self.network)
 
-        `tta` averages over the 8 flips and rotations.
+    def largest_box(self, *, memory: float) -> int:
+        """Edge in pixels of the largest square that fits into the memory, in bytes.
+
+        Raises
+        ------
+        UsageError
+            If hardly anything fits.
         """
-        return predict_slice(
-            image,
-            lambda tile: predict_image(self._model, tile),
-            border=self._network.border,
-            multiple=total_pooling(depth=self._network.depth, stride=self._network.stride),
-            halo=halo(depth=self._network.depth, stride=self._network.stride),
-            edge=self._edge,
-            tta=tta,
+        edge = longest_edge(
+            memory=memory,
+            base_filters=self._settings.base_filters,
+            stride=self._settings.stride,
+            weights=self._weights,
         )
+        box = edge - 2 * (self._halo + self._multiple)
+        if box < SMALLEST_BOX:
+            raise UsageError(
+                f"--memory: expected more than {memory / 1e9:.2g}GB, which this network does not "
+                "fit into; give 2GB"
+            )
+        return box
+
+    def predict(
+        self,
+        read: Callable[[Box], npt.NDArray[np.float32]],
+        box: Box,
+        *,
+        shape: tuple[int, int],
+        tta: bool,
+    ) -> npt.NDArray[np.float32]:
+        """Probability of interior in a part of a slice: the same whatever the part.
+
+        Parameters
+        ----------
+        read : callable
+            Takes a box, returns its standardised pixels.
+        box : Box
+            The part.
+        shape : (H, W)
+            Of the slice.
+        tta : bool
+            Average over the 8 flips and rotations.
+        """
+        canvas = Canvas(*shape, border=self._settings.border, multiple=self._multiple)
+        return predict_box(read, box, self.run, canvas=canvas, halo=self._halo, tta=tta)
+
+    def predict_slice(
+        self, image: npt.NDArray[np.float32], *, tta: bool, memory: float
+    ) -> npt.NDArray[np.float32]:
+        """Probability of interior of one standardised slice, (H, W) float32."""
+        height, width = image.shape
+        result = np.empty((height, width), np.float32)
+        edge = self.largest_box(memory=memory)
+        for box in plan_boxes((height, width), largest=(edge, edge), multiple=1):
+            result[box] = self.predict(image.__getitem__, box, shape=(height, width), tta=tta)
+        return result
+
+
+class Ensemble:
+    """Trained models, whose probabilities are averaged.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        That `unetseg train` wrote.
+    tta : bool
+        Average over the 8 flips and rotations.
+
+    Raises
+    ------
+    InputError
+        If a folder is not complete, or holds a model that this version does not know.
+    """
+
+    def __init__(self, folders: Sequence[Path], *, tta: bool) -> None:
+        self._tta = tta
+        self._members = [
+            (load_predictor(folder), open_model(folder).details["normalisation"])
+            for folder in folders
+        ]
+        self._normalise = lru_cache(maxsize=8)(self._measure)
+
+    def _measure(self, volume: Volume, index: int, name: str) -> Any:
+        """Normalisation of one slice, which is read once from end to end."""
+        _, height, width = volume.shape
+        rows = max(1, MEASURED_AT_ONCE // width)
+        starts = range(0, height, rows)
+        return NORMALISATIONS[name].of(
+            volume.part(index, (slice(start, min(start + rows, height)), slice(0, width)))
+            for start in starts
+        )
+
+    def plan(self, shape: tuple[int, int, int], *, memory: float, multiple: int) -> list[Piece]:
+        """Cut a stack into pieces that fit into the memory, in bytes.
+
+        `multiple` is where pieces must end, but for the end of a slice.
+        """
+        edge = min(predictor.largest_box(memory=memory) for predictor, _ in self._members)
+        boxes = plan_boxes(shape[1:], largest=(edge, edge), multiple=multiple)
+        return [Piece.of(index, box) for index in range(shape[0]) for box in boxes]
+
+    def predict(self, volume: Volume, piece: Piece) -> npt.NDArray[np.float32]:
+        """Probability of interior in a piece of a stack."""
+        total = np.zeros((piece.bottom - piece.top, piece.right - piece.left), np.float32)
+        for predictor, name in self._members:
+            normalise = self._normalise(volume, piece.index, name)
+
+            def read(box: Box, normalise: Any = normalise) -> npt.NDArray[np.float32]:
+                normalised: npt.NDArray[np.float32] = normalise(volume.part(piece.index, box))
+                return normalised
+
+            total += predictor.predict(read, piece.box, shape=volume.shape[1:], tta=self._tta)
+        total /= len(self._members)
+        return total
+
+
+def load_predictor(folder: Path) -> Predictor:
+    """The network that `unetseg train` left in a folder.
+
+    Raises
+    ------
+    InputError
+        As for `open_model`, or if the weights are damaged.
+    """
+    network = NetworkOptions(**open_model(folder).details["network"])
+    model = build_network(network, seed=0)
+    load_weights(model, folder / "model.keras")
+    return Predictor(model, network)
+
+
+def open_model(folder: Path) -> Manifest:
+    """Check that a model is complete and that this version knows its settings.
+
+    Raises
+    ------
+    InputError
+        If not.
+    """
+    manifest = open_stage(folder, stage="train", fresh=False)
+    try:
+        NetworkOptions(**manifest.details["network"])
+        NORMALISATIONS[manifest.details["normalisation"]]
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            folder / MANIFEST,
+            expected="the settings of a model",
+            found=f"none that this version knows ({error})",
+            remedy="use the version of unetseg that trained it",
+        ) from error
+    return manifest

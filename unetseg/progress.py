@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+def one(item: object) -> float:
+    """Every item counts the same."""
+    return 1
 
 
 class Progress(Protocol):
@@ -14,8 +19,16 @@ class Progress(Protocol):
     def say(self, line: str) -> None:
         """Show a line."""
 
-    def track(self, items: Iterable[T], *, total: int, label: str, unit: str) -> Iterator[T]:
-        """Pass the items on, and show how many have passed."""
+    def track(
+        self,
+        items: Iterable[T],
+        *,
+        total: float,
+        label: str,
+        unit: str,
+        size: Callable[[T], float] = one,
+    ) -> Iterator[T]:
+        """Pass the items on, and show how many have passed, or how much of `unit` they hold."""
 
 
 class Silent:
@@ -24,6 +37,14 @@ class Silent:
     def say(self, line: str) -> None:
         """Drop the line."""
 
-    def track(self, items: Iterable[T], *, total: int, label: str, unit: str) -> Iterator[T]:
+    def track(
+        self,
+        items: Iterable[T],
+        *,
+        total: float,
+        label: str,
+        unit: str,
+        size: Callable[[T], float] = one,
+    ) -> Iterator[T]:
         """Pass the items on."""
         return iter(items)

@@ -1,4 +1,4 @@
-"""Append slices to a file whose header is already there: what .npy and TIFF have in common."""
+"""Write slices into a file whose header is already there: what .npy and TIFF have in common."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from unetseg.volume import Box
+
 
 class SliceWriter:
-    """Write slices one after another into room that is reserved first.
+    """Write slices, one after another or in parts, into room that is reserved first.
+
+    As a context manager it wants all slices appended.
 
     A full disk is an OSError here, where a memory-mapped file would end the process with SIGBUS.
 
@@ -29,11 +33,11 @@ class SliceWriter:
     def __init__(
         self, path: Path, *, offset: int, shape: tuple[int, int, int], dtype: np.dtype[Any]
     ) -> None:
+        self.offset = offset
         self.shape = shape
         self.dtype = dtype
-        self._missing = shape[0]
+        self._appended = 0
         self._file = path.open("r+b")
-        self._file.seek(offset)
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         try:
             if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
@@ -44,10 +48,35 @@ class SliceWriter:
 
     def append(self, image: npt.NDArray[Any]) -> None:
         """Write the next slice, (Y, X)."""
-        if self._missing == 0 or image.shape != self.shape[1:]:
-            raise ValueError(f"{image.shape} does not fit {self.shape} with {self._missing} left")
-        self._missing -= 1
-        self._file.write(np.ascontiguousarray(image, self.dtype).data)
+        missing = self.shape[0] - self._appended
+        if missing == 0 or image.shape != self.shape[1:]:
+            raise ValueError(f"{image.shape} does not fit {self.shape} with {missing} left")
+        self._write(self._appended, 0, 0, image)
+        self._appended += 1
+
+    def write(self, index: int, box: Box, pixels: npt.NDArray[Any]) -> None:
+        """Write a part of a slice, as large as the box; the caller sees to it that none is left."""
+        rows, columns = box
+        if columns.stop - columns.start == self.shape[2]:
+            self._write(index, rows.start, 0, pixels)
+            return
+        for row, line in enumerate(pixels, start=rows.start):
+            self._write(index, row, columns.start, line)
+
+    def _write(self, index: int, row: int, column: int, pixels: npt.NDArray[Any]) -> None:
+        _, height, width = self.shape
+        before = (index * height + row) * width + column
+        self._file.seek(self.offset + before * self.dtype.itemsize)
+        self._file.write(np.ascontiguousarray(pixels, self.dtype).data)
+
+    def flush(self) -> None:
+        """Bring what was written to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file, whatever is missing in it."""
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +87,7 @@ class SliceWriter:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self._file.close()
-        if kind is None and self._missing:
-            raise ValueError(f"{self._missing} of {self.shape[0]} slices were never written")
+        self.close()
+        missing = self.shape[0] - self._appended
+        if kind is None and missing:
+            raise ValueError(f"{missing} of {self.shape[0]} slices were never written")

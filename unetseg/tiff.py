@@ -6,8 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,28 +14,27 @@ import tifffile
 
 from unetseg.errors import InputError
 from unetseg.slicewriter import SliceWriter
-
-DTYPES = ("uint8", "uint16", "float32")
+from unetseg.volume import DTYPES, Box, Volume
 
 # ImageJ counts bytes with 32 bits: larger stacks are OME-TIFF in the BigTIFF layout.
 IMAGEJ_LIMIT = 2**32 - 2**20
 
+JPEG = (6, 7, 33007, 34892)  # compressions with tables outside of the strips
+
+# Decoded strips and tiles that are kept, because neighbouring parts of a slice share them.
+RECENT_BYTES = 128 * 2**20
+
+ENDS_EARLY = "the file ends within its pixels"
 REMEDY = "save it from Fiji as a single-channel TIFF stack"
 
 
-class Stack:
-    """A TIFF stack of single-channel slices, opened for reading one slice at a time.
+class Stack(Volume):
+    """A TIFF stack of single-channel slices.
 
     Parameters
     ----------
     path : Path
-        A TIFF file. One slice ("YX") counts as a stack of one.
-
-    Attributes
-    ----------
-    shape : (Z, Y, X)
-    dtype : numpy.dtype
-        uint8, uint16 or float32, in the machine's byte order.
+        A TIFF, BigTIFF or OME-TIFF file. One slice ("YX") counts as a stack of one.
 
     Raises
     ------
@@ -63,6 +61,7 @@ class Stack:
         self.dtype = self._series.dtype.newbyteorder("=")
         slices, height, width = (1, *self._series.shape)[-3:]
         self.shape = (int(slices), int(height), int(width))
+        self._recent: dict[tuple[int, int], npt.NDArray[Any]] = {}
 
     def _check(self) -> None:
         series, path = self._series, self.path
@@ -91,64 +90,79 @@ class Stack:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, index: int) -> npt.NDArray[Any]:
-        """Read one slice, (H, W), checked to be finite."""
-        if not 0 <= index < len(self):
-            raise IndexError(index)
+    def read(self, index: int, box: Box) -> npt.NDArray[Any]:
+        """Read a part of a slice; strips and tiles outside of it are left alone."""
         with _damage_is_an_error(self.path):
             start = self._series.dataoffset
-            pixels = self._page(index) if start is None else self._contiguous(index, start)
-            image = pixels.reshape(self.shape[1:]).astype(self.dtype, copy=False)
-        if self.dtype.kind == "f" and not np.isfinite(image).all():
-            raise InputError(
-                self.path,
-                expected="finite pixels",
-                found=f"NaN or infinity in slice {index}",
-                remedy="replace them (Fiji: Process > Math > NaN Background)",
-            )
-        return image
+            part = self._decode(index, box) if start is None else self._copy(index, box, start)
+            return part.astype(self.dtype, copy=False)
 
-    def _contiguous(self, index: int, start: int) -> npt.NDArray[Any]:
-        """A slice of one run of uncompressed pixels, whatever its page structure.
+    def close(self) -> None:
+        """Close the file."""
+        self._opened.close()
+
+    def _copy(self, index: int, box: Box, start: int) -> npt.NDArray[Any]:
+        """A part of a slice of one run of uncompressed pixels, whatever its page structure.
 
         Read, not mapped: mapped pages would count as this process's memory.
         """
+        rows, columns = box
+        _, height, width = self.shape
         dtype = self._series.dtype.newbyteorder(self._file.byteorder)
-        size = self.shape[1] * self.shape[2] * dtype.itemsize
-        self._handle.seek(start + index * size)
-        return np.frombuffer(self._handle.read(size), dtype)
+        part = np.empty((rows.stop - rows.start, columns.stop - columns.start), dtype)
+        # Whole rows lie in one piece.
+        pieces = [part] if part.shape[1] == width else part
+        for row, piece in enumerate(pieces, start=rows.start):
+            pixels_before = (index * height + row) * width + columns.start
+            self._handle.seek(start + pixels_before * dtype.itemsize)
+            if self._handle.readinto(piece.data) != piece.nbytes:
+                raise ValueError(ENDS_EARLY)
+        return part
 
-    def _page(self, index: int) -> npt.NDArray[Any]:
-        if len(self) == 1:
-            return self._series.asarray()
+    def _decode(self, index: int, box: Box) -> npt.NDArray[Any]:
+        """A part of a slice that is compressed, tiled or in scattered strips."""
         page = self._series.pages[index]
         if page is None:
             raise ValueError(f"slice {index} has no page")
-        return page.asarray()
+        height, width = page.chunks[:2]  # of a strip or tile
+        across = page.chunked[1]
+        rows, columns = box
+        part = np.empty((rows.stop - rows.start, columns.stop - columns.start), self.dtype)
+        for down in range(rows.start // height, -(-rows.stop // height)):
+            for right in range(columns.start // width, -(-columns.stop // width)):
+                segment = self._segment(page, index, down * across + right)
+                top, left = down * height - rows.start, right * width - columns.start
+                inside = segment[
+                    max(0, -top) : part.shape[0] - top, max(0, -left) : part.shape[1] - left
+                ]
+                top, left = max(0, top), max(0, left)
+                part[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+        return part
 
-    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
-        return (self[index] for index in range(len(self)))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self._opened.close()
-
-    def __str__(self) -> str:
-        return f"{self.path}: {describe(self.shape, self.dtype)}"
-
-
-def describe(shape: tuple[int, ...], dtype: npt.DTypeLike | None = None) -> str:
-    """Say in words what a stack holds."""
-    slices = "1 slice" if shape[0] == 1 else f"{shape[0]} slices"
-    pixels = "" if dtype is None else f", {np.dtype(dtype)}"
-    return f"{slices} of {shape[1]} x {shape[2]}{pixels}"
+    def _segment(self, page: Any, index: int, number: int) -> npt.NDArray[Any]:
+        """A decoded strip or tile, (H, W). Neighbouring boxes share some: the last are kept."""
+        key = index, number
+        if key in self._recent:
+            return self._recent[key]
+        layout = page.keyframe
+        start, size = page.dataoffsets[number], page.databytecounts[number]
+        self._handle.seek(start)
+        stored = self._handle.read(size)
+        if len(stored) < size:
+            raise ValueError(ENDS_EARLY)
+        jpeg = {"jpegtables": page.jpegtables, "jpegheader": layout.jpegheader}
+        decoded, _, shape = layout.decode(
+            stored or None,
+            number,
+            **(jpeg if layout.compression in JPEG else {}),
+        )
+        if decoded is None:  # a strip that was never written
+            decoded = np.full(shape, layout.nodata, self.dtype)
+        segment: npt.NDArray[Any] = decoded.reshape(shape)[0, :, :, 0]
+        self._recent[key] = segment
+        while sum(kept.nbytes for kept in self._recent.values()) > RECENT_BYTES:
+            del self._recent[next(iter(self._recent))]
+        return segment
 
 
 def _cut_off(path: Path, found: str) -> InputError:
@@ -198,7 +212,8 @@ def create_stack(
 ) -> SliceWriter:
     """Start a ZYX stack that Fiji opens, to append its slices.
 
-    An uncompressed ImageJ TIFF, or OME-BigTIFF where ImageJ's 4 GB do not suffice.
+    An uncompressed ImageJ TIFF, or OME-TIFF where the name ends in .ome.tif or ImageJ's 4 GB do
+    not suffice (then in the BigTIFF layout).
 
     Parameters
     ----------
@@ -213,15 +228,16 @@ def create_stack(
     dtype = np.dtype(dtype)
     metadata: dict[str, Any] = {"axes": "ZYX"}
     large = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize > IMAGEJ_LIMIT
-    if display_range is not None and not large:
+    ome = large or path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+    if display_range is not None and not ome:
         metadata["min"], metadata["max"] = display_range
     # Without data tifffile writes all headers and leaves a gap for the pixels.
     place = tifffile.imwrite(
         path,
         shape=shape,
         dtype=dtype,
-        imagej=not large,
-        ome=large,
+        imagej=not ome,
+        ome=ome,
         bigtiff=large,
         photometric="minisblack",
         metadata=metadata,
@@ -230,54 +246,3 @@ def create_stack(
     if place is None:
         raise ValueError(f"tifffile gave no place for {shape} pixels")
     return SliceWriter(path, offset=place[0], shape=shape, dtype=dtype)
-
-
-def label_values(labels: Stack) -> tuple[float, float]:
-    """Find the two values of a stack of labels.
-
-    Returns
-    -------
-    (membrane, interior)
-        The lower and the higher value.
-
-    Raises
-    ------
-    InputError
-        If there are more than two values, or only one.
-    """
-    values: set[float] = set()
-    for index, image in enumerate(labels):
-        values.update(np.unique(image).tolist())
-        if len(values) > 2:
-            shown = ", ".join(f"{v:g}" for v in sorted(values)[:4])
-            raise InputError(
-                labels.path,
-                expected="two values (0 on membrane, 255 inside cells)",
-                found=f"{len(values)} or more by slice {index} ({shown}, ...)",
-                remedy="threshold the labels",
-            )
-    if len(values) < 2:
-        raise InputError(
-            labels.path,
-            expected="two values (0 on membrane, 255 inside cells)",
-            found=f"{values.pop():g} everywhere",
-            remedy="check that these are the labels",
-        )
-    membrane, interior = sorted(values)
-    return membrane, interior
-
-
-def check_same_shape(volume: Stack, labels: Stack) -> None:
-    """Raise an InputError unless both stacks have the same slices."""
-    if volume.shape != labels.shape:
-        raise InputError(
-            labels.path,
-            expected=f"{describe(volume.shape)}, as in {volume.path}",
-            found=describe(labels.shape),
-            remedy="give the labels of this volume",
-        )
-
-
-def find_stack(path: Path, name: str) -> Path:
-    """The stack itself: `path`, or the file of that name in the folder `path`."""
-    return path / name if path.is_dir() else path

@@ -1,4 +1,4 @@
-"""Overlapping tiles that give exactly what the whole slice would give.
+"""Parts of a slice that come out exactly as they would from the whole slice in one piece.
 
 Ronneberger et al. 2015, section 2: the overlap-tile strategy, with the missing context at the
 borders of a slice made by mirroring.
@@ -7,141 +7,170 @@ borders of a slice made by mirroring.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.geometry import symmetries, undo_symmetry
 
-Pixel = TypeVar("Pixel", bound=np.generic)
 Box = tuple[slice, slice]
+"""Rows and columns of a slice."""
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A piece of a canvas.
-
-    Attributes
-    ----------
-    seen : Box
-        What the network looks at: the tile and its halo, as far as the canvas goes.
-    kept : Box
-        What of the result is right, in canvas coordinates.
-    """
-
-    seen: Box
-    kept: Box
-
-    @property
-    def kept_in_seen(self) -> Box:
-        """`kept`, counted from the corner of `seen`."""
-        rows, columns = (
-            slice(k.start - s.start, k.stop - s.start)
-            for k, s in zip(self.kept, self.seen, strict=True)
-        )
-        return rows, columns
-
-
-def mirror_border(
-    image: npt.NDArray[Pixel], *, border: int, multiple: int
-) -> tuple[npt.NDArray[Pixel], Box]:
-    """Surround a slice by its mirror image, up to a size that the network can halve.
-
-    Parameters
-    ----------
-    image : (H, W) array
-    border : int
-        Least width of the border in pixels.
-    multiple : int
-        What height and width of the canvas must be divisible by.
-
-    Returns
-    -------
-    canvas : array
-    inside : Box
-        Where the slice lies in it.
-    """
-    pads = []
-    for size in image.shape:
-        total = math.ceil((size + 2 * border) / multiple) * multiple
-        pads.append((border, total - size - border))
-    rows, columns = (slice(p[0], p[0] + n) for p, n in zip(pads, image.shape, strict=True))
-    return np.pad(image, pads, mode="symmetric"), (rows, columns)
-
-
-def plan_tiles(height: int, width: int, *, edge: int, halo: int, multiple: int) -> Iterator[Tile]:
-    """Cut a canvas into tiles.
-
-    Corners fall on multiples of the network's total pooling, so that a tile is pooled along the
-    same grid as the whole canvas; where the canvas ends, so does the tile, so that the network
-    sees the same edge.
+class Canvas:
+    """A slice and its mirrored border, as large as the network needs it.
 
     Parameters
     ----------
     height, width : int
-        Of the canvas; divisible by `multiple`.
-    edge : int
-        Longest side of `Tile.seen` in pixels. At least one `multiple` is kept all the same.
-    halo : int
-        Context around what is kept, in pixels: the network's receptive field to one side.
+        Of the slice, in pixels.
+    border : int
+        Least width of the mirrored border, in pixels.
     multiple : int
-        2 to the power of the network's depth.
+        What the sides of the canvas must be divisible by: the network's total pooling.
     """
-    halo = math.ceil(halo / multiple) * multiple
-    for rows in _cut(height, edge=edge, halo=halo, multiple=multiple):
-        for columns in _cut(width, edge=edge, halo=halo, multiple=multiple):
-            yield Tile(seen=(rows[0], columns[0]), kept=(rows[1], columns[1]))
+
+    height: int
+    width: int
+    border: int
+    multiple: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width with the border."""
+        height, width = (
+            math.ceil((size + 2 * self.border) / self.multiple) * self.multiple
+            for size in (self.height, self.width)
+        )
+        return height, width
+
+    def around(self, box: Box, *, halo: int) -> Box:
+        """What of the canvas the network must see to get a part of the slice right.
+
+        Corners fall on multiples of the network's total pooling, so that a tile is pooled along
+        the same grid as the whole canvas; where the canvas ends, so does the tile, so that the
+        network sees the same edge.
+
+        Parameters
+        ----------
+        box : Box
+            Part of the slice.
+        halo : int
+            Context around it, in pixels: the network's receptive field to one side.
+
+        Returns
+        -------
+        Box
+            Part of the canvas.
+        """
+        rows, columns = (
+            slice(
+                max(0, (side.start + self.border - halo) // self.multiple * self.multiple),
+                min(size, -(-(side.stop + self.border + halo) // self.multiple) * self.multiple),
+            )
+            for side, size in zip(box, self.shape, strict=True)
+        )
+        return rows, columns
+
+    def read(self, read: Callable[[Box], npt.NDArray[Any]], seen: Box) -> npt.NDArray[Any]:
+        """Pixels of a part of the canvas, of a slice that `read` reads parts of."""
+        rows, columns = (
+            mirrored(side, border=self.border, size=size)
+            for side, size in zip(seen, (self.height, self.width), strict=True)
+        )
+        box = (
+            slice(int(rows.min()), int(rows.max()) + 1),
+            slice(int(columns.min()), int(columns.max()) + 1),
+        )
+        return read(box)[np.ix_(rows - box[0].start, columns - box[1].start)]
 
 
-def _cut(size: int, *, edge: int, halo: int, multiple: int) -> Iterator[tuple[slice, slice]]:
-    """Seen and kept ranges along one axis."""
-    if size <= edge:
-        yield slice(0, size), slice(0, size)
-        return
-    step = max(multiple, (edge - 2 * halo) // multiple * multiple)
-    for start in range(0, size, step):
-        stop = min(start + step, size)
-        yield slice(max(0, start - halo), min(size, stop + halo)), slice(start, stop)
-
-
-def predict_slice(
-    image: npt.NDArray[np.float32],
-    network: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
-    *,
-    border: int,
-    multiple: int,
-    halo: int,
-    edge: int,
-    tta: bool,
-) -> npt.NDArray[np.float32]:
-    """Predict one slice of any size.
+def mirrored(side: slice, *, border: int, size: int) -> npt.NDArray[np.intp]:
+    """Which row (or column) of a slice each row of a part of its canvas shows.
 
     Parameters
     ----------
-    image : (H, W) float32
-        Standardised.
-    network : callable
-        Takes an image with sides divisible by `multiple`, returns probabilities of its shape.
+    side : slice
+        Rows of the canvas.
     border : int
-        Mirrored context around the slice, in pixels.
-    multiple, halo, edge : int
-        As for `plan_tiles`.
+        Rows of the canvas before the slice begins.
+    size : int
+        Rows of the slice.
+    """
+    # The canvas repeats the slice and its mirror image without end: ... 1 0 | 0 1 2 | 2 1 0 | 0 ...
+    period = np.arange(side.start - border, side.stop - border) % (2 * size)
+    return np.where(period < size, period, 2 * size - 1 - period)
+
+
+def plan_boxes(shape: tuple[int, int], *, largest: tuple[int, int], multiple: int) -> list[Box]:
+    """Cut a slice into boxes of nearly equal size.
+
+    Parameters
+    ----------
+    shape : (H, W)
+        Of the slice.
+    largest : (height, width)
+        Of a box. A box is at least one `multiple` long all the same.
+    multiple : int
+        Where a box may end, in pixels, but for the end of the slice.
+    """
+    sides = [
+        _cut(size, most=most, multiple=multiple) for size, most in zip(shape, largest, strict=True)
+    ]
+    return [(rows, columns) for rows in sides[0] for columns in sides[1]]
+
+
+def _cut(size: int, *, most: int, multiple: int) -> list[slice]:
+    units = math.ceil(size / multiple)
+    pieces = math.ceil(units / max(1, most // multiple)) if size > most else 1
+    edges = [min(size, units * i // pieces * multiple) for i in range(pieces + 1)]
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def predict_box(
+    read: Callable[[Box], npt.NDArray[np.float32]],
+    box: Box,
+    network: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+    *,
+    canvas: Canvas,
+    halo: int,
+    tta: bool,
+) -> npt.NDArray[np.float32]:
+    """Predict a part of a slice.
+
+    Parameters
+    ----------
+    read : callable
+        Takes a box of the slice, returns its standardised pixels.
+    box : Box
+        The part to predict.
+    network : callable
+        Takes an image with sides divisible by the canvas' multiple, returns probabilities of its
+        shape.
+    canvas : Canvas
+    halo : int
+        As for `Canvas.around`.
     tta : bool
         Test-time augmentation: the mean over the 8 flips and rotations.
 
     Returns
     -------
-    (H, W) float32
+    array of float32, as large as the box
     """
-    canvas, inside = mirror_border(image, border=border, multiple=multiple)
-    total = np.zeros(image.shape, np.float32)
-    views = list(symmetries(canvas)) if tta else [(canvas, (False, 0))]
+    seen = canvas.around(box, halo=halo)
+    rows, columns = (
+        slice(b.start + canvas.border - s.start, b.stop + canvas.border - s.start)
+        for b, s in zip(box, seen, strict=True)
+    )
+    pixels = canvas.read(read, seen)
+    views = list(symmetries(pixels)) if tta else [(pixels, (False, 0))]
+    total = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.float32)
     for view, symmetry in views:
-        result = np.empty(view.shape, np.float32)
-        for tile in plan_tiles(*view.shape, edge=edge, halo=halo, multiple=multiple):
-            result[tile.kept] = network(view[tile.seen])[tile.kept_in_seen]
-        total += undo_symmetry(result, symmetry)[inside]
-    return total / np.float32(len(views))
+        total += undo_symmetry(network(view), symmetry)[rows, columns]
+    total /= len(views)
+    return total

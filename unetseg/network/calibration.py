@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
 
+from unetseg.network.backend import jit
 from unetseg.network.batches import Patches
-from unetseg.network.inference import compile_for_prediction
 from unetseg.network.unet import LOGITS, with_logits
 
 # Enough for two numbers, however many slices there are; of neighbouring pixels one will do.
@@ -36,7 +36,8 @@ def calibrate(model: keras.Model, patches: Patches) -> tuple[float, float]:
     scale, shift : float
         What the logits were changed by.
     """
-    network = compile_for_prediction(with_logits(model))
+    network = with_logits(model)
+    network.compile(jit_compile=jit())
     logits, labels = [], []
     for index in range(min(len(patches), BATCHES)):
         # Training counts its epochs from 1: these are cut where it did not cut them.

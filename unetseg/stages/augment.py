@@ -13,11 +13,13 @@ import numpy.typing as npt
 from unetseg.arrays.augmentation import IDENTITY, Recipe, Strengths, apply_recipe, draw_recipe
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError
+from unetseg.formats import find_stack, open_volume
 from unetseg.manifest import MANIFEST, open_stage
 from unetseg.options import AugmentOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
-from unetseg.tiff import Stack, check_same_shape, create_stack, find_stack, label_values
+from unetseg.tiff import create_stack
+from unetseg.volume import Volume, check_same_shape, label_values
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
 
@@ -49,7 +51,7 @@ def augment(options: AugmentOptions, progress: Progress) -> StageResult:
     """
     volume_path = find_stack(options.volume, "train-volume.tif")
     labels_path = find_stack(options.labels, "train-labels.tif")
-    with Stack(volume_path) as volume, Stack(labels_path) as labels:
+    with open_volume(volume_path) as volume, open_volume(labels_path) as labels:
         check_same_shape(volume, labels)
         if options.only is None:
             return _augment_all(options, volume, labels, progress)
@@ -57,7 +59,7 @@ def augment(options: AugmentOptions, progress: Progress) -> StageResult:
 
 
 def _augment_all(
-    options: AugmentOptions, volume: Stack, labels: Stack, progress: Progress
+    options: AugmentOptions, volume: Volume, labels: Volume, progress: Progress
 ) -> StageResult:
     writer = StageWriter(
         options.output,
@@ -92,7 +94,9 @@ def _augment_all(
     )
 
 
-def _augment_one(options: AugmentOptions, number: int, volume: Stack, labels: Stack) -> StageResult:
+def _augment_one(
+    options: AugmentOptions, number: int, volume: Volume, labels: Volume
+) -> StageResult:
     """Make one slice again, by the recipe in the finished folder if there is one."""
     if (options.output / MANIFEST).exists():
         details = open_stage(options.output, stage="augment", fresh=True).details
@@ -141,7 +145,7 @@ def _plan(options: AugmentOptions, shape: tuple[int, int, int]) -> tuple[list[in
 
 
 def _make(
-    volume: Stack, labels: Stack, sources: list[int], recipes: list[Recipe], *, jobs: int
+    volume: Volume, labels: Volume, sources: list[int], recipes: list[Recipe], *, jobs: int
 ) -> Iterator[Pair]:
     low, high = _grey_range(volume)
     _, interior = label_values(labels)
@@ -159,7 +163,7 @@ def _make_copy(
     return apply_recipe(recipe, image, label, low=low, high=high)
 
 
-def _grey_range(volume: Stack) -> tuple[float, float]:
+def _grey_range(volume: Volume) -> tuple[float, float]:
     """Smallest and largest grey level, from a look at every slice before any work is done."""
     ranges = [(float(image.min()), float(image.max())) for image in volume]
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)

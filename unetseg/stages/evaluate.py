@@ -13,11 +13,12 @@ import numpy.typing as npt
 from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError, UsageError
+from unetseg.formats import find_stack, open_volume
 from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.options import EvaluateOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
-from unetseg.tiff import Stack, check_same_shape, find_stack, label_values
+from unetseg.volume import Volume, check_same_shape, label_values
 
 NAME = "scores.json"
 
@@ -43,7 +44,7 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
         If labels are needed and not given.
     """
     prediction_path, labels_path = _find(options)
-    with Stack(prediction_path) as prediction, Stack(labels_path) as labels:
+    with open_volume(prediction_path) as prediction, open_volume(labels_path) as labels:
         check_same_shape(prediction, labels)
         _check_probabilities(prediction)
         _, interior = label_values(labels)
@@ -78,7 +79,7 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
 def _find(options: EvaluateOptions) -> tuple[Path, Path]:
     """The two stacks: of held-out slices, if the prediction is a model's folder."""
     folder = options.prediction
-    if folder.suffix.lower() not in (".tif", ".tiff"):
+    if folder.suffix.lower() not in (".tif", ".tiff", ".zarr"):
         manifest_path = folder / MANIFEST
         known = manifest_path.is_file() and Manifest.read(manifest_path).stage
         if known != "predict":
@@ -96,14 +97,14 @@ def _find(options: EvaluateOptions) -> tuple[Path, Path]:
                     remedy="give --prediction and --labels",
                 )
             return folder / "held-out-prediction.tif", folder / "held-out-labels.tif"
-        open_stage(folder, stage="predict", fresh=True)
-        folder = folder / "prediction.tif"
+        manifest = open_stage(folder, stage="predict", fresh=True)
+        folder = folder / manifest.outputs[0].name
     if options.labels is None:
         raise UsageError("--labels: needed with --prediction, to know what is right")
     return folder, find_stack(options.labels, "test-labels.tif")
 
 
-def _check_probabilities(prediction: Stack) -> None:
+def _check_probabilities(prediction: Volume) -> None:
     """Refuse a stack that cannot be a probability: thresholds 0 to 1 would say nothing of it."""
     for index, image in enumerate(prediction):
         low, high = float(image.min()), float(image.max())

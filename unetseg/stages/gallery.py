@@ -5,9 +5,9 @@ from __future__ import annotations
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError
 from unetseg.figures.gallery import draw_gallery
+from unetseg.formats import find_stack, open_volume
 from unetseg.options import GalleryOptions
 from unetseg.progress import Progress
-from unetseg.tiff import Stack, find_stack
 
 NAME = "gallery.png"
 
@@ -30,7 +30,7 @@ def gallery(options: GalleryOptions, progress: Progress) -> StageResult:
         If there is no such slice.
     """
     path = find_stack(options.image, "train-volume.tif")
-    with Stack(path) as volume:
+    with open_volume(path) as volume:
         if options.slice_number >= len(volume):
             raise InputError(
                 path,

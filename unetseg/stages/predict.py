@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.artifacts import StageResult, StageWriter
-from unetseg.errors import InputError
-from unetseg.manifest import MANIFEST, Manifest, open_stage
-from unetseg.network.saving import load_weights
-from unetseg.options import NetworkOptions, PredictOptions
-from unetseg.prediction import SlicePredictor, build_network
+from unetseg.cluster import Job, predict_on_cluster
+from unetseg.errors import UsageError
+from unetseg.formats import find_stack, is_zarr, open_volume
+from unetseg.machine import parse_memory, peak_memory
+from unetseg.manifest import MANIFEST, Manifest
+from unetseg.options import PredictOptions
+from unetseg.pieces import Piece, PieceWriter, TiffPieces
+from unetseg.prediction import Ensemble, open_model
 from unetseg.progress import Progress
-from unetseg.tiff import Stack, find_stack
-
-NAME = "prediction.tif"
+from unetseg.volume import Volume
 
 
 def predict(options: PredictOptions, progress: Progress) -> StageResult:
-    """Predict a stack of any size with a trained model.
+    """Predict slices of any number and size with one or several trained models.
+
+    Works piece by piece, within the memory allowed. What an interrupted run has written is kept,
+    and the same call goes on from there.
 
     Parameters
     ----------
@@ -37,34 +39,130 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
     Raises
     ------
     InputError
-        If the model folder is not complete or the volume cannot be read.
+        If a model folder is not complete or the volume cannot be read.
+    UsageError
+        If the options contradict each other.
     """
-    folder = options.model.parent if options.model.suffix == ".keras" else options.model
-    manifest = open_stage(folder, stage="train", fresh=False)
+    memory = parse_memory(options.memory)
+    name = _name(options)
+    folders = [path.parent if path.suffix == ".keras" else path for path in options.model]
+    manifests = [open_model(folder) for folder in folders]
     volume_path = find_stack(options.volume, "test-volume.tif")
-    with Stack(volume_path) as volume:
+    with open_volume(volume_path) as volume:
         writer = StageWriter(
             options.output,
             stage="predict",
             options=options.recorded(),
-            inputs=[folder / MANIFEST, volume_path],
-            names=[NAME],
+            inputs=[*(folder / MANIFEST for folder in folders), volume_path],
+            names=[name],
+            resumable=True,
         )
-        if not options.force and writer.is_current():
+        if options.force:
+            writer.begin_anew()
+        elif writer.is_current():
             return writer.nothing_to_do("unetseg evaluate")
-        predictions = _predict(volume, folder, manifest.details, options)
+        ensemble = Ensemble(folders, tta=options.tta)
+        write_to = _format(name)
+        pieces = ensemble.plan(volume.shape, memory=memory, multiple=write_to.multiple)
         with writer:
-            tracked = progress.track(predictions, total=len(volume), label="predict", unit="slice")
-            writer.write_stack(
-                NAME, tracked, shape=volume.shape, dtype=np.float32, display_range=(0.0, 1.0)
-            )
-        read = [f"{folder}: {_describe(manifest)}", str(volume)]
+            with write_to(writer.path(name), shape=volume.shape) as output:
+                missing = [piece for piece in pieces if not output.has(piece)]
+                if options.scheduler:
+                    job = _job(folders, volume, writer.path(name), options)
+                    done = predict_on_cluster(options.scheduler, job, missing)
+                else:
+                    done = _predict(missing, ensemble, volume, output)
+                speed = _follow(
+                    done,
+                    missing=sum(piece.pixels for piece in missing),
+                    total=math.prod(volume.shape),
+                    progress=progress,
+                )
+            writer.details.update(speed)
+            writer.describe(name, shape=volume.shape, dtype="float32", axes="ZYX")
+        read = [
+            *(f"{f}: {_describe(m)}" for f, m in zip(folders, manifests, strict=True)),
+            str(volume),
+        ]
     return StageResult(
         read=read,
         wrote=writer.wrote(),
         notes=["0 is certainly membrane, 1 certainly interior"],
         next_command="unetseg evaluate",
     )
+
+
+def _name(options: PredictOptions) -> str:
+    """Name of the result; its ending says what it is."""
+    if options.name is None:
+        return "prediction.ome.zarr" if options.scheduler else "prediction.tif"
+    path = Path(options.name)
+    if path.name != options.name or path.suffix not in (".tif", ".tiff", ".zarr"):
+        raise UsageError(
+            f"--name: expected a file name that ends in .tif, .ome.tif or .ome.zarr, found "
+            f"{options.name}"
+        )
+    if options.scheduler and path.suffix != ".zarr":
+        raise UsageError(
+            f"--scheduler: expected --name to end in .ome.zarr, found {options.name}: many "
+            "processes cannot write one TIFF"
+        )
+    return options.name
+
+
+def _format(name: str) -> type[PieceWriter]:
+    """What writes a file of that name."""
+    if is_zarr(Path(name)):
+        from unetseg.omezarr import ZarrPieces
+
+        return ZarrPieces
+    return TiffPieces
+
+
+def _job(folders: list[Path], volume: Volume, output: Path, options: PredictOptions) -> Job:
+    """What workers elsewhere need; paths without reference to where this process runs."""
+    return Job(
+        models=tuple(folder.resolve() for folder in folders),
+        volume=volume.path.resolve(),
+        output=output.resolve(),
+        shape=volume.shape,
+        tta=options.tta,
+    )
+
+
+def _predict(
+    pieces: list[Piece], ensemble: Ensemble, volume: Volume, output: PieceWriter
+) -> Iterator[Piece]:
+    """Predict and write pieces in this process."""
+    for piece in pieces:
+        output.write(piece, ensemble.predict(volume, piece))
+        yield piece
+
+
+def _follow(
+    pieces: Iterator[Piece], *, missing: int, total: int, progress: Progress
+) -> dict[str, Any]:
+    """Let the work be done, and say how fast it was.
+
+    Parameters
+    ----------
+    missing, total : int
+        Pixels to predict, and of the whole stack.
+    """
+    if missing < total:
+        progress.say(f"going on: {1 - missing / total:.0%} is there already")
+    began = time.monotonic()
+    for _ in progress.track(
+        pieces,
+        total=round(missing / 1e6, 2),
+        label="predict",
+        unit="megapixel",
+        size=lambda piece: piece.pixels / 1e6,
+    ):
+        pass
+    seconds = time.monotonic() - began
+    # Of the last run alone, where there were several.
+    return {"pixels_per_second": round(missing / seconds), "peak_memory_bytes": peak_memory()}
 
 
 def _describe(manifest: Manifest) -> str:
@@ -80,24 +178,3 @@ def _describe(manifest: Manifest) -> str:
     if scores is None:
         return f"{text}; no held-out slices"
     return f"{text}; held-out V_Rand {scores['v_rand']:.4f} V_Info {scores['v_info']:.4f}"
-
-
-def _predict(
-    volume: Stack, folder: Path, details: dict[str, Any], options: PredictOptions
-) -> Iterator[npt.NDArray[np.float32]]:
-    """Predict slice by slice, with the settings that the model was trained with."""
-    try:
-        normalise = NORMALISATIONS[details["normalisation"]]
-        network = NetworkOptions(**details["network"])
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            folder / MANIFEST,
-            expected="the settings of a model",
-            found=f"none that this version knows ({error})",
-            remedy="use the version of unetseg that trained it",
-        ) from error
-    model = build_network(network, seed=0)
-    load_weights(model, folder / "model.keras")
-    predict_slice = SlicePredictor(model, network, memory=options.memory)
-    for image in volume:
-        yield predict_slice(normalise(image), tta=options.tta)

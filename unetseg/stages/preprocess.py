@@ -16,12 +16,13 @@ from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.weights import class_weights, weight_map
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError, UsageError
+from unetseg.formats import open_volume
 from unetseg.manifest import MANIFEST, open_stage
 from unetseg.npy import create_npy
 from unetseg.options import PreprocessOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
-from unetseg.tiff import Stack, describe
+from unetseg.volume import Volume, describe
 
 PARTS = ("train", "held-out")
 ARRAYS = {"images": np.float32, "labels": np.uint8, "weights": np.float32}
@@ -67,7 +68,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
     )
     if not options.force and writer.is_current():
         return writer.nothing_to_do("unetseg train")
-    with Stack(folder / "volume.tif") as volume, Stack(folder / "labels.tif") as labels:
+    with open_volume(folder / "volume.tif") as volume, open_volume(folder / "labels.tif") as labels:
         share = _interior_share(labels, chosen["train"])
         membrane, interior = class_weights(share)
         weigh = partial(
@@ -143,7 +144,7 @@ def parse_held_out(text: str, slices: int, folder: Path) -> range:
     return block
 
 
-def _interior_share(labels: Stack, indices: list[int]) -> float:
+def _interior_share(labels: Volume, indices: list[int]) -> float:
     share = float(np.mean([np.count_nonzero(labels[i]) / labels[i].size for i in indices]))
     if not 0 < share < 1:
         raise InputError(
@@ -161,7 +162,8 @@ def _prepare(
 ) -> tuple[npt.NDArray[Any], ...]:
     """Image, label and weight map of one slice."""
     image, label = pair
-    return NORMALISATIONS[NORMALISATION](image), (label > 0).astype(np.uint8), weigh(label)
+    normalise = NORMALISATIONS[NORMALISATION].of([image])
+    return normalise(image), (label > 0).astype(np.uint8), weigh(label)
 
 
 def _write(

@@ -17,6 +17,7 @@ from unetseg.checkpoint import Checkpoint
 from unetseg.errors import TrainingError, UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
+from unetseg.machine import parse_memory
 from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.network.backend import describe_backend, make_deterministic, precision
 from unetseg.network.batches import Patches, Slices, patch_shape
@@ -26,9 +27,10 @@ from unetseg.network.training import Epoch, Trainer
 from unetseg.network.unet import total_pooling
 from unetseg.npy import open_npy
 from unetseg.options import NETWORKS, RECIPES, PredictOptions, TrainOptions
-from unetseg.prediction import SlicePredictor, build_network
+from unetseg.prediction import Predictor, build_network
 from unetseg.progress import Progress
-from unetseg.tiff import Stack, describe
+from unetseg.tiff import Stack
+from unetseg.volume import describe
 
 HELD_OUT = ("held-out-prediction.tif", "held-out-labels.tif")
 CHECKPOINT = ".checkpoint.npz"
@@ -39,6 +41,7 @@ PROGRESS_THRESHOLD = 0.5
 
 # The held-out slices are predicted as a user would predict hers.
 PREDICTION = PredictOptions()
+MEMORY = parse_memory(PREDICTION.memory)
 
 
 def train(options: TrainOptions, progress: Progress) -> StageResult:
@@ -91,7 +94,7 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         draw_curves(writer.path("curves.png"), course.history)
         writer.details.update(_describe_model(course, manifest))
         if held_out is not None:
-            _write_held_out(writer, course.predict, held_out, progress)
+            _write_held_out(writer, course.predictor, held_out, progress)
             writer.details["scores"] = _score_held_out(writer, held_out, progress)
     checkpoint.remove()
     return StageResult(
@@ -127,7 +130,7 @@ class _Course:
         self._best: list[npt.NDArray[Any]] = []
         make_deterministic(options.seed)
         self.model = build_network(self.network, seed=options.seed)
-        self.predict = SlicePredictor(self.model, self.network, memory=PREDICTION.memory)
+        self.predictor = Predictor(self.model, self.network)
         multiple = total_pooling(depth=self.network.depth, stride=self.network.stride)
         self._patches = Patches(
             training if self.recipe.weighted else training.unweighted(),
@@ -161,6 +164,7 @@ class _Course:
             self.model.set_weights(self._best)
         if self.recipe.weighted:
             self.calibration = calibrate(self.model, self._patches)
+        self.predictor.take_weights()
 
     @property
     def kept_epoch(self) -> int:
@@ -197,9 +201,14 @@ class _Course:
 
     def _score(self, held_out: Slices) -> tuple[float, float]:
         """V_Rand and V_Info of the held-out slices, quickly: no averaging, one threshold."""
+        self.predictor.take_weights()
         scores = StackScores.from_slices(
             [
-                score_slice(self.predict(image, tta=False), label, thresholds=[PROGRESS_THRESHOLD])
+                score_slice(
+                    self.predictor.predict_slice(image, tta=False, memory=MEMORY),
+                    label,
+                    thresholds=[PROGRESS_THRESHOLD],
+                )
                 for image, label in zip(held_out.images, held_out.labels, strict=True)
             ]
         )
@@ -215,11 +224,14 @@ def _open(folder: Path, part: str) -> Slices:
 
 
 def _write_held_out(
-    writer: StageWriter, predict: SlicePredictor, held_out: Slices, progress: Progress
+    writer: StageWriter, predictor: Predictor, held_out: Slices, progress: Progress
 ) -> None:
     """Leave what `unetseg evaluate` scores when it is given nothing."""
     predictions = progress.track(
-        (predict(image, tta=PREDICTION.tta) for image in held_out.images),
+        (
+            predictor.predict_slice(image, tta=PREDICTION.tta, memory=MEMORY)
+            for image in held_out.images
+        ),
         total=len(held_out.images),
         label="predict held-out",
         unit="slice",

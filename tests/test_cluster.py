@@ -1,0 +1,92 @@
+"""Prediction by a cluster of two workers, one of which is killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import Cli
+
+from unetseg.formats import open_volume
+
+NAME = "prediction.ome.zarr"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Address of a scheduler on this machine, and its two workers."""
+    with ExitStack() as processes:
+
+        def start(*command: object) -> subprocess.Popen[bytes]:
+            log = processes.enter_context((tmp_path / "cluster.log").open("ab"))
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dask", *map(str, command)], stdout=log, stderr=log
+            )
+            processes.callback(process.wait)
+            processes.callback(process.kill)
+            return process
+
+        at = ("--scheduler-file", tmp_path / "scheduler.json")
+        start("scheduler", *at, "--host", "127.0.0.1", "--port", 0, "--no-dashboard")
+        one = ("--nworkers", 1, "--nthreads", 1, "--no-nanny", "--no-dashboard")
+        workers = [start("worker", *at, *one, "--host", "127.0.0.1") for _ in range(2)]
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "scheduler.json").exists():
+            assert time.monotonic() < deadline, (tmp_path / "cluster.log").read_text()
+            time.sleep(0.1)
+        yield json.loads((tmp_path / "scheduler.json").read_text())["address"], workers
+
+
+def test_a_killed_worker_costs_its_chunks_only(
+    model: Path,
+    tmp_path: Path,
+    cli: Cli,
+    cluster: tuple[str, list[subprocess.Popen[bytes]]],
+):
+    scheduler, workers = cluster
+    volume = np.random.default_rng(0).integers(256, size=(16, 300, 300)).astype(np.uint8)
+    tifffile.imwrite("v.tif", volume, photometric="minisblack")
+    arguments = ("predict", "--model", model, "--volume", "v.tif", "--name", NAME)
+    chunks = tmp_path / "by-two/.unfinished" / NAME / "0/c"
+    written: dict[str, int] = {}
+
+    def kill_a_worker() -> None:
+        while len(found := [path for path in chunks.rglob("*") if path.is_file()]) < 3:
+            time.sleep(0.02)
+        workers[0].kill()
+        written.update({str(path.relative_to(chunks)): path.stat().st_mtime_ns for path in found})
+
+    killer = threading.Thread(target=kill_a_worker, daemon=True)
+    killer.start()
+    cli(*arguments, "--output", "by-two", "--scheduler", scheduler)
+    killer.join(1)
+    assert workers[0].wait(10) == -9
+    assert workers[1].poll() is None
+    assert 3 <= len(written) < 16
+    done = tmp_path / "by-two" / NAME / "0/c"
+    for name, moment in written.items():
+        assert (done / name).stat().st_mtime_ns == moment, "written twice"
+    cli(*arguments, "--output", "alone")
+    results = []
+    for folder in ("by-two", "alone"):
+        with open_volume(Path(folder) / NAME) as result:
+            results.append(np.stack(list(result)))
+    np.testing.assert_array_equal(*results)
+
+
+def test_no_scheduler_is_one_line(
+    model: Path, data: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("unetseg.cluster.SECONDS_TO_CONNECT", 1)
+    nowhere = "tcp://127.0.0.1:1"
+    (line,) = cli("predict", "--model", model, "--scheduler", nowhere, code=1).stderr.splitlines()
+    assert f"--scheduler {nowhere}: expected a dask scheduler, found none there" in line

@@ -1,0 +1,170 @@
+"""Prediction: of any size, in any form, by several models, interrupted and gone on with."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import SHARED, Cli
+
+from unetseg import prediction
+from unetseg.formats import open_volume
+from unetseg.pieces import Piece
+from unetseg.prediction import Ensemble
+
+
+def write_volume(path: Path, *shape: int) -> Path:
+    rng = np.random.default_rng(0)
+    tifffile.imwrite(path, rng.integers(256, size=shape).astype(np.uint8), photometric="minisblack")
+    return path
+
+
+def read(path: Path) -> np.ndarray:
+    with open_volume(path) as volume:
+        return np.stack(list(volume))
+
+
+def test_tiles_equal_the_whole_slice_to_the_last_bit(
+    model: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    volume = write_volume(tmp_path / "v.tif", 1, 401, 523)
+    common = ("predict", "--model", model, "--volume", volume)
+    cli(*common, "--output", "whole")
+    for edge in (128, 200):
+        monkeypatch.setattr(prediction, "longest_edge", lambda edge=edge, **_: edge + 2 * 120)
+        cli(*common, "--output", f"tiles-{edge}")
+        np.testing.assert_array_equal(
+            read(tmp_path / f"tiles-{edge}/prediction.tif"), read(tmp_path / "whole/prediction.tif")
+        )
+
+
+def test_a_slice_measured_in_parts_changes_nothing_else(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = write_volume(tmp_path / "v.tif", 1, 100, 90)
+    piece = Piece(0, 10, 40, 20, 60)
+    with open_volume(path) as volume:
+        whole = Ensemble([model], tta=False).predict(volume, piece)
+        monkeypatch.setattr(prediction, "MEASURED_AT_ONCE", 700)
+        np.testing.assert_allclose(Ensemble([model], tta=False).predict(volume, piece), whole, 1e-5)
+
+
+def test_results_in_every_form_are_the_same(model: Path, tmp_path: Path, cli: Cli):
+    volume = write_volume(tmp_path / "v.tif", 2, 70, 90)
+    common = ("predict", "--model", model, "--volume", volume, "--no-tta")
+    cli(*common)
+    expected = read(tmp_path / "work/prediction/prediction.tif")
+    for name in ("p.ome.tif", "p.ome.zarr"):
+        cli(*common, "--name", name)
+        assert sorted(path.name for path in Path("work/prediction").iterdir()) == [
+            "manifest.json",
+            name,
+        ]
+        np.testing.assert_array_equal(read(tmp_path / "work/prediction" / name), expected)
+        assert "up to date" in cli(*common, "--name", name).stdout
+    with tifffile.TiffFile(next(iter(cli_outputs(cli, common, "q.ome.tif")))) as file:
+        assert file.is_ome
+    labels = write_volume(tmp_path / "labels.tif", 2, 70, 90)
+    tifffile.imwrite(labels, (read(labels) > 99).astype(np.uint8), photometric="minisblack")
+    cli(*common, "--name", "p.ome.zarr")
+    cli("evaluate", "--prediction", "work/prediction", "--labels", labels)
+
+
+def cli_outputs(cli: Cli, common: tuple[object, ...], name: str) -> list[Path]:
+    cli(*common, "--name", name, "--output", "q")
+    return [Path("q") / name]
+
+
+def test_several_models_are_averaged(model: Path, other_model: Path, tmp_path: Path, cli: Cli):
+    volume = write_volume(tmp_path / "v.tif", 1, 70, 90)
+    common = ("predict", "--volume", volume, "--no-tta")
+    cli(*common, "--model", model, "--output", "a")
+    cli(*common, "--model", other_model, "--output", "b")
+    shown = cli(*common, "--model", model, "--model", other_model, "--output", "both").stdout
+    assert f"{model}: compact network" in shown
+    assert f"{other_model}: compact network" in shown
+    a, b, both = (read(tmp_path / folder / "prediction.tif") for folder in ("a", "b", "both"))
+    assert np.abs(a - b).max() > 0.01
+    np.testing.assert_allclose(both, (a + b) / 2, atol=1e-7)
+
+
+def test_how_fast_it_was_stands_in_the_manifest(model: Path, tmp_path: Path, cli: Cli):
+    volume = write_volume(tmp_path / "v.tif", 1, 70, 90)
+    cli("predict", "--model", model, "--volume", volume)
+    details = json.loads(Path("work/prediction/manifest.json").read_text())["details"]
+    assert details["pixels_per_second"] > 0
+    assert 1e8 < details["peak_memory_bytes"] < 1e11
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "unetseg", "predict", *map(str, arguments)]
+
+
+@pytest.mark.parametrize("name", ["prediction.tif", "prediction.ome.zarr"])
+def test_killed_prediction_goes_on_to_the_same_bytes(
+    model: Path, tmp_path: Path, cli: Cli, name: str
+):
+    volume = write_volume(tmp_path / "v.tif", 40, 200, 200)
+    arguments = ("--model", model, "--volume", volume, "--name", name)
+    cli("predict", *arguments, "--output", "undisturbed")
+    unfinished = tmp_path / "killed" / ".unfinished"
+
+    def is_begun() -> bool:
+        journal = unfinished / f".{name}.journal"
+        if journal.exists():
+            return journal.read_text().count("\n") > 1
+        return len(list(unfinished.glob(f"{name}/0/c/*"))) > 2
+
+    with subprocess.Popen(
+        command(*arguments, "--output", "killed"), cwd=tmp_path, stderr=subprocess.PIPE
+    ) as run:
+        while not is_begun():
+            assert run.poll() is None, run.stderr and run.stderr.read()
+            time.sleep(0.05)
+        run.kill()
+    assert not (tmp_path / "killed" / "manifest.json").exists()
+    assert not (tmp_path / "killed" / name).exists()
+
+    (line,) = cli(
+        "predict", *arguments, "--output", "killed", "--no-tta", code=1
+    ).stderr.splitlines()
+    assert "found one that differs in tta (True)" in line
+    again = cli("predict", *arguments, "--output", "killed").stderr
+    assert re.search(r"going on: \d+% is there already", again)
+    outputs = [
+        json.loads((tmp_path / folder / "manifest.json").read_text())["outputs"]
+        for folder in ("killed", "undisturbed")
+    ]
+    assert outputs[0] == outputs[1]
+    assert not unfinished.exists()
+
+
+def test_usage_errors_of_prediction(model: Path, tmp_path: Path, cli: Cli):
+    volume = write_volume(tmp_path / "v.tif", 1, 20, 20)
+    common = ("predict", "--model", model, "--volume", volume)
+    for arguments, found in (
+        (("--memory", "much"), "--memory: expected a size such as 2GB or 800MB, found 'much'"),
+        (("--memory", "100MB"), "--memory: expected more than 0.1GB"),
+        (("--name", "a/b.tif"), "--name: expected a file name"),
+        (("--name", "p.png"), "--name: expected a file name"),
+        (("--scheduler", "tcp://127.0.0.1:1", "--name", "p.tif"), "--scheduler: expected --name"),
+    ):
+        (line,) = cli(*common, *arguments, code=2).stderr.splitlines()
+        assert found in line
+    assert not Path("work").exists()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the ISBI 2012 stacks are not on this machine")
+def test_tiles_of_a_real_slice(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with open_volume(SHARED / "data/isbi2012/test-volume.tif") as volume:
+        ensemble = Ensemble([model], tta=True)
+        whole = ensemble.predict(volume, Piece(0, 0, 512, 0, 512))
+        for piece in (Piece(0, 0, 200, 0, 512), Piece(0, 250, 301, 33, 404)):
+            np.testing.assert_array_equal(ensemble.predict(volume, piece), whole[piece.box])

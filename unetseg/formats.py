@@ -1,0 +1,48 @@
+"""Which reader opens a path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unetseg.slicefolder import SliceFolder
+from unetseg.tiff import Stack
+from unetseg.volume import Volume
+
+# A folder that holds one of these is a folder of stacks, not of slices.
+STACKS = ("train-volume.tif", "train-labels.tif", "test-volume.tif", "test-labels.tif")
+
+
+def open_volume(path: Path) -> Volume:
+    """Open a stack of slices in whatever form it is stored.
+
+    Parameters
+    ----------
+    path : Path
+        A TIFF, BigTIFF or OME-TIFF file, an OME-Zarr, or a folder of slices (TIFF or PNG, one
+        each, in natural order).
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or is damaged.
+    """
+    if is_zarr(path):
+        from unetseg.omezarr import ZarrVolume
+
+        return ZarrVolume(path)
+    return SliceFolder(path) if path.is_dir() else Stack(path)
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a path is that of a Zarr, by its name or by what is in it."""
+    return path.suffix == ".zarr" or any(
+        (path / name).is_file() for name in ("zarr.json", ".zgroup", ".zattrs")
+    )
+
+
+def find_stack(path: Path, name: str) -> Path:
+    """The stack itself: `path`, or the file of that name in a folder of stacks."""
+    if not path.is_dir() or is_zarr(path):
+        return path
+    holds_stacks = any((path / stack).exists() for stack in STACKS)
+    return path if SliceFolder.slices_in(path) and not holds_stacks else path / name

@@ -1,0 +1,158 @@
+"""Results that are written piece by piece, and that know which pieces are there already."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from abc import ABC, abstractmethod
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.slicewriter import SliceWriter
+from unetseg.tiff import create_stack
+from unetseg.volume import Box
+
+# What a kill may cost at most, beside the piece at work.
+SECONDS_BETWEEN_FLUSHES = 5
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A rectangle of one slice, in pixels; `bottom` and `right` are the first ones outside."""
+
+    index: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @classmethod
+    def of(cls, index: int, box: Box) -> Piece:
+        """The piece that is a box of a slice."""
+        rows, columns = box
+        return cls(index, rows.start, rows.stop, columns.start, columns.stop)
+
+    @property
+    def box(self) -> Box:
+        """Rows and columns of the slice."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    @property
+    def pixels(self) -> int:
+        """How many."""
+        return (self.bottom - self.top) * (self.right - self.left)
+
+
+class PieceWriter(ABC):
+    """A stack of float32 probabilities that is written in pieces, in any order.
+
+    Attributes
+    ----------
+    multiple : int
+        Where pieces must end, in pixels, but for the end of a slice.
+    """
+
+    multiple: int
+
+    @abstractmethod
+    def __init__(self, path: Path, *, shape: tuple[int, int, int]) -> None: ...
+
+    @abstractmethod
+    def has(self, piece: Piece) -> bool:
+        """Whether an earlier run has written a piece."""
+
+    @abstractmethod
+    def write(self, piece: Piece, pixels: npt.NDArray[np.float32]) -> None:
+        """Write a piece."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Bring all pieces to the disk."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class TiffPieces(PieceWriter):
+    """A TIFF stack, and beside it a journal of the pieces that have reached the disk.
+
+    Parameters
+    ----------
+    path : Path
+        Of the stack; one that an earlier run began is gone on with.
+    shape : (Z, Y, X)
+    """
+
+    multiple = 1
+
+    def __init__(self, path: Path, *, shape: tuple[int, int, int]) -> None:
+        self._journal_path = path.with_name(f".{path.name}.journal")
+        self._done: set[tuple[int, ...]] = set()
+        self._unflushed: list[Piece] = []
+        self._flushed = time.monotonic()
+        offset = self._read_journal() if path.exists() else None
+        if offset is None:
+            self._out = create_stack(path, shape=shape, dtype=np.float32, display_range=(0.0, 1.0))
+            self._out.flush()
+            self._journal = self._journal_path.open("w", encoding="ascii")
+            self._record({"offset": self._out.offset})
+        else:
+            self._out = SliceWriter(path, offset=offset, shape=shape, dtype=np.dtype(np.float32))
+            self._journal = self._journal_path.open("a", encoding="ascii")
+
+    def _read_journal(self) -> int | None:
+        """Where the pixels begin, and which are there; a line cut off by a kill counts for none."""
+        if not self._journal_path.exists():
+            return None
+        text = self._journal_path.read_text(encoding="ascii")
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            os.truncate(self._journal_path, len(whole))
+        lines = [json.loads(line) for line in whole.splitlines()]
+        self._done = {tuple(line) for line in lines[1:]}
+        return int(lines[0]["offset"]) if lines else None
+
+    def has(self, piece: Piece) -> bool:
+        """Whether an earlier run has written a piece."""
+        return astuple(piece) in self._done
+
+    def write(self, piece: Piece, pixels: npt.NDArray[np.float32]) -> None:
+        """Write a piece."""
+        self._out.write(piece.index, piece.box, pixels)
+        self._unflushed.append(piece)
+        if time.monotonic() - self._flushed > SECONDS_BETWEEN_FLUSHES:
+            self._flush()
+
+    def _flush(self) -> None:
+        # Pixels before the lines that vouch for them.
+        self._out.flush()
+        self._record(*(astuple(piece) for piece in self._unflushed))
+        self._unflushed.clear()
+        self._flushed = time.monotonic()
+
+    def _record(self, *lines: Any) -> None:
+        self._journal.writelines(json.dumps(line) + "\n" for line in lines)
+        self._journal.flush()
+        os.fsync(self._journal.fileno())
+
+    def close(self) -> None:
+        """Bring all pieces to the disk."""
+        try:
+            self._flush()
+        finally:
+            self._journal.close()
+            self._out.close()

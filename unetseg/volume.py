@@ -1,0 +1,141 @@
+"""What stages read: slices of equal size, whatever they are stored in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.errors import InputError
+
+DTYPES = ("uint8", "uint16", "float32")
+
+Box = tuple[slice, slice]
+"""Rows and columns of a slice; both begin and end within it."""
+
+
+class Volume(ABC):
+    """Single-channel slices, read one at a time or in parts.
+
+    Attributes
+    ----------
+    path : Path
+        Where they are.
+    shape : (Z, Y, X)
+    dtype : numpy.dtype
+        uint8, uint16 or float32, in the machine's byte order.
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+
+    @abstractmethod
+    def read(self, index: int, box: Box) -> npt.NDArray[Any]:
+        """Read a part of a slice, as large as the box."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the files."""
+
+    def part(self, index: int, box: Box) -> npt.NDArray[Any]:
+        """Read a part of a slice, checked to be finite.
+
+        Raises
+        ------
+        InputError
+            If it is damaged, or holds NaN or infinity.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        pixels = self.read(index, box)
+        if self.dtype.kind == "f" and not np.isfinite(pixels).all():
+            raise InputError(
+                self.path,
+                expected="finite pixels",
+                found=f"NaN or infinity in slice {index}",
+                remedy="replace them (Fiji: Process > Math > NaN Background)",
+            )
+        return pixels
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> npt.NDArray[Any]:
+        """Read one slice, (H, W)."""
+        return self.part(index, (slice(0, self.shape[1]), slice(0, self.shape[2])))
+
+    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
+        return (self[index] for index in range(len(self)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __str__(self) -> str:
+        return f"{self.path}: {describe(self.shape, self.dtype)}"
+
+
+def describe(shape: tuple[int, ...], dtype: npt.DTypeLike | None = None) -> str:
+    """Say in words what a stack holds."""
+    slices = "1 slice" if shape[0] == 1 else f"{shape[0]} slices"
+    pixels = "" if dtype is None else f", {np.dtype(dtype)}"
+    return f"{slices} of {shape[1]} x {shape[2]}{pixels}"
+
+
+def label_values(labels: Volume) -> tuple[float, float]:
+    """Find the two values of a stack of labels.
+
+    Returns
+    -------
+    (membrane, interior)
+        The lower and the higher value.
+
+    Raises
+    ------
+    InputError
+        If there are more than two values, or only one.
+    """
+    values: set[float] = set()
+    for index, image in enumerate(labels):
+        values.update(np.unique(image).tolist())
+        if len(values) > 2:
+            shown = ", ".join(f"{v:g}" for v in sorted(values)[:4])
+            raise InputError(
+                labels.path,
+                expected="two values (0 on membrane, 255 inside cells)",
+                found=f"{len(values)} or more by slice {index} ({shown}, ...)",
+                remedy="threshold the labels",
+            )
+    if len(values) < 2:
+        raise InputError(
+            labels.path,
+            expected="two values (0 on membrane, 255 inside cells)",
+            found=f"{values.pop():g} everywhere",
+            remedy="check that these are the labels",
+        )
+    membrane, interior = sorted(values)
+    return membrane, interior
+
+
+def check_same_shape(volume: Volume, labels: Volume) -> None:
+    """Raise an InputError unless both stacks have the same slices."""
+    if volume.shape != labels.shape:
+        raise InputError(
+            labels.path,
+            expected=f"{describe(volume.shape)}, as in {volume.path}",
+            found=describe(labels.shape),
+            remedy="give the labels of this volume",
+        )
