@@ -32,6 +32,7 @@ def test_commands_come_in_the_order_they_run(cli: Cli):
         "preprocess",
         "train",
         "predict",
+        "segment",
         "evaluate",
         "crossvalidate",
     ]

@@ -174,11 +174,20 @@ def test_a_large_stack_is_ome_bigtiff(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.skipif(not IMAGEJ.exists(), reason="ImageJ (Debian: libij-java) is not installed")
 @pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_imagej_sees_the_same_pixels(tmp_path: Path, dtype: str):
+@pytest.mark.parametrize(
+    ("dtype", "name", "look"),
+    [
+        ("uint8", "a.tif", {}),
+        ("uint16", "a.tif", {}),
+        ("float32", "a.tif", {"display_range": (0.0, 1.0)}),
+        ("float32", "a.ome.tif", {"display_range": (0.0, 1.0)}),
+        ("uint16", "labels.tif", {"colours": 250}),
+    ],
+)
+def test_imagej_sees_the_same_pixels(tmp_path: Path, dtype: str, name: str, look: dict):
     stack = example(dtype) / (1 if dtype != "float32" else 250)
     stack = stack.astype(dtype)
-    path = write(tmp_path / "a.tif", stack, display_range=(0.0, 1.0))
+    path = write(tmp_path / name, stack, **look)
     program = Path(__file__).with_name("ReadStack.java")
     command = ["java", "-Djava.awt.headless=true", "-cp", IMAGEJ, program, path, tmp_path / "out"]
     subprocess.run([str(part) for part in command], check=True, timeout=120)
@@ -187,7 +196,9 @@ def test_imagej_sees_the_same_pixels(tmp_path: Path, dtype: str):
     slices, height, width, bits, low, high = header.unpack_from(content)
     assert (slices, height, width) == stack.shape
     assert bits == stack.dtype.itemsize * 8
-    if dtype == "float32":
+    if name == "a.tif" and look:
         assert (low, high) == (0, 1)
+    if "colours" in look:
+        assert (low, high) == (0, 250)
     pixels = np.frombuffer(content, ">f4", offset=header.size).reshape(stack.shape)
     np.testing.assert_array_equal(pixels, stack.astype(np.float32))

@@ -142,7 +142,7 @@ class StageWriter:
             and all(matches(self.folder / o.name, o) for o in self.manifest.outputs)
         )
 
-    def nothing_to_do(self, next_command: str) -> StageResult:
+    def nothing_to_do(self, next_command: str | None = None) -> StageResult:
         """What to tell the user when `is_current`."""
         note = f"{self.folder} is up to date: nothing to do (--force does it again)"
         return StageResult(read=[], wrote=[], notes=[note], next_command=next_command)
@@ -164,12 +164,10 @@ class StageWriter:
         *,
         shape: tuple[int, int, int],
         dtype: npt.DTypeLike,
-        display_range: tuple[float, float] | None = None,
+        **look: Any,
     ) -> None:
         """Write an output that is a TIFF stack; arguments as for `unetseg.tiff.create_stack`."""
-        with create_stack(
-            self.path(name), shape=shape, dtype=dtype, display_range=display_range
-        ) as out:
+        with create_stack(self.path(name), shape=shape, dtype=dtype, **look) as out:
             for image in slices:
                 out.append(image)
         self.describe(name, shape=shape, dtype=dtype, axes="ZYX")

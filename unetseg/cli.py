@@ -175,6 +175,13 @@ def predict(**settings: Any) -> None:
 
 
 @main.command()
+@stage_options(options.SegmentOptions)
+def segment(**settings: Any) -> None:
+    """Turn a prediction into labelled cells and a table."""
+    _report(_run("segment", options.SegmentOptions(**settings)))
+
+
+@main.command()
 @stage_options(options.EvaluateOptions)
 @click.option("--json", "as_json", is_flag=True, help="Print scores.json, and nothing else.")
 def evaluate(as_json: bool, **settings: Any) -> None:

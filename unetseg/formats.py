@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.slicefolder import SliceFolder
 from unetseg.tiff import Stack
 from unetseg.volume import Volume
 
 # A folder that holds one of these is a folder of stacks, not of slices.
 STACKS = ("train-volume.tif", "train-labels.tif", "test-volume.tif", "test-labels.tif")
+
+
+HELD_OUT_PREDICTION = "held-out-prediction.tif"
+"""What `unetseg train` makes of the held-out slices, in the model's folder."""
 
 
 def open_volume(path: Path) -> Volume:
@@ -31,6 +36,24 @@ def open_volume(path: Path) -> Volume:
 
         return ZarrVolume(path)
     return SliceFolder(path) if path.is_dir() else Stack(path)
+
+
+def find_prediction(path: Path) -> Path:
+    """The prediction itself: `path`, or what `unetseg predict` or `unetseg train` left there.
+
+    Raises
+    ------
+    InputError
+        If it is a folder in which they did not finish, or whose inputs have changed since.
+    """
+    known = (path / MANIFEST).is_file()
+    if not known and (path.exists() or path.suffix):
+        return path
+    if known and Manifest.read(path / MANIFEST).stage == "train":
+        open_stage(path, stage="train", fresh=False)
+        return path / HELD_OUT_PREDICTION
+    manifest = open_stage(path, stage="predict", fresh=True)
+    return path / manifest.outputs[0].name
 
 
 def is_zarr(path: Path) -> bool:

@@ -65,6 +65,7 @@ PREPROCESSED = WORK / "preprocessed"
 MODEL = WORK / "model"
 PREDICTION = WORK / "prediction"
 EVALUATION = WORK / "evaluation"
+CELLS = WORK / "cells"
 CROSSVALIDATION = WORK / "crossvalidation"
 
 SEED_HELP = "Seed of everything random: the same seed gives the same result."
@@ -277,6 +278,31 @@ class EvaluateOptions(Options):
     )
     output: Path = option(EVALUATION, "Folder for scores.json.")
     jobs: int = option(0, JOBS_HELP, minimum=0, recorded=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentOptions(Options):
+    """Options of `unetseg segment`."""
+
+    prediction: Path = option(
+        PREDICTION,
+        "Prediction, or the folder of `unetseg predict` or `unetseg train` (held-out slices).",
+    )
+    output: Path = option(CELLS, "Folder for labels.tif and cells.csv.")
+    smoothing: float = option(
+        1.0, "Standard deviation of a Gaussian applied first, in pixels.", minimum=0, maximum=50
+    )
+    seed_threshold: float = option(
+        0.8, "Every region of higher probability becomes a cell.", minimum=0, maximum=1
+    )
+    smallest: int = option(
+        20, "Pixels that such a region must have; smaller ones go to a neighbour.", minimum=0
+    )
+    grow: bool = option(
+        True, "Let cells grow into the membrane until a line of one pixel is left between them."
+    )
+    jobs: int = option(0, JOBS_HELP, minimum=0, recorded=False)
+    force: bool = option(False, FORCE_HELP, recorded=False)
 
 
 @dataclass(frozen=True, kw_only=True)

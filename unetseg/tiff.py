@@ -203,12 +203,20 @@ def _damage_is_an_error(path: Path) -> Iterator[None]:
         raise _cut_off(path, f"damage ({complaints.messages[0]})")
 
 
+def _label_colours() -> npt.NDArray[np.uint8]:
+    """A table of 256 colours, (3, 256): black for what is no cell, then bright ones in no order."""
+    table = np.random.default_rng(0).integers(64, 256, (3, 256)).astype(np.uint8)
+    table[:, 0] = 0
+    return table
+
+
 def create_stack(
     path: Path,
     *,
     shape: tuple[int, int, int],
     dtype: npt.DTypeLike,
     display_range: tuple[float, float] | None = None,
+    colours: int = 0,
 ) -> SliceWriter:
     """Start a ZYX stack that Fiji opens, to append its slices.
 
@@ -221,16 +229,20 @@ def create_stack(
         An existing file is overwritten.
     shape : (Z, Y, X)
     dtype : dtype-like
-        uint8, uint16 or float32.
+        uint8, uint16 or float32; uint32 is OME-TIFF, because ImageJ's own has no such pixels.
     display_range : (low, high), optional
         Grey levels that ImageJ shows as black and white.
+    colours : int
+        Highest label of a stack of labels, for ImageJ to colour them; 0 for grey levels.
     """
     dtype = np.dtype(dtype)
     metadata: dict[str, Any] = {"axes": "ZYX"}
     large = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize > IMAGEJ_LIMIT
-    ome = large or path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+    ome = large or dtype == np.uint32 or path.name.lower().endswith((".ome.tif", ".ome.tiff"))
     if display_range is not None and not ome:
         metadata["min"], metadata["max"] = display_range
+    if colours and not ome:
+        metadata |= {"min": 0.0, "max": float(colours), "LUTs": [_label_colours()]}
     # Without data tifffile writes all headers and leaves a gap for the pixels.
     place = tifffile.imwrite(
         path,

@@ -139,3 +139,16 @@ def check_same_shape(volume: Volume, labels: Volume) -> None:
             found=describe(labels.shape),
             remedy="give the labels of this volume",
         )
+
+
+def check_probabilities(prediction: Volume) -> None:
+    """Refuse a stack that cannot be a probability: thresholds 0 to 1 would say nothing of it."""
+    for index, image in enumerate(prediction):
+        low, high = float(image.min()), float(image.max())
+        if low < 0 or high > 1:
+            raise InputError(
+                prediction.path,
+                expected="probabilities from 0 to 1",
+                found=f"{low:g} to {high:g} in slice {index}",
+                remedy="divide the pixels by their largest value",
+            )

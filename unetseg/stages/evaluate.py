@@ -13,12 +13,12 @@ import numpy.typing as npt
 from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError, UsageError
-from unetseg.formats import find_stack, open_volume
+from unetseg.formats import HELD_OUT_PREDICTION, find_prediction, find_stack, open_volume
 from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.options import EvaluateOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
-from unetseg.volume import Volume, check_same_shape, label_values
+from unetseg.volume import check_probabilities, check_same_shape, label_values
 
 NAME = "scores.json"
 
@@ -46,7 +46,7 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
     prediction_path, labels_path = _find(options)
     with open_volume(prediction_path) as prediction, open_volume(labels_path) as labels:
         check_same_shape(prediction, labels)
-        _check_probabilities(prediction)
+        check_probabilities(prediction)
         _, interior = label_values(labels)
         writer = StageWriter(
             options.output,
@@ -96,25 +96,11 @@ def _find(options: EvaluateOptions) -> tuple[Path, Path]:
                     found="one trained on all of them",
                     remedy="give --prediction and --labels",
                 )
-            return folder / "held-out-prediction.tif", folder / "held-out-labels.tif"
-        manifest = open_stage(folder, stage="predict", fresh=True)
-        folder = folder / manifest.outputs[0].name
+            return folder / HELD_OUT_PREDICTION, folder / "held-out-labels.tif"
+        folder = find_prediction(folder)
     if options.labels is None:
         raise UsageError("--labels: needed with --prediction, to know what is right")
     return folder, find_stack(options.labels, "test-labels.tif")
-
-
-def _check_probabilities(prediction: Volume) -> None:
-    """Refuse a stack that cannot be a probability: thresholds 0 to 1 would say nothing of it."""
-    for index, image in enumerate(prediction):
-        low, high = float(image.min()), float(image.max())
-        if low < 0 or high > 1:
-            raise InputError(
-                prediction.path,
-                expected="probabilities from 0 to 1",
-                found=f"{low:g} to {high:g} in slice {index}",
-                remedy="divide the pixels by their largest value",
-            )
 
 
 def _score(

@@ -60,7 +60,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
         if options.force:
             writer.begin_anew()
         elif writer.is_current():
-            return writer.nothing_to_do("unetseg evaluate")
+            return writer.nothing_to_do("unetseg segment")
         ensemble = Ensemble(folders, tta=options.tta)
         write_to = _format(name)
         pieces = ensemble.plan(volume.shape, memory=memory, multiple=write_to.multiple)
@@ -88,7 +88,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
         read=read,
         wrote=writer.wrote(),
         notes=["0 is certainly membrane, 1 certainly interior"],
-        next_command="unetseg evaluate",
+        next_command="unetseg segment",
     )
 
 

@@ -17,6 +17,7 @@ from unetseg.checkpoint import Checkpoint
 from unetseg.errors import TrainingError, UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
+from unetseg.formats import HELD_OUT_PREDICTION
 from unetseg.machine import parse_memory
 from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.network.backend import describe_backend, make_deterministic, precision
@@ -32,7 +33,7 @@ from unetseg.progress import Progress
 from unetseg.tiff import Stack
 from unetseg.volume import describe
 
-HELD_OUT = ("held-out-prediction.tif", "held-out-labels.tif")
+HELD_OUT = (HELD_OUT_PREDICTION, "held-out-labels.tif")
 CHECKPOINT = ".checkpoint.npz"
 NAMES = ("model.keras", "history.csv", "curves.png", "held-out.png", *HELD_OUT)
 

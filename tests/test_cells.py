@@ -1,0 +1,140 @@
+"""Cells as labels: what is one, where it ends, and what is measured on it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import Cli
+
+from unetseg.arrays.cells import measure_cells, segment_cells
+from unetseg.stages import segment as stage
+
+SETTINGS = {"smoothing": 0.0, "seed_threshold": 0.8, "smallest": 4, "grow": True}
+
+
+def two_rooms(door: float) -> np.ndarray:
+    """Two cells of 5 x 5, a wall of three pixels between them, and a door in its middle."""
+    probability = np.full((5, 13), 0.95)
+    probability[:, 5:8] = 0.1
+    probability[2, 5:8] = door
+    return probability
+
+
+def test_cells_grow_until_they_meet():
+    cells = segment_cells(two_rooms(0.1), **SETTINGS)
+    assert set(np.unique(cells)) == {0, 1, 2}
+    assert (cells[:, :5] == 1).all()
+    assert (cells[:, 8:] == 2).all()
+    # One pixel of the wall stays in each row.
+    assert ((cells == 0).sum(1) == 1).all()
+    assert (cells[:, 5:8] == 0).sum() == 5
+
+
+def test_the_membrane_stays_where_cells_do_not_grow():
+    cells = segment_cells(two_rooms(0.1), **{**SETTINGS, "grow": False})
+    assert (cells[:, 5:8] == 0).all()
+    assert (cells > 0).sum() == 50
+
+
+@pytest.mark.parametrize(("door", "number"), [(0.7, 2), (0.9, 1)])
+def test_a_door_joins_two_cells_where_it_is_surely_inside(door: float, number: int):
+    assert segment_cells(two_rooms(door), **SETTINGS).max() == number
+
+
+def test_small_pieces_go_to_their_neighbour():
+    probability = two_rooms(0.1)
+    probability[0, 6] = 0.9
+    assert segment_cells(probability, **{**SETTINGS, "smallest": 1}).max() == 3
+    assert segment_cells(probability, **SETTINGS).max() == 2
+
+
+def test_nothing_but_membrane_has_no_cells():
+    cells = segment_cells(np.full((6, 7), 0.1), **SETTINGS)
+    assert (cells == 0).all()
+    assert list(measure_cells(cells)) == []
+
+
+def test_measures_by_hand():
+    cells = np.array(
+        [
+            [1, 1, 0, 2],
+            [1, 1, 0, 2],
+            [1, 1, 0, 0],
+        ],
+        np.int32,
+    )
+    one, two = measure_cells(cells)
+    # Cell 1 touches the line between them with three edges, its other sides are the slice's own.
+    assert (one.label, one.area, one.border) == (1, 6, 3)
+    assert (one.centroid_y, one.centroid_x) == (1.0, 0.5)
+    # Cell 2 with two to the left and one below.
+    assert (two.label, two.area, two.border) == (2, 2, 3)
+    assert (two.centroid_y, two.centroid_x) == (0.5, 3.0)
+
+
+def read_table() -> list[dict[str, str]]:
+    with Path("work/cells/cells.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_cell_of_a_stack_has_its_number(data: Path, cli: Cli):
+    labels = tifffile.imread(data / "train-labels.tif")
+    tifffile.imwrite("p.tif", (labels / 255).astype(np.float32), metadata={"axes": "ZYX"})
+    shown = cli("segment", "--prediction", "p.tif", "--smallest", 1).stdout
+    with tifffile.TiffFile("work/cells/labels.tif") as file:
+        assert np.shape(file.imagej_metadata["LUTs"]) == (3, 256)
+        cells = file.asarray()
+    assert cells.shape == labels.shape
+    assert cells.dtype == np.uint16
+    table = read_table()
+    assert f"{len(table)} cells" in shown
+    assert [int(row["label"]) for row in table] == list(range(1, cells.max() + 1))
+    for row in table:
+        places = np.argwhere(cells == int(row["label"]))
+        assert set(places[:, 0]) == {int(row["slice"])}
+        assert len(places) == int(row["area"])
+        assert float(row["centroid_y"]) == pytest.approx(places[:, 1].mean(), abs=0.006)
+    # The walls of these drawings are whole: each cell of the labels is one here.
+    for index, label in enumerate(labels):
+        for number in np.unique(cells[index][label == 255]):
+            assert number > 0
+    assert "up to date" in cli("segment", "--prediction", "p.tif", "--smallest", 1).stdout
+    assert sorted(path.name for path in Path("work/cells").iterdir()) == [
+        "cells.csv",
+        "labels.tif",
+        "manifest.json",
+    ]
+
+
+def test_more_cells_than_16_bits_hold(data: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    labels = tifffile.imread(data / "train-labels.tif")
+    tifffile.imwrite("p.tif", (labels / 255).astype(np.float32), metadata={"axes": "ZYX"})
+    cli("segment", "--prediction", "p.tif", "--jobs", 1)
+    few = tifffile.imread("work/cells/labels.tif")
+    # Begin to count where 16 bits end.
+    real = stage.measure_cells
+    monkeypatch.setattr(stage, "measure_cells", lambda cells: [*real(cells)] * 9000)
+    cli("segment", "--prediction", "p.tif", "--jobs", 1, "--force")
+    many = tifffile.imread("work/cells/labels.tif")
+    assert many.dtype == np.uint32
+    assert many.max() > 2**16
+    np.testing.assert_array_equal(many[0], few[0])
+
+
+def test_a_trained_model_can_be_segmented(model: Path, cli: Cli):
+    cli("segment", "--prediction", model)
+    manifest = json.loads(Path("work/cells/manifest.json").read_text())
+    assert manifest["options"]["seed_threshold"] == 0.8
+    assert Path(manifest["inputs"][0]["path"]).name == "held-out-prediction.tif"
+
+
+def test_what_is_no_probability_is_refused(data: Path, cli: Cli):
+    (line,) = cli("segment", "--prediction", data / "train-volume.tif", code=1).stderr.splitlines()
+    assert "expected probabilities from 0 to 1" in line
+    (line,) = cli("segment", code=1).stderr.splitlines()
+    assert "work/prediction: expected the finished results of unetseg predict" in line
