@@ -4,8 +4,8 @@
     python benchmarks/segment.py [--folds work/crossvalidation]
 
 For every fold: the best of the challenge's eleven thresholds on those slices, which nobody knows
-who has no labels; the threshold that is best on the first fold; and the watershed. Its settings were
-chosen on the first fold, so the mean is over the others.
+who has no labels; the threshold that is best on the first fold; and the watershed. Its settings
+were chosen on the first fold, so the mean is over the others.
 """
 
 from __future__ import annotations

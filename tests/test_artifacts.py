@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,7 +99,8 @@ def test_a_run_that_dies_between_moves_is_finished_by_the_next(
                 open_stage(folder, stage="augment", fresh=True)
         else:
             run(folder, {"x": "new", "y": "new"}, source=source)
-    StageWriter(folder, stage="augment", options={}, inputs=[source], names=["x", "y"])
+    with StageWriter(folder, stage="augment", options={}, inputs=[source], names=["x", "y"]):
+        pass
     open_stage(folder, stage="augment", fresh=True)
     assert {p.name: p.read_text() for p in folder.glob("?")} == {"x": "new", "y": "new"}
 
@@ -169,3 +173,39 @@ def test_a_broken_manifest_is_one_line(tmp_path: Path, text: str):
     (tmp_path / MANIFEST).write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="expected a manifest"):
         Manifest.read(tmp_path / MANIFEST)
+
+
+def test_a_second_run_in_a_folder_is_told_who_is_there(tmp_path: Path, source: Path):
+    folder = tmp_path / "a"
+    with StageWriter(folder, stage="augment", options={}, inputs=[source], names=["x"]) as writer:
+        writer.path("x").write_text("first")
+        with pytest.raises(
+            OutputError, match=rf"found unetseg augment \(process {os.getpid()} on .*, since \d"
+        ):
+            run(folder, {"x": "second"}, source=source)
+    assert everything(folder)["x"] == "first"
+    run(folder, {"x": "third"}, source=source)
+    assert sorted(everything(folder)) == [MANIFEST, "x"]
+
+
+def test_a_killed_run_lets_go_of_its_folder(tmp_path: Path, source: Path):
+    program = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from unetseg.lock import FolderLock\n"
+        "with FolderLock(Path(sys.argv[1]), holder='another'):\n"
+        "    print('in', flush=True)\n"
+        "    time.sleep(60)"
+    )
+    folder = tmp_path / "a"
+    folder.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(OutputError, match=rf"found another \(process {other.pid} on"):
+            run(folder, {"x": "1"}, source=source)
+        other.kill()
+    run(folder, {"x": "1"}, source=source)
+    assert sorted(everything(folder)) == [MANIFEST, "x"]

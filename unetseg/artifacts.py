@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from unetseg import __version__
 from unetseg.checkpoint import refuse_other_run
 from unetseg.errors import OutputError
+from unetseg.lock import FolderLock
 from unetseg.manifest import MANIFEST, Manifest, Output, Source, fingerprint, matches
 from unetseg.tiff import create_stack
 from unetseg.volume import describe
@@ -45,9 +47,10 @@ class StageResult:
 class StageWriter:
     """Write the folder of a stage: everything or nothing.
 
-    Used as a context manager: write the files to `path(name)`, say what arrays they hold with
-    `describe`, put what the next stages need into `details`. Leaving the block publishes them;
-    leaving it by an exception leaves the folder as it was.
+    Used as a context manager, which keeps other runs out of the folder: write the files to
+    `path(name)`, say what arrays they hold with `describe`, put what the next stages need into
+    `details`. Leaving the block publishes what was written; leaving it by an exception leaves the
+    folder as it was.
 
     Parameters
     ----------
@@ -68,9 +71,10 @@ class StageWriter:
     Raises
     ------
     OutputError
-        If the folder holds another stage's results, or a file of that name that is not ours.
+        On entering, if another run is in the folder, or it holds another stage's results or a file
+        of that name that is not ours.
     InputError
-        On entering the block, if the folder holds what another run has begun.
+        With the first `path`, if the folder holds what a run of other options has begun.
     """
 
     def __init__(
@@ -90,16 +94,35 @@ class StageWriter:
         self._options = options
         self._arrays: dict[str, dict[str, Any]] = {}
         self._staging = folder / UNFINISHED
+        self._begun = False
+        self._names = [*names, MANIFEST]
+        self._paths = list(inputs)
+        self._lock = FolderLock(folder, holder=f"unetseg {stage}")
         if folder.suffix in (".tif", ".tiff") or (folder.exists() and not folder.is_dir()):
             raise OutputError(
                 f"{folder}: expected a folder to write into, found the name of a file; "
                 "choose another --output"
             )
-        _recover(folder)
-        self._earlier = self._check_ours([*names, MANIFEST])
-        self._inputs = [_source(path, folder) for path in inputs]
 
-    def _check_ours(self, names: list[str]) -> list[str]:
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with ExitStack() as held:
+                held.enter_context(self._lock)
+                _recover(self.folder)
+                self._earlier = self._check_ours()
+                self._inputs = [_source(path, self.folder) for path in self._paths]
+                held.pop_all()
+        except BaseException:
+            self._remove_if_empty()
+            raise
+        return self
+
+    def _remove_if_empty(self) -> None:
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _check_ours(self) -> list[str]:
         """Names of this stage's earlier outputs; refuse to replace anything else."""
         earlier: list[str] = []
         if (self.folder / MANIFEST).exists():
@@ -110,7 +133,7 @@ class StageWriter:
                     f"{manifest.stage}; choose another --output"
                 )
             earlier = [output.name for output in manifest.outputs] + [MANIFEST]
-        for name in names:
+        for name in self._names:
             path = self.folder / name
             if path.exists() and name not in earlier:
                 raise OutputError(
@@ -149,7 +172,21 @@ class StageWriter:
 
     def path(self, name: str) -> Path:
         """Where to write an output."""
+        if not self._begun:
+            self._begin()
         return self._staging / name
+
+    def _begin(self) -> None:
+        """Make the hidden folder, or go on in that of an unfinished run."""
+        self._begun = True
+        if self._staging.exists():
+            self._check_same_run()
+            return
+        self._staging.mkdir()
+        if self._resumable:
+            draft = self._staging / f"{RUN}.draft"
+            draft.write_text(json.dumps(self.identity()), encoding="utf-8")
+            draft.replace(self._staging / RUN)
 
     def describe(
         self, name: str, *, shape: tuple[int, ...], dtype: npt.DTypeLike, axes: str
@@ -172,17 +209,6 @@ class StageWriter:
                 out.append(image)
         self.describe(name, shape=shape, dtype=dtype, axes="ZYX")
 
-    def __enter__(self) -> Self:
-        if self._staging.exists():
-            self._check_same_run()
-        else:
-            self._staging.mkdir(parents=True)
-            if self._resumable:
-                draft = self._staging / f"{RUN}.draft"
-                draft.write_text(json.dumps(self.identity()), encoding="utf-8")
-                draft.replace(self._staging / RUN)
-        return self
-
     def begin_anew(self) -> None:
         """Forget what an unfinished run has left."""
         shutil.rmtree(self._staging, ignore_errors=True)
@@ -204,14 +230,15 @@ class StageWriter:
         tb: TracebackType | None,
     ) -> None:
         try:
-            if kind is None:
+            if kind is None and self._begun:
                 self._publish()
         finally:
             # Complete but not all in place (interrupted between two moves): the next run goes on.
-            if not (self._staging / MANIFEST).exists() and not self._resumable:
+            complete = (self._staging / MANIFEST).exists()
+            if self._begun and not complete and not self._resumable:
                 shutil.rmtree(self._staging, ignore_errors=True)
-            if kind is not None and not any(self.folder.iterdir()):
-                self.folder.rmdir()
+            self._lock.__exit__(kind, error, tb)
+            self._remove_if_empty()
 
     def _publish(self) -> None:
         outputs = []

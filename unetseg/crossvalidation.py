@@ -93,15 +93,14 @@ def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageRes
             f"fold {len(folds)} of {options.folds}: "
             + "  ".join(f"{title} {folds[-1].scores[m]:.4f}" for m, title in MEASURES.items())
         )
-    writer = StageWriter(
+    with StageWriter(
         options.output,
         stage="crossvalidate",
         options=options.recorded(),
         inputs=[_folder(options, fold.block) / "evaluation" / MANIFEST for fold in folds],
         names=(TABLE, SCORES),
-    )
-    summary = summarise(folds)
-    with writer:
+    ) as writer:
+        summary = summarise(folds)
         writer.path(TABLE).write_text(format_table(folds, summary), encoding="utf-8")
         _write_scores(writer.path(SCORES), folds, summary)
     return StageResult(

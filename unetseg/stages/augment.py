@@ -61,23 +61,22 @@ def augment(options: AugmentOptions, progress: Progress) -> StageResult:
 def _augment_all(
     options: AugmentOptions, volume: Volume, labels: Volume, progress: Progress
 ) -> StageResult:
-    writer = StageWriter(
+    with StageWriter(
         options.output,
         stage="augment",
         options=options.recorded(),
         inputs=[volume.path, labels.path],
         names=["volume.tif", "labels.tif", PREVIEW],
-    )
-    if not options.force and writer.is_current():
-        return writer.nothing_to_do("unetseg preprocess")
-    sources, recipes = _plan(options, volume.shape)
-    copies = progress.track(
-        _make(volume, labels, sources, recipes, jobs=options.jobs),
-        total=len(sources),
-        label="augment",
-        unit="slice",
-    )
-    with writer:
+    ) as writer:
+        if not options.force and writer.is_current():
+            return writer.nothing_to_do("unetseg preprocess")
+        sources, recipes = _plan(options, volume.shape)
+        copies = progress.track(
+            _make(volume, labels, sources, recipes, jobs=options.jobs),
+            total=len(sources),
+            label="augment",
+            unit="slice",
+        )
         shape = (len(sources), *volume.shape[1:])
         shown = _write(writer, copies, shape=shape, dtype=volume.dtype, originals=len(volume))
         if options.preview:
@@ -111,15 +110,14 @@ def _augment_one(
             found=f"{len(sources)} slices, counted from 0",
             remedy="choose a lower number or more --copies",
         )
-    writer = StageWriter(
+    with StageWriter(
         options.output.with_name(f"{options.output.name}-{number}"),
         stage="augment --only",
         options=options.recorded(),
         inputs=[volume.path, labels.path],
         names=["volume.tif", "labels.tif"],
-    )
-    copies = _make(volume, labels, [sources[number]], [recipes[number]], jobs=1)
-    with writer:
+    ) as writer:
+        copies = _make(volume, labels, [sources[number]], [recipes[number]], jobs=1)
         shape = (1, *volume.shape[1:])
         _write(writer, copies, shape=shape, dtype=volume.dtype, originals=1)
         writer.details.update(source=sources[number], recipe=dataclasses.asdict(recipes[number]))

@@ -48,23 +48,24 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
         check_same_shape(prediction, labels)
         check_probabilities(prediction)
         _, interior = label_values(labels)
-        writer = StageWriter(
+        with StageWriter(
             options.output,
             stage="evaluate",
             options=options.recorded(),
             inputs=[prediction_path, labels_path],
             names=[NAME],
-        )
-        pairs = (
-            (probability, label == interior)
-            for probability, label in zip(prediction, labels, strict=True)
-        )
-        scored = ordered_map(_score, pairs, jobs=options.jobs)
-        slices = list(progress.track(scored, total=len(prediction), label="evaluate", unit="slice"))
+        ) as writer:
+            pairs = (
+                (probability, label == interior)
+                for probability, label in zip(prediction, labels, strict=True)
+            )
+            scored = ordered_map(_score, pairs, jobs=options.jobs)
+            slices = list(
+                progress.track(scored, total=len(prediction), label="evaluate", unit="slice")
+            )
+            data = _tabulate(slices)
+            writer.path(NAME).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         read = [str(prediction), str(labels)]
-    data = _tabulate(slices)
-    with writer:
-        writer.path(NAME).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     notes = [
         f"{title:12}{data[key]:.4f}  at threshold {data[key + '_threshold']:.1f}"
         for key, title in (

@@ -38,13 +38,12 @@ def gallery(options: GalleryOptions, progress: Progress) -> StageResult:
                 found=f"{len(volume)}, counted from 0",
                 remedy="choose a lower --slice-number",
             )
-        writer = StageWriter(
+        with StageWriter(
             options.output,
             stage="gallery",
             options=options.recorded(),
             inputs=[path],
             names=[NAME],
-        )
-        with writer:
+        ) as writer:
             draw_gallery(writer.path(NAME), volume[options.slice_number], seed=options.seed)
         return StageResult(read=[str(volume)], wrote=writer.wrote())

@@ -49,22 +49,21 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
     manifests = [open_model(folder) for folder in folders]
     volume_path = find_stack(options.volume, "test-volume.tif")
     with open_volume(volume_path) as volume:
-        writer = StageWriter(
+        with StageWriter(
             options.output,
             stage="predict",
             options=options.recorded(),
             inputs=[*(folder / MANIFEST for folder in folders), volume_path],
             names=[name],
             resumable=True,
-        )
-        if options.force:
-            writer.begin_anew()
-        elif writer.is_current():
-            return writer.nothing_to_do("unetseg segment")
-        ensemble = Ensemble(folders, tta=options.tta)
-        write_to = _format(name)
-        pieces = ensemble.plan(volume.shape, memory=memory, multiple=write_to.multiple)
-        with writer:
+        ) as writer:
+            if options.force:
+                writer.begin_anew()
+            elif writer.is_current():
+                return writer.nothing_to_do("unetseg segment")
+            ensemble = Ensemble(folders, tta=options.tta)
+            write_to = _format(name)
+            pieces = ensemble.plan(volume.shape, memory=memory, multiple=write_to.multiple)
             with write_to(writer.path(name), shape=volume.shape) as output:
                 missing = [piece for piece in pieces if not output.has(piece)]
                 if options.scheduler:

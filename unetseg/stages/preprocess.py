@@ -59,26 +59,28 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
         "held-out": list(held_out),
     }
     folder = options.input
-    writer = StageWriter(
+    with StageWriter(
         options.output,
         stage="preprocess",
         options=options.recorded(),
         inputs=[folder / MANIFEST],
         names=[f"{part}-{kind}.npy" for part in PARTS for kind in ARRAYS],
-    )
-    if not options.force and writer.is_current():
-        return writer.nothing_to_do("unetseg train")
-    with open_volume(folder / "volume.tif") as volume, open_volume(folder / "labels.tif") as labels:
-        share = _interior_share(labels, chosen["train"])
-        membrane, interior = class_weights(share)
-        weigh = partial(
-            weight_map,
-            membrane=membrane,
-            interior=interior,
-            w0=options.border_weight,
-            sigma=options.border_sigma,
-        )
-        with writer:
+    ) as writer:
+        if not options.force and writer.is_current():
+            return writer.nothing_to_do("unetseg train")
+        with (
+            open_volume(folder / "volume.tif") as volume,
+            open_volume(folder / "labels.tif") as labels,
+        ):
+            share = _interior_share(labels, chosen["train"])
+            membrane, interior = class_weights(share)
+            weigh = partial(
+                weight_map,
+                membrane=membrane,
+                interior=interior,
+                w0=options.border_weight,
+                sigma=options.border_sigma,
+            )
             for part, indices in chosen.items():
                 if not indices:
                     continue
@@ -102,8 +104,8 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
                 normalisation=NORMALISATION,
                 train_sources=[sources[i] for i in chosen["train"]],
             )
-        read = [str(volume), str(labels)]
-        shape = volume.shape[1:]
+            read = [str(volume), str(labels)]
+            shape = volume.shape[1:]
     notes = [
         f"{describe((len(chosen['train']), *shape))} to train on, "
         + (f"source slices {held_out[0]}-{held_out[-1]} held out" if held_out else "none held out")

@@ -48,29 +48,28 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
     path = find_prediction(options.prediction)
     with open_volume(path) as prediction:
         check_probabilities(prediction)
-        writer = StageWriter(
+        with StageWriter(
             options.output,
             stage="segment",
             options=options.recorded(),
             inputs=[path],
             names=[LABELS, TABLE],
-        )
-        if not options.force and writer.is_current():
-            return writer.nothing_to_do()
-        work = partial(
-            _segment,
-            smoothing=options.smoothing,
-            seed_threshold=options.seed_threshold,
-            smallest=options.smallest,
-            grow=options.grow,
-        )
-        slices = progress.track(
-            ordered_map(work, prediction, jobs=options.jobs),
-            total=len(prediction),
-            label="segment",
-            unit="slice",
-        )
-        with writer:
+        ) as writer:
+            if not options.force and writer.is_current():
+                return writer.nothing_to_do()
+            work = partial(
+                _segment,
+                smoothing=options.smoothing,
+                seed_threshold=options.seed_threshold,
+                smallest=options.smallest,
+                grow=options.grow,
+            )
+            slices = progress.track(
+                ordered_map(work, prediction, jobs=options.jobs),
+                total=len(prediction),
+                label="segment",
+                unit="slice",
+            )
             total = _write(writer, slices, prediction.shape)
         read = [str(prediction)]
     return StageResult(

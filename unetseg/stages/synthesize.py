@@ -23,16 +23,15 @@ def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
     StageResult
     """
     stacks = {"train": options.slices, "test": options.test_slices}
-    writer = StageWriter(
+    with StageWriter(
         options.output,
         stage="synthesize",
         options=options.recorded(),
         inputs=[],
         names=[f"{part}-{kind}.tif" for part in stacks for kind in ("volume", "labels")],
-    )
-    if not options.force and writer.is_current():
-        return writer.nothing_to_do("unetseg augment")
-    with writer:
+    ) as writer:
+        if not options.force and writer.is_current():
+            return writer.nothing_to_do("unetseg augment")
         tracked = progress.track(stacks.items(), total=2, label="synthesize", unit="stack")
         for number, (part, slices) in enumerate(tracked):
             rng = np.random.default_rng([options.seed, number])

@@ -72,22 +72,21 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
     held_out = _open(options.input, "held-out") if manifest.details["held_out"] else None
     if options.select == "best" and held_out is None:
         raise UsageError("--select best: expected held-out slices to choose by, found none")
-    writer = StageWriter(
+    with StageWriter(
         options.output,
         stage="train",
         options=options.recorded(),
         inputs=[options.input / MANIFEST],
         names=NAMES,
-    )
-    checkpoint = Checkpoint(
-        options.output / CHECKPOINT, run={**writer.identity(), **describe_backend()}
-    )
-    current = not options.force and writer.is_current()
-    if current or options.force:
-        checkpoint.remove()
-    if current:
-        return writer.nothing_to_do("unetseg predict")
-    with writer:
+    ) as writer:
+        checkpoint = Checkpoint(
+            options.output / CHECKPOINT, run={**writer.identity(), **describe_backend()}
+        )
+        current = not options.force and writer.is_current()
+        if current or options.force:
+            checkpoint.remove()
+        if current:
+            return writer.nothing_to_do("unetseg predict")
         course = _Course(options, training, held_out, checkpoint, progress)
         course.run()
         save_model(course.model, writer.path("model.keras"))
