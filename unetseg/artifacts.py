@@ -24,6 +24,7 @@ import numpy.typing as npt
 from unetseg import __version__
 from unetseg.checkpoint import refuse_other_run
 from unetseg.errors import OutputError
+from unetseg.files import flush, replacing
 from unetseg.lock import FolderLock
 from unetseg.manifest import MANIFEST, Manifest, Output, Source, fingerprint, matches
 from unetseg.tiff import create_stack
@@ -184,9 +185,8 @@ class StageWriter:
             return
         self._staging.mkdir()
         if self._resumable:
-            draft = self._staging / f"{RUN}.draft"
-            draft.write_text(json.dumps(self.identity()), encoding="utf-8")
-            draft.replace(self._staging / RUN)
+            with replacing(self._staging / RUN) as file:
+                file.write(json.dumps(self.identity()).encode())
 
     def describe(
         self, name: str, *, shape: tuple[int, ...], dtype: npt.DTypeLike, axes: str
@@ -243,8 +243,7 @@ class StageWriter:
     def _publish(self) -> None:
         outputs = []
         for path in _finished(self._staging):
-            for entry in (path, *path.rglob("*")):
-                _flush(entry)
+            flush(path)
             array = self._arrays.get(path.name, {})
             outputs.append(Output(path.name, *fingerprint(path), **array))
         self.manifest = Manifest(
@@ -252,11 +251,9 @@ class StageWriter:
         )
         # Written whole before it gets its name: a manifest in the staging folder means that the
         # folder is complete, and _recover relies on it.
-        draft = self._staging / f"{MANIFEST}.draft"
-        draft.write_text(self.manifest.to_json(), encoding="utf-8")
-        _flush(draft)
-        draft.replace(self._staging / MANIFEST)
-        _flush(self._staging)
+        with replacing(self._staging / MANIFEST) as file:
+            file.write(self.manifest.to_json().encode())
+        flush(self._staging)
         _move_into_place(self.folder)
         for name in set(self._earlier) - {output.name for output in outputs} - {MANIFEST}:
             _remove(self.folder / name)
@@ -281,7 +278,7 @@ def _move_into_place(folder: Path) -> None:
             _remove(folder / path.name)
         path.replace(folder / path.name)
     (staging / MANIFEST).replace(folder / MANIFEST)
-    _flush(folder)
+    flush(folder)
     shutil.rmtree(staging)
 
 
@@ -309,12 +306,3 @@ def _remove(path: Path) -> None:
 def _source(path: Path, folder: Path) -> Source:
     relative = os.path.relpath(path.resolve(), folder.resolve())
     return Source(Path(relative).as_posix(), *fingerprint(path))
-
-
-def _flush(path: Path) -> None:
-    """Bring a file or a folder's entries to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

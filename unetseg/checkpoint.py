@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.errors import InputError
+from unetseg.files import replacing
 
 Arrays = Sequence[npt.NDArray[Any]]
 RECORD = "record"
@@ -36,19 +36,12 @@ class Checkpoint:
 
     def save(self, arrays: Mapping[str, Arrays], record: Any) -> None:
         """Keep lists of arrays by name, and a record of anything that JSON can hold."""
-        draft = self.path.with_name(f"{self.path.name}.draft")
         text = json.dumps({"run": self._run, "record": record})
         entries: dict[str, Any] = {RECORD: np.array(text)}
         for name, group in arrays.items():
             entries |= {f"{name}-{i}": array for i, array in enumerate(group)}
-        try:
-            with draft.open("wb") as file:
-                np.savez(file, **entries)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.path)
-        finally:
-            draft.unlink(missing_ok=True)
+        with replacing(self.path) as file:
+            np.savez(file, **entries)
 
     def load(self) -> tuple[dict[str, list[npt.NDArray[Any]]], Any] | None:
         """The arrays and the record, None where there are none.
