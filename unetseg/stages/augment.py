@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.augmentation import IDENTITY, Recipe, Strengths, apply_recipe, draw_recipe
+from unetseg.arrays.checks import best_shift, interior_contrast
+from unetseg.arrays.intensity import FLAT
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError
 from unetseg.formats import find_stack, open_volume
@@ -22,6 +25,13 @@ from unetseg.tiff import create_stack
 from unetseg.volume import Volume, check_same_shape, label_values
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
+
+# Labels drawn by hand are a pixel or two off, and correlation of so few slices is not exact.
+SLICES_TO_REGISTER = 5
+MIDDLE = 1024  # pixels of a slice's height and width that are looked at
+FARTHEST_SHIFT = 16
+TOLERATED_SHIFT = 2
+CLEARLY_BETTER = 1.2
 
 BLACK, WHITE = np.uint8(0), np.uint8(255)  # labels: membrane, interior
 
@@ -70,6 +80,7 @@ def _augment_all(
     ) as writer:
         if not options.force and writer.is_current():
             return writer.nothing_to_do("unetseg preprocess")
+        _warn(volume, labels, progress)
         sources, recipes = _plan(options, volume.shape)
         copies = progress.track(
             _make(volume, labels, sources, recipes, jobs=options.jobs),
@@ -159,6 +170,38 @@ def _make_copy(
 ) -> Pair:
     recipe, image, label = task
     return apply_recipe(recipe, image, label, low=low, high=high)
+
+
+def _warn(volume: Volume, labels: Volume, progress: Progress) -> None:
+    """Say what may be wrong with stacks that can be read."""
+    _, interior = label_values(labels)
+    contrasts = []
+    for index, image in enumerate(volume):
+        if float(image.std()) < FLAT:
+            progress.say(f"warning: slice {index} is constant")
+        contrasts.append(interior_contrast(image, labels[index] == interior))
+    contrast = float(np.mean(contrasts))
+    if contrast < 0:
+        progress.say(
+            "warning: labels may be inverted: interior is darker than membrane by "
+            f"{-contrast:.2f} standard deviations of a slice (the higher label is interior)"
+        )
+    sample = range(0, len(volume), math.ceil(len(volume) / SLICES_TO_REGISTER))
+    rows, columns = (
+        slice((n - min(n, MIDDLE)) // 2, (n + min(n, MIDDLE)) // 2) for n in volume.shape[1:]
+    )
+    middle = rows, columns
+    (down, right), gain = best_shift(
+        np.stack([volume.part(i, middle) for i in sample]),
+        np.stack([labels.part(i, middle) == interior for i in sample]),
+        reach=min(FARTHEST_SHIFT, (min(volume.shape[1:]) - 1) // 2),
+    )
+    if gain > CLEARLY_BETTER and max(abs(down), abs(right)) > TOLERATED_SHIFT:
+        vertical = f"{abs(down)} pixels {'down' if down > 0 else 'up'}"
+        horizontal = f"{abs(right)} to the {'right' if right > 0 else 'left'}"
+        progress.say(
+            f"warning: labels may be out of register: they fit better {vertical} and {horizontal}"
+        )
 
 
 def _grey_range(volume: Volume) -> tuple[float, float]:

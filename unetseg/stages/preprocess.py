@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
             open_volume(folder / "labels.tif") as labels,
         ):
             share = _interior_share(labels, chosen["train"])
+            _warn_of_duplicates(volume, originals, held_out, progress)
             membrane, interior = class_weights(share)
             weigh = partial(
                 weight_map,
@@ -144,6 +146,20 @@ def parse_held_out(text: str, slices: int, folder: Path) -> range:
             remedy="hold out fewer, or 'none'",
         )
     return block
+
+
+def _warn_of_duplicates(
+    volume: Volume, originals: int, held_out: range, progress: Progress
+) -> None:
+    """Say which held-out slices are trained on all the same, because they are there twice."""
+    seen = {sha256(volume[i].tobytes()).digest(): i for i in range(originals) if i not in held_out}
+    for index in held_out:
+        twin = seen.get(sha256(volume[index].tobytes()).digest())
+        if twin is not None:
+            progress.say(
+                f"warning: held-out slice {index} is the same as slice {twin}, which is trained "
+                "on: its score will be too good"
+            )
 
 
 def _interior_share(labels: Volume, indices: list[int]) -> float:

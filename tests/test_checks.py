@@ -1,0 +1,90 @@
+"""What silently ruins training is said before it begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import SHARED, Cli
+
+from unetseg.arrays.checks import best_shift, interior_contrast
+
+
+def test_contrast_by_hand():
+    image = np.array([[4, 4, 0, 0]], np.uint8)
+    assert interior_contrast(image, image == 4) == 2.0
+    assert interior_contrast(image, image == 0) == -2.0
+    assert interior_contrast(image, np.ones((1, 4), bool)) == 0.0
+    assert interior_contrast(np.full((1, 4), 7), image == 4) == 0.0
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (5, -3), (-16, 16)])
+def test_a_shift_is_found(shift: tuple[int, int]):
+    rng = np.random.default_rng(0)
+    interiors = rng.random((3, 60, 80)) > 0.3
+    images = np.roll(interiors, shift, (1, 2)) * 50.0 + rng.normal(0, 5, interiors.shape)
+    found, gain = best_shift(images, interiors, reach=16)
+    assert found == shift
+    assert (gain > 1.2) == (shift != (0, 0))
+
+
+def test_inverted_images_find_the_same_shift():
+    interiors = np.random.default_rng(0).random((2, 60, 80)) > 0.3
+    images = -np.roll(interiors, 4, 1).astype(float)
+    assert best_shift(images, interiors, reach=16)[0] == (4, 0)
+
+
+def change(path: Path, how: object) -> None:
+    stack = how(tifffile.imread(path))
+    tifffile.imwrite(path, stack, metadata={"axes": "ZYX"})
+
+
+def invert(stack: np.ndarray) -> np.ndarray:
+    return 255 - stack
+
+
+def move(stack: np.ndarray) -> np.ndarray:
+    return np.roll(stack, (6, 9), (1, 2))
+
+
+def flatten_one(stack: np.ndarray) -> np.ndarray:
+    stack[3] = 9
+    return stack
+
+
+@pytest.mark.parametrize(
+    ("file", "how", "warning"),
+    [
+        ("train-labels.tif", invert, "labels may be inverted: interior is darker than membrane by"),
+        (
+            "train-labels.tif",
+            move,
+            "labels may be out of register: they fit better 6 pixels up and 9",
+        ),
+        ("train-volume.tif", flatten_one, "slice 3 is constant"),
+    ],
+)
+def test_augment_warns(data: Path, cli: Cli, file: str, how: object, warning: str):
+    assert "warning" not in cli("augment", "--copies", 0, "--jobs", 1).stderr
+    change(data / file, how)
+    assert f"warning: {warning}" in cli("augment", "--copies", 0, "--jobs", 1).stderr
+
+
+def test_preprocess_warns_of_slices_that_are_in_both_parts(data: Path, cli: Cli):
+    for name in ("train-volume.tif", "train-labels.tif"):
+        stack = tifffile.imread(data / name)
+        stack[4] = stack[1]
+        tifffile.imwrite(data / name, stack, metadata={"axes": "ZYX"})
+    cli("augment", "--copies", 0, "--jobs", 1)
+    shown = cli("preprocess", "--jobs", 1).stderr
+    assert "warning: held-out slice 4 is the same as slice 1" in shown
+    assert "warning" not in cli("preprocess", "--jobs", 1, "--held-out", "2-2").stderr
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the ISBI 2012 stacks are not on this machine")
+def test_real_stacks_cause_no_warning(cli: Cli):
+    real = SHARED / "data/isbi2012"
+    shown = cli("augment", "--volume", real, "--labels", real, "--copies", 0, "--no-preview").stderr
+    assert "warning" not in shown
