@@ -146,6 +146,13 @@ def test_killed_prediction_goes_on_to_the_same_bytes(
     assert not unfinished.exists()
 
 
+@pytest.mark.parametrize("name", ["model.h5", "model.keras"])
+def test_a_model_file_alone_is_refused(model: Path, data: Path, cli: Cli, name: str):
+    (data / name).write_bytes((model / "model.keras").read_bytes())
+    (line,) = cli("predict", "--model", data / name, code=1).stderr.splitlines()
+    assert "found a model file alone, which may carry code" in line
+
+
 def test_usage_errors_of_prediction(model: Path, tmp_path: Path, cli: Cli):
     volume = write_volume(tmp_path / "v.tif", 1, 20, 20)
     common = ("predict", "--model", model, "--volume", volume)

@@ -193,3 +193,13 @@ def test_unsuitable_zarrs_are_refused(tmp_path: Path, stack: np.ndarray):
     shutil.rmtree(tmp_path / "c.zarr" / "full")
     with pytest.raises(InputError, match="damage"):
         open_volume(tmp_path / "c.zarr")
+
+
+def test_a_small_file_that_would_decode_to_gigabytes_is_refused(tmp_path: Path):
+    row = np.zeros((1, 60_000), np.uint8)
+    tifffile.imwrite(tmp_path / "bomb.tif", row, compression="zlib", metadata=None)
+    with tifffile.TiffFile(tmp_path / "bomb.tif", mode="r+") as file:
+        for tag in ("ImageLength", "RowsPerStrip"):
+            file.pages[0].tags[tag].overwrite(50_000)
+    with pytest.raises(InputError, match="found some of 3000 MB"):
+        open_volume(tmp_path / "bomb.tif")

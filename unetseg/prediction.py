@@ -210,6 +210,14 @@ def open_model(folder: Path) -> Manifest:
     InputError
         If not.
     """
+    if folder.suffix in (".h5", ".hdf5", ".keras") and not folder.is_dir():
+        raise InputError(
+            folder,
+            expected="a folder of unetseg train",
+            found="a model file alone, which may carry code and does not say how its images were "
+            "normalised",
+            remedy="give the folder, with its manifest.json",
+        )
     manifest = open_stage(folder, stage="train", fresh=False)
     try:
         NetworkOptions(**manifest.details["network"])

@@ -21,6 +21,9 @@ IMAGEJ_LIMIT = 2**32 - 2**20
 
 JPEG = (6, 7, 33007, 34892)  # compressions with tables outside of the strips
 
+# A megabyte can decode to a gigabyte: more than this is never decoded at once.
+LARGEST_SEGMENT = 2 * 10**9
+
 # Decoded strips and tiles that are kept, because neighbouring parts of a slice share them.
 RECENT_BYTES = 128 * 2**20
 
@@ -83,12 +86,29 @@ class Stack(Volume):
                 found=str(series.dtype),
                 remedy="convert it in Fiji (Image > Type)",
             )
+        if series.dataoffset is None:
+            self._check_segments(series)
         present = path.stat().st_size
         if series.dataoffset is not None and series.dataoffset + series.nbytes > present:
             raise _cut_off(path, f"{present} of {series.dataoffset + series.nbytes} bytes")
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def _check_segments(self, series: tifffile.TiffPageSeries) -> None:
+        """Look at the sizes of compressed strips and tiles before the first is decoded."""
+        layout = series.keyframe
+        size = int(np.prod(layout.chunks, dtype=np.int64)) * series.dtype.itemsize
+        if size > LARGEST_SEGMENT:
+            raise InputError(
+                self.path,
+                expected=f"strips or tiles of at most {LARGEST_SEGMENT // 10**6} MB",
+                found=f"some of {size // 10**6} MB",
+                remedy="save it with smaller ones, or uncompressed",
+            )
+        declared = int(np.prod(layout.chunked, dtype=np.int64))
+        if len(layout.dataoffsets) < declared:
+            raise _cut_off(self.path, f"{len(layout.dataoffsets)} of {declared} strips or tiles")
 
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:
         """Read a part of a slice; strips and tiles outside of it are left alone."""

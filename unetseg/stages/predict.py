@@ -45,7 +45,10 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
     """
     memory = parse_memory(options.memory)
     name = _name(options)
-    folders = [path.parent if path.suffix == ".keras" else path for path in options.model]
+    folders = [
+        path.parent if (path.parent / MANIFEST).is_file() and path.suffix == ".keras" else path
+        for path in options.model
+    ]
     manifests = [open_model(folder) for folder in folders]
     volume_path = find_stack(options.volume, "test-volume.tif")
     with open_volume(volume_path) as volume:
