@@ -24,8 +24,8 @@ import numpy as np
 from step import matrix_product_rate, multiply_adds
 
 from unetseg.formats import open_volume
-from unetseg.options import NETWORKS, NetworkOptions
 from unetseg.prediction import Predictor, build_network, load_predictor, open_model
+from unetseg.recipes import NETWORKS, NetworkOptions
 
 PLAIN = """
 import sys, keras, numpy as np, tifffile

@@ -28,8 +28,9 @@ import keras  # noqa: E402  # the backend has to start silently first
 from unetseg.network.backend import make_deterministic, precision  # noqa: E402
 from unetseg.network.batches import Patches, Slices  # noqa: E402
 from unetseg.network.training import Trainer  # noqa: E402
-from unetseg.options import NETWORKS, RECIPES, TrainOptions  # noqa: E402
+from unetseg.options import TrainOptions  # noqa: E402
 from unetseg.prediction import Predictor, build_network  # noqa: E402
+from unetseg.recipes import NETWORKS, RECIPES  # noqa: E402
 
 DEFAULTS = TrainOptions()
 EPOCHS = 5

@@ -17,8 +17,8 @@ from unetseg.network.batches import Patches, Slices, patch_shape
 from unetseg.network.inference import longest_edge, prepare
 from unetseg.network.saving import hash_weights, load_weights, save_model
 from unetseg.network.unet import LOGITS, build_unet, halo, total_pooling
-from unetseg.options import NETWORKS
 from unetseg.prediction import Predictor, build_network
+from unetseg.recipes import NETWORKS
 
 ROOT = Path(__file__).parents[1]
 

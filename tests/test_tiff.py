@@ -50,11 +50,16 @@ def test_round_trip(tmp_path: Path, dtype: str):
         {"tile": (16, 16), "metadata": None},
         {"ome": True, "metadata": {"axes": "ZYX"}},
         {"rowsperstrip": 7},
+        {"compression": "lzw"},
+        {"compression": "lzw", "predictor": True, "byteorder": ">", "metadata": None},
+        {"compression": "zstd", "tile": (16, 16), "metadata": None},
+        {"compression": "packbits"},
+        {"bitspersample": 12, "metadata": None},
     ],
 )
 def test_reads_what_other_programs_write(tmp_path: Path, settings: dict):
     stack = example("uint16")
-    tifffile.imwrite(tmp_path / "a.tif", stack, **settings)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", **settings)
     with Stack(tmp_path / "a.tif") as read:
         assert read.dtype == np.dtype("=u2")
         np.testing.assert_array_equal(list(read), stack)
@@ -90,7 +95,16 @@ def test_a_truncated_stack_is_refused(tmp_path: Path, compression: str, metadata
         (np.zeros((9, 20, 3), np.uint8), {"photometric": "rgb"}, "several channels"),
         (np.zeros((2, 3, 9, 20), np.uint8), {"imagej": True, "metadata": {"axes": "ZCYX"}}, "chan"),
         (np.zeros((2, 2, 9, 20), np.uint8), {"imagej": True, "metadata": {"axes": "TZYX"}}, "TZYX"),
+        (np.zeros((3, 9, 20), np.uint8), {"photometric": "rgb"}, "several channels"),
+        (np.zeros((9, 20), bool), {}, "bool"),
+        (np.zeros((2, 9, 20), np.int8), {}, "int8"),
         (np.zeros((2, 9, 20), np.int16), {}, "int16"),
+        (
+            np.zeros((9, 20), np.uint8),
+            {"photometric": "palette", "colormap": np.zeros((3, 256), np.uint16)},
+            "PALETTE",
+        ),
+        (np.zeros((2, 9, 20), np.uint8), {"photometric": "miniswhite"}, "MINISWHITE"),
         (np.zeros((2, 9, 20), np.float64), {}, "float64"),
     ],
 )
@@ -100,6 +114,21 @@ def test_unsuitable_stacks_are_refused(
     tifffile.imwrite(tmp_path / "a.tif", stack, **settings)
     with pytest.raises(InputError, match=found):
         Stack(tmp_path / "a.tif")
+
+
+def test_jpeg_is_read_as_tifffile_reads_it(tmp_path: Path):
+    stack = example("uint8", (4, 64, 80))
+    tifffile.imwrite(tmp_path / "a.tif", stack, compression="jpeg", photometric="minisblack")
+    with Stack(tmp_path / "a.tif") as read:
+        np.testing.assert_array_equal(list(read), tifffile.imread(tmp_path / "a.tif"))
+
+
+def test_ome_with_several_images_is_refused(tmp_path: Path):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as out:
+        for slices in (2, 3):
+            out.write(np.zeros((slices, 9, 20), np.uint8), photometric="minisblack")
+    with pytest.raises(InputError, match=r"found images of \(2, 9, 20\) and \(3, 9, 20\)"):
+        Stack(tmp_path / "a.ome.tif")
 
 
 def test_slices_of_different_sizes_are_refused(tmp_path: Path):

@@ -18,8 +18,8 @@ from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.network.inference import fold_normalisation, longest_edge, prepare
 from unetseg.network.saving import load_weights
 from unetseg.network.unet import build_unet, halo, total_pooling
-from unetseg.options import NetworkOptions
 from unetseg.pieces import Piece
+from unetseg.recipes import NetworkOptions
 from unetseg.volume import Box, Volume
 
 if TYPE_CHECKING:

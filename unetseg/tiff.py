@@ -86,6 +86,14 @@ class Stack(Volume):
                 found=str(series.dtype),
                 remedy="convert it in Fiji (Image > Type)",
             )
+        photometric = series.keyframe.photometric
+        if photometric != tifffile.PHOTOMETRIC.MINISBLACK:
+            raise InputError(
+                path,
+                expected="grey levels, black the lowest",
+                found=f"pixels of kind {getattr(photometric, 'name', photometric)}",
+                remedy="convert it in Fiji (Image > Type > 8-bit)",
+            )
         if series.dataoffset is None:
             self._check_segments(series)
         present = path.stat().st_size

@@ -27,9 +27,10 @@ from unetseg.network.saving import hash_weights, save_model
 from unetseg.network.training import Epoch, Trainer
 from unetseg.network.unet import total_pooling
 from unetseg.npy import open_npy
-from unetseg.options import NETWORKS, RECIPES, PredictOptions, TrainOptions
+from unetseg.options import PredictOptions, TrainOptions
 from unetseg.prediction import Predictor, build_network
 from unetseg.progress import Progress
+from unetseg.recipes import NETWORKS, RECIPES
 from unetseg.tiff import Stack
 from unetseg.volume import describe
 

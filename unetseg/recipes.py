@@ -1,0 +1,88 @@
+"""The networks and recipes that `unetseg train` knows; they are kept in the manifest of a model."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """What a U-Net looks like.
+
+    Attributes
+    ----------
+    base_filters, depth, stride, batch_norm, dropout
+        As for `unetseg.network.unet.build_unet`.
+    border : int
+        Mirrored context around a slice that is predicted, in pixels.
+    """
+
+    base_filters: int
+    depth: int
+    stride: int
+    batch_norm: bool
+    dropout: float
+    border: int
+
+
+NETWORKS = {
+    "compact": NetworkOptions(
+        base_filters=32, depth=3, stride=2, batch_norm=True, dropout=0.0, border=32
+    ),
+    "paper": NetworkOptions(
+        base_filters=64, depth=4, stride=1, batch_norm=False, dropout=0.5, border=32
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeOptions:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    learning_rate, warm_up, decay, weight_decay, clip_norm
+        As for `unetseg.network.training.Trainer`.
+    weighted : bool
+        Weight the loss by the weight maps of `unetseg preprocess`, and calibrate afterwards.
+    batch_norm : bool
+        Keep the network's batch normalisation, if it has any.
+    """
+
+    learning_rate: float
+    warm_up: float
+    decay: bool
+    weight_decay: float
+    clip_norm: float
+    weighted: bool
+    batch_norm: bool
+
+    def for_trainer(self) -> dict[str, Any]:
+        """The settings that `Trainer` takes, by name."""
+        settings = dataclasses.asdict(self)
+        del settings["weighted"], settings["batch_norm"]
+        return settings
+
+
+RECIPES = {
+    "default": RecipeOptions(
+        learning_rate=1e-3,
+        warm_up=0.1,
+        decay=True,
+        weight_decay=0.01,
+        clip_norm=1.0,
+        weighted=True,
+        batch_norm=True,
+    ),
+    "paper": RecipeOptions(
+        learning_rate=1e-4,
+        warm_up=0.0,
+        decay=False,
+        weight_decay=0.0,
+        clip_norm=0.0,
+        weighted=False,
+        batch_norm=False,
+    ),
+}
