@@ -106,15 +106,17 @@ def _fail(line: str, code: int) -> None:
     raise click.exceptions.Exit(code)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Segment cell membranes in electron-microscopy stacks with a U-Net.\n\n"
+    "\b\n"  # click keeps the lines of this paragraph as they are
+    "Run in this order; every command works without options:\n"
+    "  augment -> preprocess -> train -> predict -> segment, and evaluate",
+)
 @click.version_option(__version__, prog_name="unetseg")
 def main() -> None:
-    r"""Segment cell membranes in electron-microscopy stacks with a U-Net.
-
-    \b
-    Run in this order; every command works without options:
-      augment -> preprocess -> train -> predict, then evaluate
-    """
+    """Read the command line."""
 
 
 def _run(command: str, settings: options.Options, *, module: str | None = None) -> Any:

@@ -85,7 +85,7 @@ class Manifest:
                 outputs=[Output(**output) for output in raw["outputs"]],
                 details=dict(raw["details"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 path,
                 expected="a manifest of unetseg",

@@ -52,8 +52,8 @@ def open_npy(path: Path, *, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     remedy = "run unetseg preprocess again"
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        found = str(error).splitlines()[0]
+    except Exception as error:  # NumPy's reader of headers raises every kind on damaged ones
+        found = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(path, expected=expected, found=found, remedy=remedy) from error
     if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype != dtype:
         found = f"{getattr(array, 'dtype', type(array))} of shape {getattr(array, 'shape', '?')}"

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError, UnetsegError
 from unetseg.pieces import Piece, PieceWriter
-from unetseg.volume import DTYPES, Box, Volume
+from unetseg.volume import DTYPES, Volume
 
 EXPECTED = "an OME-Zarr image"
 CHUNK = 512

@@ -14,9 +14,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from unetseg.arrays.tiles import Box
 from unetseg.slicewriter import SliceWriter
 from unetseg.tiff import create_stack
-from unetseg.volume import Box
 
 # What a kill may cost at most, beside the piece at work.
 SECONDS_BETWEEN_FLUSHES = 5

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.intensity import NORMALISATIONS
-from unetseg.arrays.tiles import Canvas, plan_boxes, predict_box
+from unetseg.arrays.tiles import Box, Canvas, plan_boxes, predict_box
 from unetseg.errors import InputError, UsageError
 from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.network.inference import fold_normalisation, longest_edge, prepare
@@ -20,7 +20,7 @@ from unetseg.network.saving import load_weights
 from unetseg.network.unet import build_unet, halo, total_pooling
 from unetseg.pieces import Piece
 from unetseg.recipes import NetworkOptions
-from unetseg.volume import Box, Volume
+from unetseg.volume import Volume
 
 if TYPE_CHECKING:
     import keras

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
 from unetseg.tiff import Stack
-from unetseg.volume import Box, Volume, describe
+from unetseg.volume import Volume, describe
 
 TIFF = (".tif", ".tiff")
 PNG = (".png",)

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from unetseg.volume import Box
+from unetseg.arrays.tiles import Box
 
 
 class SliceWriter:

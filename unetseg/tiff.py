@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
+from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
 from unetseg.slicewriter import SliceWriter
-from unetseg.volume import DTYPES, Box, Volume
+from unetseg.volume import DTYPES, Volume
 
 # ImageJ counts bytes with 32 bits: larger stacks are OME-TIFF in the BigTIFF layout.
 IMAGEJ_LIMIT = 2**32 - 2**20
@@ -174,10 +175,10 @@ class Stack(Volume):
             return self._recent[key]
         layout = page.keyframe
         start, size = page.dataoffsets[number], page.databytecounts[number]
+        if start + size > self.path.stat().st_size:
+            raise ValueError(ENDS_EARLY)
         self._handle.seek(start)
         stored = self._handle.read(size)
-        if len(stored) < size:
-            raise ValueError(ENDS_EARLY)
         jpeg = {"jpegtables": page.jpegtables, "jpegheader": layout.jpegheader}
         decoded, _, shape = layout.decode(
             stored or None,

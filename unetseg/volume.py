@@ -11,12 +11,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
 
 DTYPES = ("uint8", "uint16", "float32")
-
-Box = tuple[slice, slice]
-"""Rows and columns of a slice; both begin and end within it."""
 
 
 class Volume(ABC):

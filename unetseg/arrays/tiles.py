@@ -18,7 +18,7 @@ import numpy.typing as npt
 from unetseg.arrays.geometry import symmetries, undo_symmetry
 
 Box = tuple[slice, slice]
-"""Rows and columns of a slice."""
+"""Rows and columns of a slice; both begin and end within it."""
 
 
 @dataclass(frozen=True)
