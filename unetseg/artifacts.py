@@ -237,7 +237,7 @@ class StageWriter:
             complete = (self._staging / MANIFEST).exists()
             if self._begun and not complete and not self._resumable:
                 shutil.rmtree(self._staging, ignore_errors=True)
-            self._lock.__exit__(kind, error, tb)
+            self._lock.release()
             self._remove_if_empty()
 
     def _publish(self) -> None:

@@ -62,8 +62,12 @@ class FolderLock:
                 os.close(descriptor)
         since = time.strftime("%H:%M")
         text = f"{self._holder} (process {os.getpid()} on {socket.gethostname()}, since {since})"
-        os.truncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, text.encode(), 0)
+        try:
+            os.truncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, text.encode(), 0)
+        except OSError:  # such as a full disk
+            self.release()
+            raise
         return self
 
     def _is_in_place(self, descriptor: int) -> bool:
@@ -78,6 +82,10 @@ class FolderLock:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let others in."""
         if self._descriptor is not None:
             self._path.unlink(missing_ok=True)
             os.close(self._descriptor)

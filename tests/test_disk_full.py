@@ -1,0 +1,85 @@
+"""Each stage on a disk that is too small: one line, nothing lost, success when there is room."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import Cli
+
+Resize = Callable[[str], None]
+
+
+def mount(*options: object) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["mount", "-t", "tmpfs", *map(str, options)], capture_output=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[tuple[Path, Resize]]:
+    """A file system of its own, and how to change its size."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    try:
+        done = mount("-o", "size=4k", "tmpfs", path)
+    except FileNotFoundError:
+        pytest.skip("there is no mount on this machine")
+    if done.returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+
+    def resize(size: str) -> None:
+        again = mount("-o", f"remount,size={size}", "tmpfs", path)
+        assert again.returncode == 0, again.stderr
+
+    yield path, resize
+    subprocess.run(["umount", path], check=True)
+
+
+@pytest.mark.parametrize(
+    ("command", "size"),
+    [
+        ("synthesize", "40k"),
+        ("augment", "40k"),
+        ("preprocess", "100k"),
+        ("train", "200k"),
+        ("predict", "40k"),
+        ("predict --name p.ome.zarr", "40k"),
+        ("segment", "20k"),
+        ("evaluate", "4k"),
+    ],
+)
+def test_a_full_disk(
+    data: Path, model: Path, cli: Cli, disk: tuple[Path, Resize], command: str, size: str
+):
+    folder, resize = disk
+    labels = tifffile.imread(data / "train-labels.tif")
+    tifffile.imwrite("p.tif", (labels / 255).astype(np.float32), metadata={"axes": "ZYX"})
+    if command in ("preprocess", "train"):
+        cli("augment", "--copies", 2, "--jobs", 1)
+    if command == "train":
+        cli("preprocess", "--jobs", 1)
+    arguments: dict[str, tuple[object, ...]] = {
+        "synthesize": ("--height", 64, "--width", 96),
+        "augment": ("--copies", 2, "--jobs", 1),
+        "preprocess": ("--jobs", 1),
+        "train": ("--epochs", 1, "--batch-size", 2, "--patch", 64),
+        "predict": ("--model", model),
+        "segment": ("--prediction", "p.tif", "--jobs", 1),
+        "evaluate": ("--prediction", "p.tif", "--labels", data / "train-labels.tif", "--jobs", 1),
+    }
+    words = command.split()
+    whole = (*words, *arguments[words[0]], "--output", folder / "out")
+    resize(size)
+    (folder / "other").write_bytes(b"mine")
+    *_, line = cli(*whole, code=1).stderr.splitlines()
+    assert "the disk is full; make room and run the command again" in line
+    assert not (folder / "out" / "manifest.json").exists()
+    assert (folder / "other").read_bytes() == b"mine"
+    visible = [p.name for p in folder.glob("out/*") if not p.name.startswith(".")]
+    assert visible == []
+    resize("100m")
+    cli(*whole)
+    assert (folder / "out" / "manifest.json").exists()
