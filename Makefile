@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/unetseg
 STACKS := --volume "$(DATA)" --labels "$(DATA)"
 
-.PHONY: help install pipeline smoke test check format clean
+.PHONY: help install pipeline smoke test check torture format clean
 .DEFAULT_GOAL := help
 
 help:  ## show what make can do
@@ -53,6 +53,9 @@ check: install  ## lint, types and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+torture: install  ## kill every stage at random moments, 200 times (half an hour)
+	$(BIN)/python tests/torture.py
 
 format: install  ## let ruff put the code in shape
 	$(BIN)/ruff check --fix .

@@ -35,7 +35,7 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, Resize]]:
         assert again.returncode == 0, again.stderr
 
     yield path, resize
-    subprocess.run(["umount", path], check=True)
+    subprocess.run(["umount", "--lazy", path], check=True)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,20 @@ class StageWriter:
                 "choose another --output"
             )
 
+    def _check_inputs_apart(self) -> None:
+        """Refuse to write over, or into, what is read."""
+        folder = self.folder.resolve()
+        for path in self._paths:
+            inside = path.resolve().parent == folder and path.name in self._names
+            if path.resolve() == folder or inside:
+                raise OutputError(
+                    f"{self.folder}: expected a folder other than that of the input, found {path} "
+                    "in it; choose another --output"
+                )
+
     def __enter__(self) -> Self:
+        self._check_inputs_apart()
+        self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with ExitStack() as held:
@@ -120,8 +133,11 @@ class StageWriter:
         return self
 
     def _remove_if_empty(self) -> None:
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
+        """Leave no folder behind that this run has made for nothing."""
+        for folder in self._made:
+            if not folder.is_dir() or any(folder.iterdir()):
+                break
+            folder.rmdir()
 
     def _check_ours(self) -> list[str]:
         """Names of this stage's earlier outputs; refuse to replace anything else."""

@@ -80,7 +80,6 @@ def _augment_all(
     ) as writer:
         if not options.force and writer.is_current():
             return writer.nothing_to_do("unetseg preprocess")
-        _warn(volume, labels, progress)
         sources, recipes = _plan(options, volume.shape)
         copies = progress.track(
             _make(volume, labels, sources, recipes, jobs=options.jobs),
@@ -88,6 +87,7 @@ def _augment_all(
             label="augment",
             unit="slice",
         )
+        _warn(volume, labels, progress)
         shape = (len(sources), *volume.shape[1:])
         shown = _write(writer, copies, shape=shape, dtype=volume.dtype, originals=len(volume))
         if options.preview:

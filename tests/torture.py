@@ -1,0 +1,122 @@
+"""Kill every stage at random moments, many times; what a rerun makes must not differ.
+
+    make torture    (or: python tests/torture.py --kills 200)
+
+Takes half an hour. Each stage runs once undisturbed. Then, again and again, it is started in
+another folder, killed (SIGKILL) at a random moment, checked, and run to its end: a manifest must
+only be there with all that it names, and results must be those of the undisturbed run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from unetseg.errors import InputError
+from unetseg.manifest import open_stage
+
+SMALL = ("--epochs", "3", "--batch-size", "2", "--patch", "64")
+STAGES: dict[str, tuple[str, ...]] = {
+    "synthesize": ("--slices", "5", "--test-slices", "12", "--height", "64", "--width", "96"),
+    "augment": ("--volume", "synthesize", "--labels", "synthesize", "--copies", "3"),
+    "preprocess": ("--input", "augment"),
+    "train": ("--input", "preprocess", *SMALL),
+    "predict": ("--model", "train", "--volume", "synthesize"),
+    "predict-zarr": ("--model", "train", "--volume", "synthesize", "--name", "p.ome.zarr"),
+    "segment": ("--prediction", "predict"),
+    "evaluate": ("--prediction", "train"),
+}
+# Those that start TensorFlow get fewer kills.
+SLOW = ("train", "predict", "predict-zarr")
+
+
+def command(stage: str, output: str) -> list[str]:
+    """A stage that writes to a folder."""
+    name = stage.split("-")[0]
+    return [sys.executable, "-m", "unetseg", name, *STAGES[stage], "--output", output]
+
+
+def results(folder: Path) -> Any:
+    """What must be the same: contents of all outputs, of a model its weights."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    details = manifest["details"]
+    if manifest["stage"] == "train":
+        # Files of Keras and pictures say when they were made; history.csv what time was spent.
+        return details["weights_sha256"], details["scores"], details["epochs_run"]
+    return manifest["outputs"]
+
+
+def kill_once(stage: str, work: Path, longest: float) -> str:
+    """Start, kill, check, finish, compare; returns what the kill met."""
+    folder = work / "killed"
+    start = time.monotonic()
+    with subprocess.Popen(
+        command(stage, "killed"), cwd=work, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            process.communicate(timeout=random.uniform(0, longest))
+            met = "finished before"
+        except subprocess.TimeoutExpired:
+            process.kill()
+            met = f"killed after {time.monotonic() - start:.1f} s"
+    name = stage.split("-")[0]
+    if (folder / "manifest.json").exists():
+        open_stage(folder, stage=name, fresh=True)
+        met += ", complete"
+    else:
+        try:
+            open_stage(folder, stage=name, fresh=True)
+        except InputError:
+            pass
+        else:
+            raise SystemExit(f"{stage}, {met}: an incomplete folder was taken for a complete one")
+    again = subprocess.run(command(stage, "killed"), cwd=work, capture_output=True, text=True)
+    if again.returncode:
+        raise SystemExit(f"{stage}, {met}: the rerun said {again.stderr}")
+    if results(folder) != results(work / stage):
+        raise SystemExit(f"{stage}, {met}: the rerun made something else; see {work}")
+    left = [path.name for path in folder.iterdir() if path.name.startswith(".")]
+    if left:
+        raise SystemExit(f"{stage}, {met}: the rerun left {left} behind")
+    shutil.rmtree(folder)
+    return met
+
+
+def main() -> None:
+    """Kill, and print a line for each stage."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    random.seed(options.seed)
+    work = Path(tempfile.mkdtemp(prefix="torture-"))
+    shares = {stage: 1 if stage in SLOW else 2 for stage in STAGES}
+    total = 0
+    for stage in STAGES:
+        start = time.monotonic()
+        subprocess.run(command(stage, stage), cwd=work, check=True, capture_output=True)
+        took = time.monotonic() - start
+        kills = -(-options.kills * shares[stage] // sum(shares.values()))
+        met = [kill_once(stage, work, 1.1 * took) for _ in range(kills)]
+        killed = sum(line.startswith("killed") for line in met)
+        complete = sum(line.endswith("complete") for line in met)
+        total += killed
+        print(
+            f"{stage:13} {took:4.1f} s undisturbed: {killed} kills, {len(met) - killed} too late, "
+            f"{complete} folders complete; all reruns equal",
+            flush=True,
+        )
+    print(f"{total} kills in all")
+    shutil.rmtree(work)
+
+
+if __name__ == "__main__":
+    main()
