@@ -209,3 +209,19 @@ def test_a_killed_run_lets_go_of_its_folder(tmp_path: Path, source: Path):
         other.kill()
     run(folder, {"x": "1"}, source=source)
     assert sorted(everything(folder)) == [MANIFEST, "x"]
+
+
+def test_what_can_be_gone_on_with_is_not_swept_away_by_another_stage(tmp_path: Path, source: Path):
+    folder = tmp_path / "a"
+    settings = {"options": {}, "inputs": [source], "names": ["x"]}
+    with (
+        pytest.raises(KeyboardInterrupt),
+        StageWriter(folder, stage="predict", resumable=True, **settings) as writer,
+    ):
+        writer.path("x").write_text("half")
+        raise KeyboardInterrupt
+    with pytest.raises(InputError, match="one that differs in stage"):
+        run(folder, {"x": "1"}, source=source)
+    with StageWriter(folder, stage="predict", resumable=True, **settings) as writer:
+        assert writer.path("x").read_text() == "half"
+    assert everything(folder)["x"] == "half"

@@ -195,11 +195,12 @@ class StageWriter:
 
     def _begin(self) -> None:
         """Make the hidden folder, or go on in that of an unfinished run."""
-        self._begun = True
         if self._staging.exists():
             self._check_same_run()
+            self._begun = True
             return
         self._staging.mkdir()
+        self._begun = True
         if self._resumable:
             with replacing(self._staging / RUN) as file:
                 file.write(json.dumps(self.identity()).encode())
@@ -313,7 +314,7 @@ def _finished(staging: Path) -> list[Path]:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -154,14 +154,18 @@ def _follow(
     if missing < total:
         progress.say(f"going on: {1 - missing / total:.0%} is there already")
     began = time.monotonic()
-    for _ in progress.track(
-        pieces,
-        total=round(missing / 1e6, 2),
-        label="predict",
-        unit="megapixel",
-        size=lambda piece: piece.pixels / 1e6,
-    ):
-        pass
+    try:
+        for _ in progress.track(
+            pieces,
+            total=round(missing / 1e6, 2),
+            label="predict",
+            unit="megapixel",
+            size=lambda piece: piece.pixels / 1e6,
+        ):
+            pass
+    except KeyboardInterrupt:
+        progress.say("the same command goes on from here")
+        raise
     seconds = time.monotonic() - began
     # Of the last run alone, where there were several.
     return {"pixels_per_second": round(missing / seconds), "peak_memory_bytes": peak_memory()}
