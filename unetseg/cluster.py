@@ -88,10 +88,7 @@ def _predict_piece(piece: Piece, job: Job) -> Piece:
 def _open(job: Job) -> tuple[Any, Any, Any]:
     """What a worker keeps from piece to piece."""
     from unetseg.formats import open_volume
-    from unetseg.network.startup import start_backend
     from unetseg.omezarr import ZarrPieces
-
-    start_backend()
     from unetseg.prediction import Ensemble
 
     return (

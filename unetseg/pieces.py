@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.tiles import Box
+from unetseg.files import Closing
 from unetseg.slicewriter import SliceWriter
 from unetseg.tiff import create_stack
 
@@ -49,7 +49,7 @@ class Piece:
         return (self.bottom - self.top) * (self.right - self.left)
 
 
-class PieceWriter(ABC):
+class PieceWriter(Closing):
     """A stack of float32 probabilities that is written in pieces, in any order.
 
     Attributes
@@ -74,17 +74,6 @@ class PieceWriter(ABC):
     @abstractmethod
     def close(self) -> None:
         """Bring all pieces to the disk."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class TiffPieces(PieceWriter):

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
+from unetseg.files import Closing
 
 DTYPES = ("uint8", "uint16", "float32")
 
 
-class Volume(ABC):
+class Volume(Closing):
     """Single-channel slices, read one at a time or in parts.
 
     Attributes
@@ -36,10 +36,6 @@ class Volume(ABC):
     @abstractmethod
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:
         """Read a part of a slice, as large as the box."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of the files."""
 
     def part(self, index: int, box: Box) -> npt.NDArray[Any]:
         """Read a part of a slice, checked to be finite.
@@ -70,17 +66,6 @@ class Volume(ABC):
 
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:
         return (self[index] for index in range(len(self)))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __str__(self) -> str:
         return f"{self.path}: {describe(self.shape, self.dtype)}"

@@ -78,7 +78,7 @@ def segment_cells(
     regions = label_cells(smooth > seed_threshold)
     sizes = np.bincount(regions.ravel())
     sizes[0] = 0
-    kept = np.flatnonzero(sizes >= smallest) if smallest else np.flatnonzero(sizes)
+    kept = np.flatnonzero(sizes >= max(1, smallest))
     number = np.zeros(len(sizes), np.int32)
     number[kept] = np.arange(1, len(kept) + 1)
     cells: npt.NDArray[np.int32] = watershed(
