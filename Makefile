@@ -54,7 +54,7 @@ check: install  ## lint, types and all tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-torture: install  ## kill every stage at random moments, 200 times (half an hour)
+torture: install  ## kill every stage at random moments, 200 times (three quarters of an hour)
 	$(BIN)/python tests/torture.py
 
 format: install  ## let ruff put the code in shape

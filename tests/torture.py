@@ -2,9 +2,10 @@
 
     make torture    (or: python tests/torture.py --kills 200)
 
-Takes half an hour. Each stage runs once undisturbed. Then, again and again, it is started in
-another folder, killed (SIGKILL) at a random moment, checked, and run to its end: a manifest must
-only be there with all that it names, and results must be those of the undisturbed run.
+Takes three quarters of an hour. Each stage runs once undisturbed. Then, again and again, it is
+started in another folder, killed (SIGKILL) at a random moment, checked, and run to its end: a
+manifest must only be there with all that it names, and results must be those of the undisturbed
+run. Kills that come after the end do not count.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ STAGES: dict[str, tuple[str, ...]] = {
     "predict-zarr": ("--model", "train", "--volume", "synthesize", "--name", "p.ome.zarr"),
     "segment": ("--prediction", "predict"),
     "evaluate": ("--prediction", "train"),
+    "gallery": ("synthesize",),
+    "crossvalidate": ("--input", "augment", "--folds", "2", *SMALL),
 }
 # Those that start TensorFlow get fewer kills.
-SLOW = ("train", "predict", "predict-zarr")
+SLOW = ("train", "predict", "predict-zarr", "crossvalidate")
 
 
 def command(stage: str, output: str) -> list[str]:
@@ -48,14 +51,19 @@ def results(folder: Path) -> Any:
     """What must be the same: contents of all outputs, of a model its weights."""
     manifest = json.loads((folder / "manifest.json").read_text())
     details = manifest["details"]
+    if manifest["stage"] == "crossvalidate":
+        return details["summary"]
     if manifest["stage"] == "train":
         # Files of Keras and pictures say when they were made; history.csv what time was spent.
         return details["weights_sha256"], details["scores"], details["epochs_run"]
     return manifest["outputs"]
 
 
-def kill_once(stage: str, work: Path, longest: float) -> str:
-    """Start, kill, check, finish, compare; returns what the kill met."""
+def kill_once(stage: str, work: Path, longest: float) -> tuple[bool, bool]:
+    """Start, kill, check, finish, compare.
+
+    Returns whether the kill came in time, and whether it met a complete folder.
+    """
     folder = work / "killed"
     start = time.monotonic()
     with subprocess.Popen(
@@ -63,14 +71,14 @@ def kill_once(stage: str, work: Path, longest: float) -> str:
     ) as process:
         try:
             process.communicate(timeout=random.uniform(0, longest))
-            met = "finished before"
+            hit, met = False, "finished before"
         except subprocess.TimeoutExpired:
             process.kill()
-            met = f"killed after {time.monotonic() - start:.1f} s"
+            hit, met = True, f"killed after {time.monotonic() - start:.1f} s"
     name = stage.split("-")[0]
-    if (folder / "manifest.json").exists():
+    complete = (folder / "manifest.json").exists()
+    if complete:
         open_stage(folder, stage=name, fresh=True)
-        met += ", complete"
     else:
         try:
             open_stage(folder, stage=name, fresh=True)
@@ -83,11 +91,11 @@ def kill_once(stage: str, work: Path, longest: float) -> str:
         raise SystemExit(f"{stage}, {met}: the rerun said {again.stderr}")
     if results(folder) != results(work / stage):
         raise SystemExit(f"{stage}, {met}: the rerun made something else; see {work}")
-    left = [path.name for path in folder.iterdir() if path.name.startswith(".")]
+    left = [str(path) for path in folder.rglob(".*")]
     if left:
         raise SystemExit(f"{stage}, {met}: the rerun left {left} behind")
     shutil.rmtree(folder)
-    return met
+    return hit, complete
 
 
 def main() -> None:
@@ -104,14 +112,17 @@ def main() -> None:
         start = time.monotonic()
         subprocess.run(command(stage, stage), cwd=work, check=True, capture_output=True)
         took = time.monotonic() - start
-        kills = -(-options.kills * shares[stage] // sum(shares.values()))
-        met = [kill_once(stage, work, 1.1 * took) for _ in range(kills)]
-        killed = sum(line.startswith("killed") for line in met)
-        complete = sum(line.endswith("complete") for line in met)
-        total += killed
+        wanted = -(-options.kills * shares[stage] // sum(shares.values()))
+        kills = late = complete = 0
+        while kills < wanted:
+            hit, was_complete = kill_once(stage, work, took)
+            kills += hit
+            late += not hit
+            complete += hit and was_complete
+        total += kills
         print(
-            f"{stage:13} {took:4.1f} s undisturbed: {killed} kills, {len(met) - killed} too late, "
-            f"{complete} folders complete; all reruns equal",
+            f"{stage:13} {took:4.1f} s undisturbed: {kills} kills, {complete} of them after the "
+            f"last move, {late} too late; all reruns equal",
             flush=True,
         )
     print(f"{total} kills in all")

@@ -86,21 +86,24 @@ def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageRes
             remedy="give fewer --folds",
         )
     folds: list[Fold] = []
-    for block in split(slices, options.folds):
-        progress.say(f"fold {len(folds) + 1} of {options.folds}: slices {_name(block)} held out")
-        folds.append(_run_fold(options, block, progress))
-        progress.say(
-            f"fold {len(folds)} of {options.folds}: "
-            + "  ".join(f"{title} {folds[-1].scores[m]:.4f}" for m, title in MEASURES.items())
-        )
     with StageWriter(
         options.output,
         stage="crossvalidate",
         options=options.recorded(),
-        inputs=[_folder(options, fold.block) / "evaluation" / MANIFEST for fold in folds],
+        inputs=[options.input / MANIFEST],
         names=(TABLE, SCORES),
     ) as writer:
+        for block in split(slices, options.folds):
+            progress.say(
+                f"fold {len(folds) + 1} of {options.folds}: slices {_name(block)} held out"
+            )
+            folds.append(_run_fold(options, block, progress))
+            progress.say(
+                f"fold {len(folds)} of {options.folds}: "
+                + "  ".join(f"{title} {folds[-1].scores[m]:.4f}" for m, title in MEASURES.items())
+            )
         summary = summarise(folds)
+        writer.details["summary"] = summary
         writer.path(TABLE).write_text(format_table(folds, summary), encoding="utf-8")
         _write_scores(writer.path(SCORES), folds, summary)
     return StageResult(
