@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/unetseg
 STACKS := --volume "$(DATA)" --labels "$(DATA)"
 
-.PHONY: help install pipeline smoke test check torture format clean
+.PHONY: help install pipeline smoke test check torture fuzz format clean
 .DEFAULT_GOAL := help
 
 help:  ## show what make can do
@@ -56,6 +56,12 @@ check: install  ## lint, types and all tests
 
 torture: install  ## kill every stage at random moments, 200 times (three quarters of an hour)
 	$(BIN)/python tests/torture.py
+
+fuzz: install  ## let a fuzzer look for files that break the readers, for ten minutes
+	$(BIN)/python -m pip install --quiet atheris
+	$(BIN)/python tests/fuzz.py tiff -max_total_time=420
+	$(BIN)/python tests/fuzz.py npy -max_total_time=90
+	$(BIN)/python tests/fuzz.py manifest -max_total_time=90
 
 format: install  ## let ruff put the code in shape
 	$(BIN)/ruff check --fix .

@@ -127,7 +127,7 @@ def test_ome_with_several_images_is_refused(tmp_path: Path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif") as out:
         for slices in (2, 3):
             out.write(np.zeros((slices, 9, 20), np.uint8), photometric="minisblack")
-    with pytest.raises(InputError, match=r"found images of \(2, 9, 20\) and \(3, 9, 20\)"):
+    with pytest.raises(InputError, match=r"found images of \(2, 9, 20\), uint8 and \(3, 9, 20\)"):
         Stack(tmp_path / "a.ome.tif")
 
 

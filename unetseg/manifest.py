@@ -13,6 +13,20 @@ from unetseg.errors import InputError
 
 MANIFEST = "manifest.json"
 
+# What later stages read in the details of earlier ones. A list of one type holds any number of it.
+DETAILS: dict[str, dict[str, Any]] = {
+    "augment": {"sources": [int]},
+    "preprocess": {"held_out": [int], "train_sources": [int], "normalisation": str},
+    "train": {
+        "network": dict,
+        "normalisation": str,
+        "held_out": [int],
+        "train_slices": [int],
+        "epochs_run": int,
+        "data": [{"name": str}],
+    },
+}
+
 
 @dataclass(frozen=True)
 class Source:
@@ -21,6 +35,9 @@ class Source:
     path: str
     bytes: int
     sha256: str
+
+    def __post_init__(self) -> None:
+        _check_form(vars(self), {"path": str, "bytes": int, "sha256": str})
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,8 @@ class Output:
     axes: str | None = None
 
     def __post_init__(self) -> None:
+        _check_form(vars(self), {"name": str, "bytes": int, "sha256": str})
+        _check_form(list(self.shape or ()), [int])
         # A manifest may come from a stranger, and a rerun removes the outputs that it names.
         if Path(self.name).name != self.name or self.name in ("", ".."):
             raise ValueError(f"{self.name!r} is not the name of a file in this folder")
@@ -94,6 +113,21 @@ class Manifest:
             ) from error
 
 
+def _check_form(value: Any, form: Any, name: str = "it") -> None:
+    """Raise a TypeError unless a value read from JSON has a form, written as in `DETAILS`."""
+    kind: type[Any] = form if isinstance(form, type) else type(form)
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is of type {type(value).__name__}, not {kind.__name__}")
+    if isinstance(form, dict):
+        for key, part in form.items():
+            if key not in value:
+                raise TypeError(f"{key} is missing")
+            _check_form(value[key], part, key)
+    if isinstance(form, list):
+        for item in value:
+            _check_form(item, form[0], f"a part of {name}")
+
+
 def open_stage(folder: Path, *, stage: str, fresh: bool) -> Manifest:
     """Check that a stage finished and that its files are as it left them.
 
@@ -121,6 +155,15 @@ def open_stage(folder: Path, *, stage: str, fresh: bool) -> Manifest:
     if manifest.stage != stage:
         found = f"those of unetseg {manifest.stage}"
         raise InputError(folder, expected=expected, found=found, remedy="check the path")
+    try:
+        _check_form(manifest.details, DETAILS.get(stage, {}))
+    except TypeError as error:
+        raise InputError(
+            path,
+            expected=expected,
+            found=f"details that say something else ({error})",
+            remedy=f"{command} again with this version",
+        ) from error
     for output in manifest.outputs:
         if not matches(folder / output.name, output):
             raise InputError(
@@ -130,18 +173,20 @@ def open_stage(folder: Path, *, stage: str, fresh: bool) -> Manifest:
                 remedy=f"{command} again",
             )
     if fresh:
-        _check_inputs(folder, manifest)
+        _check_inputs(folder, manifest, checked={path})
     return manifest
 
 
-def _check_inputs(folder: Path, manifest: Manifest) -> None:
+def _check_inputs(folder: Path, manifest: Manifest, *, checked: set[Path]) -> None:
     """Raise if this stage, or one before it, read something else than what is there now."""
     for source in manifest.inputs:
         origin = Path(os.path.normpath(folder / source.path))
         if not origin.exists():
             continue
-        if origin.name == MANIFEST:
-            _check_inputs(origin.parent, Manifest.read(origin))
+        # Manifests of strangers may name each other in a circle.
+        if origin.name == MANIFEST and origin not in checked:
+            checked.add(origin)
+            _check_inputs(origin.parent, Manifest.read(origin), checked=checked)
         if not matches(origin, source):
             raise InputError(
                 folder,
@@ -153,9 +198,16 @@ def _check_inputs(folder: Path, manifest: Manifest) -> None:
 
 def matches(path: Path, record: Source | Output) -> bool:
     """Whether a file or folder is the one that was recorded."""
-    if not path.exists() or (path.is_file() and path.stat().st_size != record.bytes):
-        return False
-    return fingerprint(path) == (record.bytes, record.sha256)
+    # The size first: it may be a folder of strangers' choice, or a device without an end.
+    return size(path) == record.bytes and fingerprint(path)[1] == record.sha256
+
+
+def size(path: Path) -> int:
+    """Size in bytes of a file, or of a folder with all that is in it; 0 if it is neither."""
+    if path.is_file():
+        return path.stat().st_size
+    files = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def fingerprint(path: Path) -> tuple[int, str]:
@@ -163,6 +215,6 @@ def fingerprint(path: Path) -> tuple[int, str]:
     if path.is_dir():
         files = sorted(entry for entry in path.rglob("*") if entry.is_file())
         parts = [(file.relative_to(path).as_posix(), *fingerprint(file)) for file in files]
-        return sum(part[1] for part in parts), hashlib.sha256(repr(parts).encode()).hexdigest()
+        return size(path), hashlib.sha256(repr(parts).encode()).hexdigest()
     with path.open("rb") as file:
         return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()

@@ -222,7 +222,7 @@ def open_model(folder: Path) -> Manifest:
     try:
         NetworkOptions(**manifest.details["network"])
         NORMALISATIONS[manifest.details["normalisation"]]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             folder / MANIFEST,
             expected="the settings of a model",

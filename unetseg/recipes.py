@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+MOST_FILTERS = 2048  # at the lowest level; the U-Net of 2015 has 1024
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
@@ -25,6 +27,22 @@ class NetworkOptions:
     batch_norm: bool
     dropout: float
     border: int
+
+    def __post_init__(self) -> None:
+        # They may come from the manifest of a stranger.
+        bounds = {
+            "base_filters": (1, MOST_FILTERS),
+            "depth": (1, 8),
+            "stride": (1, 16),
+            "batch_norm": (False, True),
+            "border": (0, 4096),
+        }
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            if type(value) is not type(high) or not low <= value <= high:
+                raise ValueError(f"{name} is {value!r}, must be {low} to {high}")
+        if not 0 <= self.dropout < 1 or self.base_filters << self.depth > MOST_FILTERS:
+            raise ValueError(f"{self} is larger than any network of unetseg")
 
 
 NETWORKS = {

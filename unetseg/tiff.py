@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +22,12 @@ from unetseg.volume import DTYPES, Volume
 # ImageJ counts bytes with 32 bits: larger stacks are OME-TIFF in the BigTIFF layout.
 IMAGEJ_LIMIT = 2**32 - 2**20
 
+BIGTIFF = 43  # version of that layout, as headers say it
+
 JPEG = (6, 7, 33007, 34892)  # compressions with tables outside of the strips
 
 # A megabyte can decode to a gigabyte: more than this is never decoded at once.
-LARGEST_SEGMENT = 2 * 10**9
+LARGEST_SEGMENT = 500 * 10**6
 
 # Decoded strips and tiles that are kept, because neighbouring parts of a slice share them.
 RECENT_BYTES = 128 * 2**20
@@ -59,6 +63,7 @@ class Stack(Volume):
                 # Opened here, because tifffile leaves files open that it finds damaged.
                 self._handle = opened.enter_context(path.open("rb"))
                 self._file = tifffile.TiffFile(self._handle)
+                _check_chain(self._handle)
                 self._series = self._file.series[0]
                 self._check()
             self._opened = opened.pop_all()
@@ -70,9 +75,12 @@ class Stack(Volume):
     def _check(self) -> None:
         series, path = self._series, self.path
         if len(self._file.series) > 1:
-            sizes = " and ".join(str(s.shape) for s in self._file.series[:2])
+            sizes = " and ".join(f"{s.shape}, {s.dtype}" for s in self._file.series[:2])
             raise InputError(
-                path, expected="slices of one size", found=f"images of {sizes}", remedy=REMEDY
+                path,
+                expected="slices of one size, stored in one way",
+                found=f"images of {sizes}",
+                remedy=REMEDY,
             )
         if "S" in series.axes or "C" in series.axes:
             found = f"{series.axes} of shape {series.shape}, which has several channels"
@@ -192,6 +200,32 @@ class Stack(Volume):
         while sum(kept.nbytes for kept in self._recent.values()) > RECENT_BYTES:
             del self._recent[next(iter(self._recent))]
         return segment
+
+
+def _check_chain(file: IO[bytes]) -> None:
+    """Raise a ValueError if the pages, each of which names the next, go round in a circle.
+
+    tifffile notices some circles, and follows the others for ever.
+    """
+    file.seek(0)
+    order = {b"II": "<", b"MM": ">"}[file.read(2)]
+
+    def number(kind: str) -> int:
+        (value,) = struct.unpack(order + kind, file.read(struct.calcsize(kind)))
+        return int(value)
+
+    big = number("H") == BIGTIFF
+    count, tag, offset = ("Q", 20, "Q") if big else ("H", 12, "I")
+    file.seek(8 if big else 4)
+    page = number(offset)
+    seen: set[int] = set()
+    while page:
+        if page in seen:
+            raise ValueError(f"the page after number {len(seen)} is an earlier one")
+        seen.add(page)
+        file.seek(page)
+        file.seek(number(count) * tag, os.SEEK_CUR)
+        page = number(offset)
 
 
 def _cut_off(path: Path, found: str) -> InputError:

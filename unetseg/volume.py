@@ -16,6 +16,9 @@ from unetseg.files import Closing
 
 DTYPES = ("uint8", "uint16", "float32")
 
+# A megabyte can decode to a gigabyte: larger slices are only read in parts.
+LARGEST_SLICE = 10**9
+
 
 class Volume(Closing):
     """Single-channel slices, read one at a time or in parts.
@@ -61,8 +64,22 @@ class Volume(Closing):
         return self.shape[0]
 
     def __getitem__(self, index: int) -> npt.NDArray[Any]:
-        """Read one slice, (H, W)."""
-        return self.part(index, (slice(0, self.shape[1]), slice(0, self.shape[2])))
+        """Read one slice, (H, W).
+
+        Raises
+        ------
+        InputError
+            As for `part`, or if it is too large to be read whole.
+        """
+        _, height, width = self.shape
+        if height * width * self.dtype.itemsize > LARGEST_SLICE:
+            raise InputError(
+                self.path,
+                expected=f"slices of at most {LARGEST_SLICE // 10**6} MB, to be read whole",
+                found=describe(self.shape, self.dtype),
+                remedy="cut them; only unetseg predict takes larger ones",
+            )
+        return self.part(index, (slice(0, height), slice(0, width)))
 
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:
         return (self[index] for index in range(len(self)))

@@ -1,0 +1,120 @@
+"""Let a coverage-guided fuzzer look for files that break the readers.
+
+    make fuzz    (or: python tests/fuzz.py tiff -max_total_time=480)
+
+Needs atheris (pip install atheris). The first argument names a reader, all others are libFuzzer's.
+A find is left as crash-*, which is what a test is made of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+import numpy as np
+
+with atheris.instrument_imports(include=["tifffile", "unetseg"]):
+    import tifffile
+
+    from unetseg.errors import InputError
+    from unetseg.formats import open_volume
+    from unetseg.manifest import Manifest, open_stage
+    from unetseg.npy import open_npy
+
+STACK = np.random.default_rng(0).integers(256, size=(3, 20, 30)).astype(np.uint8)
+SEEDS = (
+    {"shaped": True},
+    {"imagej": True, "metadata": {"axes": "ZYX"}},
+    {"ome": True, "metadata": {"axes": "ZYX"}},
+    {"metadata": None},
+    {"compression": "zlib", "predictor": True, "rowsperstrip": 7},
+    {"compression": "packbits"},
+    {"compression": "jpeg"},
+    {"tile": (16, 16), "compression": "lzw"},
+    {"bigtiff": True, "byteorder": ">"},
+)
+MEMORY = 2048  # megabytes
+SECONDS = 10
+SLICES = 5  # that are decoded of each file
+
+
+def read_tiff(path: Path) -> None:
+    """A stack, of which some slices are decoded."""
+    with open_volume(path) as volume:
+        for index in range(min(SLICES, len(volume))):
+            if volume[index].shape != volume.shape[1:]:
+                raise AssertionError(volume.shape)
+
+
+def read_npy(path: Path) -> None:
+    """An array of three axes."""
+    array = open_npy(path, dtype=np.uint8)
+    if array.nbytes > path.stat().st_size:
+        raise AssertionError(array.shape)
+
+
+def read_manifest(path: Path) -> None:
+    """A manifest, and the folder that it says is complete."""
+    Manifest.read(path)
+    open_stage(path.parent, stage="augment", fresh=True)
+
+
+def seed_tiff(folder: Path) -> None:
+    """A small stack in every layout."""
+    for number, layout in enumerate(SEEDS):
+        settings = {key: value for key, value in layout.items() if key != "shaped"}
+        tifffile.imwrite(folder / str(number), STACK, photometric="minisblack", **settings)
+
+
+def seed_npy(folder: Path) -> None:
+    """One array."""
+    with (folder / "0").open("wb") as file:
+        np.save(file, STACK)
+
+
+def seed_manifest(folder: Path) -> None:
+    """One manifest."""
+    from unetseg.manifest import Output, Source
+
+    manifest = Manifest(
+        "augment", "0", {"a": 1}, [Source("x", 1, "0")], [Output("y", 1, "0", (1, 2, 3))], {}
+    )
+    (folder / "0").write_text(manifest.to_json())
+
+
+READERS: dict[str, tuple[str, Callable[[Path], None], Callable[[Path], None]]] = {
+    "tiff": ("a.tif", read_tiff, seed_tiff),
+    "npy": ("a.npy", read_npy, seed_npy),
+    "manifest": ("manifest.json", read_manifest, seed_manifest),
+}
+
+
+def main() -> None:
+    """Fuzz one reader."""
+    name, read, seed = READERS[sys.argv.pop(1)]
+    # Shared memory, where there is some: the disk has better to do.
+    ram = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=ram if ram.is_dir() else None) as work:
+        corpus = Path(work) / "corpus"
+        corpus.mkdir()
+        seed(corpus)
+        path = Path(work) / name
+
+        def once(content: bytes) -> None:
+            path.write_bytes(content)
+            with contextlib.suppress(InputError):
+                read(path)
+
+        warnings.simplefilter("ignore")
+        limits = [f"-rss_limit_mb={MEMORY}", f"-timeout={SECONDS}", "-max_len=20000"]
+        atheris.Setup([sys.argv[0], *limits, *sys.argv[1:], str(corpus)], once)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
