@@ -54,8 +54,9 @@ check: install  ## lint, types and all tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-torture: install  ## kill every stage at random moments, 200 times (three quarters of an hour)
+torture: install  ## kill every stage 200 times, and watch the memory of long runs (an hour)
 	$(BIN)/python tests/torture.py
+	$(BIN)/python tests/long_runs.py
 
 fuzz: install  ## let a fuzzer look for files that break the readers, for ten minutes
 	$(BIN)/python -m pip install --quiet atheris

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +12,8 @@ import numpy as np
 import pytest
 import tifffile
 from conftest import Cli
+
+from unetseg.npy import create_npy
 
 Resize = Callable[[str], None]
 
@@ -83,3 +87,21 @@ def test_a_full_disk(
     resize("100m")
     cli(*whole)
     assert (folder / "out" / "manifest.json").exists()
+
+
+def test_room_is_checked_where_it_cannot_be_reserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    free = shutil.disk_usage(tmp_path).free
+    with pytest.raises(OSError, match="No space left"):
+        create_npy(tmp_path / "a.npy", shape=(free // 10_000, 100, 200), dtype=np.uint8)
+    create_npy(tmp_path / "b.npy", shape=(1, 100, 200), dtype=np.uint8).close()
+
+
+def test_room_for_an_ome_zarr(tmp_path: Path):
+    omezarr = pytest.importorskip("unetseg.omezarr")
+    free = shutil.disk_usage(tmp_path).free
+    with pytest.raises(OSError, match="No space left"):
+        omezarr.ZarrPieces(tmp_path / "a.zarr", shape=(free // 10**6, 1000, 1000))
+    assert not (tmp_path / "a.zarr").exists()

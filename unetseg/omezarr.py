@@ -5,6 +5,7 @@ Written is version 0.5 (ngff.openmicroscopy.org/0.5), read are 0.4 and 0.5, at f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError, UnetsegError
+from unetseg.files import require_room
 from unetseg.pieces import Piece, PieceWriter
 from unetseg.volume import DTYPES, Volume
 
@@ -117,6 +119,7 @@ class ZarrPieces(PieceWriter):
         zarr = import_zarr()
         self._path = path
         if not (path / "0" / "zarr.json").exists():
+            require_room(path.parent, math.prod(shape) * np.dtype(np.float32).itemsize)
             group = zarr.open_group(path, mode="w", zarr_format=3)
             group.attrs["ome"] = _attributes(path.name)
             group.create_array(

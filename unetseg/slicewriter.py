@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.tiles import Box
+from unetseg.files import require_room
 
 
 class SliceWriter:
@@ -40,8 +41,10 @@ class SliceWriter:
         self._file = path.open("r+b")
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         try:
-            if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
+            if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(self._file.fileno(), offset, size)
+            else:  # macOS and Windows
+                require_room(path.parent, offset + size - path.stat().st_size)
         except OSError:
             self._file.close()
             raise
