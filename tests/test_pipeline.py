@@ -104,12 +104,12 @@ def test_evaluate_scores_held_out_slices_as_predict_would(data: Path, cli: Cli):
 
     scores = json.loads(Path("work/evaluation/scores.json").read_text())
     printed = cli("evaluate", "--json", "--output", "e").stdout
-    assert json.loads(printed) == scores
+    assert json.loads(printed).items() >= scores.items()
     assert len(scores["curves"]["v_rand"]) == 11
     assert scores["v_rand"] == max(scores["curves"]["v_rand"])
     labels = ("--labels", model / "held-out-labels.tif", "--output", "f", "--json")
     again = cli("evaluate", "--prediction", "again", *labels)
-    assert json.loads(again.stdout) == scores
+    assert json.loads(again.stdout).items() >= scores.items()
 
 
 def test_the_model_folder_explains_itself(data: Path, cli: Cli):

@@ -36,8 +36,19 @@ RUN = ".run.json"
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a stage tells the user at its end: lines to read, and the next command."""
+    """What a stage tells the user at its end: lines to read, and the next command.
 
+    Attributes
+    ----------
+    folder : Path
+        Where its results are.
+    read, wrote, notes : list of str
+        Lines for people.
+    data : dict
+        Figures for programs.
+    """
+
+    folder: Path
     read: list[str]
     wrote: list[str]
     notes: list[str] = field(default_factory=list)
@@ -185,7 +196,22 @@ class StageWriter:
     def nothing_to_do(self, next_command: str | None = None) -> StageResult:
         """What to tell the user when `is_current`."""
         note = f"{self.folder} is up to date: nothing to do (--force does it again)"
-        return StageResult(read=[], wrote=[], notes=[note], next_command=next_command)
+        return StageResult(self.folder, [], [], notes=[note], next_command=next_command)
+
+    def result(
+        self,
+        read: list[str],
+        *,
+        notes: Iterable[str] = (),
+        next_command: str | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> StageResult:
+        """What to tell the user when all is in place."""
+        wrote = [
+            f"{self.folder / o.name}" + (f": {describe(o.shape, o.dtype)}" if o.shape else "")
+            for o in self.manifest.outputs
+        ]
+        return StageResult(self.folder, read, wrote, list(notes), next_command, data or {})
 
     def path(self, name: str) -> Path:
         """Where to write an output."""
@@ -274,13 +300,6 @@ class StageWriter:
         _move_into_place(self.folder)
         for name in set(self._earlier) - {output.name for output in outputs} - {MANIFEST}:
             _remove(self.folder / name)
-
-    def wrote(self) -> list[str]:
-        """One line for each output, for people."""
-        return [
-            f"{self.folder / o.name}" + (f": {describe(o.shape, o.dtype)}" if o.shape else "")
-            for o in self.manifest.outputs
-        ]
 
 
 def _move_into_place(folder: Path) -> None:

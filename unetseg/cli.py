@@ -2,67 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 import errno
-import importlib
-import json
 import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import click
 
 from unetseg import __version__, options
 from unetseg.cli_options import stage_options
 from unetseg.errors import UnetsegError
-from unetseg.progress import one
+from unetseg.running import run_stage
 
-T = TypeVar("T")
-
-SECONDS_BETWEEN_LINES = 10
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-
-
-class Terminal:
-    """Progress as text on standard error, which leaves standard output to results."""
-
-    def say(self, line: str) -> None:
-        """Show a line."""
-        click.echo(line, err=True)
-
-    def track(
-        self,
-        items: Iterable[T],
-        *,
-        total: float,
-        label: str,
-        unit: str,
-        size: Callable[[T], float] = one,
-    ) -> Iterator[T]:
-        """Show a bar on a terminal, and a line every ten seconds where there is none."""
-        if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            with tqdm(total=total, desc=label, unit=f" {unit}s", delay=1, leave=False) as bar:
-                for item in items:
-                    yield item
-                    bar.update(size(item))
-            return
-        start = said = time.monotonic()
-        done = 0.0
-        for item in items:
-            yield item
-            done += size(item)
-            now = time.monotonic()
-            if now - said > SECONDS_BETWEEN_LINES:
-                said, rate = now, done / (now - start)
-                left = datetime.timedelta(seconds=max(0, round((total - done) / rate)))
-                self.say(
-                    f"{label}  {done:.4g}/{total:.4g} {unit}s, {rate:.2g} a second, {left} left"
-                )
 
 
 class Commands(click.Group):
@@ -119,85 +71,87 @@ def main() -> None:
     """Read the command line."""
 
 
-def _run(command: str, settings: options.Options, *, module: str | None = None) -> Any:
-    """Run a command's work. Imported only here: none waits for what it does not use."""
-    function = getattr(importlib.import_module(module or f"unetseg.stages.{command}"), command)
-    return function(settings, Terminal())
+def stage(
+    kind: type[options.Options], *, argument: str | None = None
+) -> Callable[[Callable[[], None]], click.Command]:
+    """Make a command of a stage from its options; the function only brings its name and help.
+
+    `argument` names the one option, if any, that is given without a flag.
+    """
+
+    def decorate(function: Callable[[], None]) -> click.Command:
+        name = function.__name__
+
+        def callback(quiet: bool, verbose: bool, as_json: bool, **settings: Any) -> None:
+            from unetseg.terminal import Terminal
+
+            if quiet and verbose:
+                raise click.UsageError("--quiet and --verbose: give one of them")
+            terminal = Terminal(quiet=quiet, verbose=verbose, as_json=as_json)
+            chosen = kind(**settings)
+            terminal.begin(name, chosen)
+            terminal.report(name, run_stage(name, chosen, terminal))
+
+        callback = reporting(stage_options(kind, argument=argument)(callback))
+        return main.command(name=name, help=function.__doc__)(callback)
+
+    return decorate
 
 
-def _report(result: Any) -> None:
-    for word, lines in (("read", result.read), ("wrote", result.wrote), ("", result.notes)):
-        for line in lines:
-            click.echo(f"{word:6}{line}")
-    if result.next_command:
-        click.echo(f"{'next':6}{result.next_command}")
+def reporting(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say what it shows."""
+    for flag, name, text in reversed(REPORTING):
+        command = click.option(flag, name, is_flag=True, help=text)(command)
+    return command
 
 
-@main.command()
-@stage_options(options.SynthesizeOptions)
-def synthesize(**settings: Any) -> None:
+REPORTING = (
+    ("--quiet", "quiet", "Show nothing but warnings and errors."),
+    ("--verbose", "verbose", "Show all options in force, and the time and memory taken."),
+    ("--json", "as_json", "Print the results as one line of JSON."),
+)
+
+
+@stage(options.SynthesizeOptions)
+def synthesize() -> None:
     """Draw synthetic stacks with known labels."""
-    _report(_run("synthesize", options.SynthesizeOptions(**settings)))
 
 
-@main.command()
-@stage_options(options.AugmentOptions)
-def augment(**settings: Any) -> None:
+@stage(options.AugmentOptions)
+def augment() -> None:
     """Make altered copies of images and labels."""
-    _report(_run("augment", options.AugmentOptions(**settings)))
 
 
-@main.command()
-@click.argument("image", type=click.Path(path_type=Path), default=options.GalleryOptions().image)
-@stage_options(options.GalleryOptions, without=("image",))
-def gallery(**settings: Any) -> None:
+@stage(options.GalleryOptions, argument="image")
+def gallery() -> None:
     """Show what each augmentation does to IMAGE, at three strengths."""
-    _report(_run("gallery", options.GalleryOptions(**settings)))
 
 
-@main.command()
-@stage_options(options.PreprocessOptions)
-def preprocess(**settings: Any) -> None:
+@stage(options.PreprocessOptions)
+def preprocess() -> None:
     """Normalise, set slices apart for scoring, weight pixels."""
-    _report(_run("preprocess", options.PreprocessOptions(**settings)))
 
 
-@main.command()
-@stage_options(options.TrainOptions)
-def train(**settings: Any) -> None:
+@stage(options.TrainOptions)
+def train() -> None:
     """Train a U-Net and predict the held-out slices."""
-    _report(_run("train", options.TrainOptions(**settings)))
 
 
-@main.command()
-@stage_options(options.PredictOptions)
-def predict(**settings: Any) -> None:
+@stage(options.PredictOptions)
+def predict() -> None:
     """Predict a stack: writes prediction.tif."""
-    _report(_run("predict", options.PredictOptions(**settings)))
 
 
-@main.command()
-@stage_options(options.SegmentOptions)
-def segment(**settings: Any) -> None:
+@stage(options.SegmentOptions)
+def segment() -> None:
     """Turn a prediction into labelled cells and a table."""
-    _report(_run("segment", options.SegmentOptions(**settings)))
 
 
-@main.command()
-@stage_options(options.EvaluateOptions)
-@click.option("--json", "as_json", is_flag=True, help="Print scores.json, and nothing else.")
-def evaluate(as_json: bool, **settings: Any) -> None:
+@stage(options.EvaluateOptions)
+def evaluate() -> None:
     """Score a prediction as the ISBI 2012 challenge does."""
-    result = _run("evaluate", options.EvaluateOptions(**settings))
-    if as_json:
-        click.echo(json.dumps(result.data))
-    else:
-        _report(result)
 
 
-@main.command()
-@stage_options(options.CrossvalidateOptions)
-def crossvalidate(**settings: Any) -> None:
+@stage(options.CrossvalidateOptions)
+def crossvalidate() -> None:
     """Train once for every fold, and score every slice."""
-    chosen = options.CrossvalidateOptions(**settings)
-    _report(_run("crossvalidate", chosen, module="unetseg.crossvalidation"))

@@ -16,18 +16,22 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def stage_options(
-    kind: type[Options], *, without: tuple[str, ...] = ()
+    kind: type[Options], *, argument: str | None = None
 ) -> Callable[[Command], Command]:
     """Give a command one option for each field of a dataclass of `unetseg.options`.
 
-    `without` names fields that the command takes in another way.
+    `argument` names the one field, if any, that is given without a flag.
     """
 
     def decorate(command: Command) -> Command:
         hints = typing.get_type_hints(kind)
         for field in reversed(dataclasses.fields(kind)):
-            if field.name not in without:
-                command = _option(field, hints[field.name])(command)
+            hint = hints[field.name]
+            if field.name == argument:
+                place = click.argument(field.name, type=_type(field, hint), default=field.default)
+                command = place(command)
+            else:
+                command = _option(field, hint)(command)
         return command
 
     return decorate

@@ -106,9 +106,8 @@ def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageRes
         writer.details["summary"] = summary
         writer.path(TABLE).write_text(format_table(folds, summary), encoding="utf-8")
         _write_scores(writer.path(SCORES), folds, summary)
-    return StageResult(
-        read=[f"{options.input}: {slices} source slices in {options.folds} folds"],
-        wrote=writer.wrote(),
+    return writer.result(
+        [f"{options.input}: {slices} source slices in {options.folds} folds"],
         notes=[
             f"{title:12}{mean:.4f} ± {spread:.4f} over {options.folds} folds"
             for title, (mean, spread) in zip(MEASURES.values(), summary.values(), strict=True)

@@ -19,6 +19,9 @@ class Progress(Protocol):
     def say(self, line: str) -> None:
         """Show a line."""
 
+    def warn(self, line: str) -> None:
+        """Show a line that says what may be wrong."""
+
     def track(
         self,
         items: Iterable[T],
@@ -35,6 +38,9 @@ class Silent:
     """Shows nothing."""
 
     def say(self, line: str) -> None:
+        """Drop the line."""
+
+    def warn(self, line: str) -> None:
         """Drop the line."""
 
     def track(

@@ -211,8 +211,9 @@ def _check_chain(file: IO[bytes]) -> None:
     order = {b"II": "<", b"MM": ">"}[file.read(2)]
 
     def number(kind: str) -> int:
-        (value,) = struct.unpack(order + kind, file.read(struct.calcsize(kind)))
-        return int(value)
+        # Beyond the end there is no next page; that something is missing others will notice.
+        content = file.read(struct.calcsize(kind)).ljust(struct.calcsize(kind), b"\0")
+        return int(struct.unpack(order + kind, content)[0])
 
     big = number("H") == BIGTIFF
     count, tag, offset = ("Q", 20, "Q") if big else ("H", 12, "I")

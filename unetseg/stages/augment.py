@@ -96,9 +96,8 @@ def _augment_all(
             draw_preview(writer.path(PREVIEW), shown)
         writer.details["sources"] = sources
         writer.details["recipes"] = [dataclasses.asdict(recipe) for recipe in recipes]
-    return StageResult(
-        read=[str(volume), str(labels)],
-        wrote=writer.wrote(),
+    return writer.result(
+        [str(volume), str(labels)],
         notes=[f"{len(volume)} originals, then {options.copies} copies of each"],
         next_command="unetseg preprocess",
     )
@@ -132,9 +131,8 @@ def _augment_one(
         shape = (1, *volume.shape[1:])
         _write(writer, copies, shape=shape, dtype=volume.dtype, originals=1)
         writer.details.update(source=sources[number], recipe=dataclasses.asdict(recipes[number]))
-    return StageResult(
-        read=[str(volume), str(labels)],
-        wrote=writer.wrote(),
+    return writer.result(
+        [str(volume), str(labels)],
         notes=[f"slice {number} is made from source slice {sources[number]}"],
     )
 
@@ -178,12 +176,12 @@ def _warn(volume: Volume, labels: Volume, progress: Progress) -> None:
     contrasts = []
     for index, image in enumerate(volume):
         if float(image.std()) < FLAT:
-            progress.say(f"warning: slice {index} is constant")
+            progress.warn(f"slice {index} is constant")
         contrasts.append(interior_contrast(image, labels[index] == interior))
     contrast = float(np.mean(contrasts))
     if contrast < 0:
-        progress.say(
-            "warning: labels may be inverted: interior is darker than membrane by "
+        progress.warn(
+            "labels may be inverted: interior is darker than membrane by "
             f"{-contrast:.2f} standard deviations of a slice (the higher label is interior)"
         )
     sample = range(0, len(volume), math.ceil(len(volume) / SLICES_TO_REGISTER))
@@ -199,9 +197,7 @@ def _warn(volume: Volume, labels: Volume, progress: Progress) -> None:
     if gain > CLEARLY_BETTER and max(abs(down), abs(right)) > TOLERATED_SHIFT:
         vertical = f"{abs(down)} pixels {'down' if down > 0 else 'up'}"
         horizontal = f"{abs(right)} to the {'right' if right > 0 else 'left'}"
-        progress.say(
-            f"warning: labels may be out of register: they fit better {vertical} and {horizontal}"
-        )
+        progress.warn(f"labels may be out of register: they fit better {vertical} and {horizontal}")
 
 
 def _grey_range(volume: Volume) -> tuple[float, float]:

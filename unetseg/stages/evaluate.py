@@ -74,7 +74,7 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
             ("pixel_error", "pixel error"),
         )
     ]
-    return StageResult(read=read, wrote=writer.wrote(), notes=notes, data=data)
+    return writer.result(read, notes=notes, data=data)
 
 
 def _find(options: EvaluateOptions) -> tuple[Path, Path]:

@@ -46,4 +46,4 @@ def gallery(options: GalleryOptions, progress: Progress) -> StageResult:
             names=[NAME],
         ) as writer:
             draw_gallery(writer.path(NAME), volume[options.slice_number], seed=options.seed)
-        return StageResult(read=[str(volume)], wrote=writer.wrote())
+        return writer.result([str(volume)])

@@ -86,9 +86,8 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             *(f"{f}: {_describe(m)}" for f, m in zip(folders, manifests, strict=True)),
             str(volume),
         ]
-    return StageResult(
-        read=read,
-        wrote=writer.wrote(),
+    return writer.result(
+        read,
         notes=["0 is certainly membrane, 1 certainly interior"],
         next_command="unetseg segment",
     )

@@ -112,7 +112,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
         f"{describe((len(chosen['train']), *shape))} to train on, "
         + (f"source slices {held_out[0]}-{held_out[-1]} held out" if held_out else "none held out")
     ]
-    return StageResult(read=read, wrote=writer.wrote(), notes=notes, next_command="unetseg train")
+    return writer.result(read, notes=notes, next_command="unetseg train")
 
 
 def parse_held_out(text: str, slices: int, folder: Path) -> range:
@@ -156,8 +156,8 @@ def _warn_of_duplicates(
     for index in held_out:
         twin = seen.get(sha256(volume[index].tobytes()).digest())
         if twin is not None:
-            progress.say(
-                f"warning: held-out slice {index} is the same as slice {twin}, which is trained "
+            progress.warn(
+                f"held-out slice {index} is the same as slice {twin}, which is trained "
                 "on: its score will be too good"
             )
 

@@ -72,9 +72,7 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
             )
             total = _write(writer, slices, prediction.shape)
         read = [str(prediction)]
-    return StageResult(
-        read=read, wrote=writer.wrote(), notes=[f"{total} cells (0 is between them)"]
-    )
+    return writer.result(read, notes=[f"{total} cells (0 is between them)"])
 
 
 def _segment(

@@ -45,4 +45,4 @@ def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
                     shape=(slices, options.height, options.width),
                     dtype=np.uint8,
                 )
-    return StageResult(read=[], wrote=writer.wrote(), next_command="unetseg augment")
+    return writer.result([], next_command="unetseg augment")

@@ -98,9 +98,8 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
             _write_held_out(writer, course.predictor, held_out, progress)
             writer.details["scores"] = _score_held_out(writer, held_out, progress)
     checkpoint.remove()
-    return StageResult(
-        read=[f"{options.input}: {describe(training.images.shape)} to train on"],
-        wrote=writer.wrote(),
+    return writer.result(
+        [f"{options.input}: {describe(training.images.shape)} to train on"],
         notes=[f"kept the weights of epoch {course.kept_epoch} of {len(course.history)}"],
         next_command="unetseg predict",
     )

@@ -1,0 +1,105 @@
+"""Running a stage by its name: what the commands, the Python functions and experiments share."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unetseg import options
+from unetseg.errors import UsageError
+from unetseg.options import Options
+from unetseg.progress import Progress
+
+if TYPE_CHECKING:
+    from unetseg.artifacts import StageResult
+
+STAGES: dict[str, type[Options]] = {
+    "synthesize": options.SynthesizeOptions,
+    "augment": options.AugmentOptions,
+    "gallery": options.GalleryOptions,
+    "preprocess": options.PreprocessOptions,
+    "train": options.TrainOptions,
+    "predict": options.PredictOptions,
+    "segment": options.SegmentOptions,
+    "evaluate": options.EvaluateOptions,
+    "crossvalidate": options.CrossvalidateOptions,
+}
+"""Options of every stage, in the order in which they run."""
+
+MODULES = {"crossvalidate": "unetseg.crossvalidation"}  # others: unetseg.stages.NAME
+
+
+def run_stage(name: str, settings: Options, progress: Progress) -> StageResult:
+    """Run one stage. Its code is imported only now: nobody waits for what they do not use."""
+    module = importlib.import_module(MODULES.get(name, f"unetseg.stages.{name}"))
+    result: StageResult = getattr(module, name)(settings, progress)
+    return result
+
+
+def read_settings(name: str, settings: Mapping[str, Any], *, origin: str = "") -> Options:
+    """Options of a stage from plain values, such as those of a TOML file.
+
+    Parameters
+    ----------
+    name : str
+        Of the stage.
+    settings : mapping
+        Values by the names of the fields.
+    origin : str
+        What to put before messages, to say where the values are from.
+
+    Raises
+    ------
+    UsageError
+        If there is no such option, or no such value for it.
+    """
+    kind = STAGES[name]
+    hints = typing.get_type_hints(kind)
+    known = [field.name for field in dataclasses.fields(kind)]
+    values = {}
+    for key, value in settings.items():
+        if key not in known:
+            raise UsageError(
+                f"{origin}expected an option of unetseg {name}, found {key}{nearest(key, known)}"
+            )
+        values[key] = _read(value, hints[key], f"{origin}{key}")
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise UsageError(f"{origin}{error}") from error
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """What may have been meant, as the end of a message."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
+
+
+def _read(value: Any, hint: Any, name: str) -> Any:
+    """A value as the type that a field has."""
+    if hint == tuple[Path, ...]:
+        values = value if isinstance(value, (list, tuple)) else [value]
+        return tuple(_read(item, Path, name) for item in values)
+    kinds = typing.get_args(hint) or (hint,)
+    if Path in kinds and isinstance(value, (str, Path)):
+        return Path(value)
+    if float in kinds and type(value) is int:
+        return float(value)
+    if type(value) in kinds:
+        return value
+    wanted = " or ".join(WORDS[kind] for kind in kinds if kind in WORDS)
+    raise UsageError(f"{name}: expected {wanted}, found {value!r}")
+
+
+WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    Path: "a path",
+}

@@ -1,0 +1,120 @@
+"""What a user sees of a run: results on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+import click
+
+from unetseg import __version__
+from unetseg.artifacts import StageResult
+from unetseg.machine import peak_memory
+from unetseg.manifest import MANIFEST, Manifest
+from unetseg.options import Options
+from unetseg.progress import one
+
+T = TypeVar("T")
+
+SECONDS_BETWEEN_LINES = 10
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Progress as text on standard error, which leaves standard output to results.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show warnings alone.
+    verbose : bool
+        Also show the options in force, and what time and memory a stage took.
+    as_json : bool
+        Results as one line of JSON, for scripts.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    as_json: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+    def say(self, line: str) -> None:
+        """Show a line."""
+        if not self.quiet:
+            click.echo(line, err=True)
+
+    def warn(self, line: str) -> None:
+        """Show a line that must not be missed."""
+        click.echo(f"warning: {line}", err=True)
+
+    def track(
+        self,
+        items: Iterable[T],
+        *,
+        total: float,
+        label: str,
+        unit: str,
+        size: Callable[[T], float] = one,
+    ) -> Iterator[T]:
+        """Show a bar on a terminal, and a line every ten seconds where there is none."""
+        if sys.stderr.isatty() and not self.quiet:
+            from tqdm import tqdm
+
+            with tqdm(total=total, desc=label, unit=f" {unit}s", delay=1, leave=False) as bar:
+                for item in items:
+                    yield item
+                    bar.update(size(item))
+            return
+        start = said = time.monotonic()
+        done = 0.0
+        for item in items:
+            yield item
+            done += size(item)
+            now = time.monotonic()
+            if now - said > SECONDS_BETWEEN_LINES:
+                said, rate = now, done / (now - start)
+                left = datetime.timedelta(seconds=max(0, round((total - done) / rate)))
+                self.say(
+                    f"{label}  {done:.4g}/{total:.4g} {unit}s, {rate:.2g} a second, {left} left"
+                )
+
+    def begin(self, name: str, settings: Options) -> None:
+        """Show what is in force, if that is wanted."""
+        if self.verbose:
+            self.say(f"unetseg {__version__} {name}")
+            for option, value in vars(settings).items():
+                shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
+                self.say(f"  --{option.replace('_', '-')} {shown}")
+
+    def report(self, name: str, result: StageResult) -> None:
+        """Show what a stage has done."""
+        if self.verbose:
+            peak = peak_memory()
+            memory = "" if peak is None else f", {peak / 1e9:.2f} GB of memory at most"
+            self.say(f"{time.monotonic() - self.began:.1f} s{memory}")
+        if self.as_json:
+            click.echo(json.dumps(summarise(name, result)))
+        elif not self.quiet:
+            for word, lines in (("read", result.read), ("wrote", result.wrote), ("", result.notes)):
+                for line in lines:
+                    click.echo(f"{word:6}{line}")
+            if result.next_command:
+                click.echo(f"{'next':6}{result.next_command}")
+
+
+def summarise(name: str, result: StageResult) -> dict[str, Any]:
+    """What `--json` prints of a stage: its folder, what lies there, and its figures."""
+    outputs = Manifest.read(result.folder / MANIFEST).outputs
+    return {
+        "stage": name,
+        "folder": str(result.folder),
+        "outputs": [asdict(output) for output in outputs],
+        "notes": result.notes,
+        "next": result.next_command,
+        **result.data,
+    }
