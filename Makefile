@@ -25,14 +25,17 @@ $(VENV)/.installed: pyproject.toml
 
 install: $(VENV)/.installed  ## make the virtual environment and install unetseg in it
 
-# A stack that unetseg drew has its manifest beside it, and gets the short course.
+# A stack that unetseg drew has a manifest that says so beside it, and gets the short course.
 pipeline: install  ## run all stages on the stacks in data/, synthetic ones if there are none
 	@if [ ! -e "$(DATA)/train-volume.tif" ]; then \
 		echo "$(DATA) holds no train-volume.tif: drawing a synthetic stack there"; \
+		echo "(for those of ISBI 2012: $(RUN) download --output data/isbi2012,"; \
+		echo " then make pipeline DATA=data/isbi2012)"; \
 		$(RUN) synthesize --output "$(DATA)"; fi
 	$(RUN) augment $(STACKS) --output "$(WORK)/augmented"
 	$(RUN) preprocess --input "$(WORK)/augmented" --output "$(WORK)/preprocessed"
-	@if [ -e "$(DATA)/manifest.json" ]; then set -- $(SYNTHETIC_TRAIN); else set --; fi; set -x; \
+	@if grep -qs '"stage": "synthesize"' "$(DATA)/manifest.json"; \
+	then set -- $(SYNTHETIC_TRAIN); else set --; fi; set -x; \
 	$(RUN) train --input "$(WORK)/preprocessed" --output "$(WORK)/model" "$$@" $(TRAIN)
 	@if [ -e "$(DATA)/test-volume.tif" ]; then set -x; \
 		$(RUN) predict --model "$(WORK)/model" --volume "$(DATA)" --output "$(WORK)/prediction"; \

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner, Result
+from misbehaving import Server, serving
 
 from unetseg.arrays.synthetic import synthesize
 from unetseg.cli import main
@@ -88,3 +89,10 @@ def other_model(
 ) -> Path:
     """Another one, of another seed."""
     return train_quickly(tmp_path_factory.mktemp("other"), tiny, seed=1)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of one file, which does wrong what a test tells it."""
+    with serving() as running:
+        yield running

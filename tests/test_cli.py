@@ -27,6 +27,7 @@ def test_commands_come_in_the_order_they_run(cli: Cli):
     lines = cli("--help").output.split("Commands:")[1].splitlines()
     assert [line.split()[0] for line in lines if line] == [
         "synthesize",
+        "download",
         "augment",
         "gallery",
         "preprocess",

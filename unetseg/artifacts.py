@@ -158,7 +158,8 @@ class StageWriter:
             if manifest.stage != self.stage:
                 raise OutputError(
                     f"{self.folder}: expected a folder for {self.stage}, found the results of "
-                    f"{manifest.stage}; choose another --output"
+                    f"{manifest.stage}; choose another --output, or delete them and their "
+                    f"{MANIFEST}"
                 )
             earlier = [output.name for output in manifest.outputs] + [MANIFEST]
         for name in self._names:

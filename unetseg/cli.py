@@ -117,6 +117,11 @@ def synthesize() -> None:
     """Draw synthetic stacks with known labels."""
 
 
+@stage(options.DownloadOptions)
+def download() -> None:
+    """Fetch the stacks of the ISBI 2012 challenge."""
+
+
 @stage(options.AugmentOptions)
 def augment() -> None:
     """Make altered copies of images and labels."""

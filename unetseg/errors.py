@@ -28,6 +28,7 @@ class InputError(UnetsegError):
         self, path: str | PathLike[str], *, expected: str, found: str, remedy: str
     ) -> None:
         super().__init__(f"{path}: expected {expected}, found {found}; {remedy}")
+        self.found = found
 
 
 class OutputError(UnetsegError):

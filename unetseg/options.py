@@ -59,6 +59,7 @@ class Options:
 
 
 DATA = Path("data")
+ISBI_2012 = "https://downloads.imagej.net/ISBI-2012-challenge.zip"
 WORK = Path("work")
 AUGMENTED = WORK / "augmented"
 PREPROCESSED = WORK / "preprocessed"
@@ -83,6 +84,22 @@ class SynthesizeOptions(Options):
     height: int = option(256, "Height of a slice in pixels.", minimum=64)
     width: int = option(256, "Width of a slice in pixels.", minimum=64)
     seed: int = option(0, SEED_HELP, minimum=0)
+    force: bool = option(False, FORCE_HELP, recorded=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadOptions(Options):
+    """Options of `unetseg download`. Where the stacks come from does not change them."""
+
+    output: Path = option(DATA, "Folder for the stacks.")
+    url: str = option(ISBI_2012, "Address of the archive, http or https.", recorded=False)
+    timeout: float = option(
+        30.0,
+        "Seconds without a byte after which a connection counts as lost.",
+        minimum=0.1,
+        maximum=3600,
+        recorded=False,
+    )
     force: bool = option(False, FORCE_HELP, recorded=False)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STAGES: dict[str, type[Options]] = {
     "synthesize": options.SynthesizeOptions,
+    "download": options.DownloadOptions,
     "augment": options.AugmentOptions,
     "gallery": options.GalleryOptions,
     "preprocess": options.PreprocessOptions,
