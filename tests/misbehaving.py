@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from unetseg.errors import InputError
+from unetseg.web import Download, Terms
+
+TERMS = Terms(limit=10**6, timeout=5, attempts=3, pause=0.01, redirects=3)
 BYTES = np.random.default_rng(0).bytes(400_000)
 
 
@@ -129,6 +136,23 @@ class Listener:
         for item in items:
             self.seen += size(item)
             yield item
+
+
+def fetch(server: Server, path: Path, url: str | None = None, **terms: Any) -> Listener:
+    """Fetch the server's file, once."""
+    listener = Listener()
+    chosen = Terms(**{**vars(TERMS), **terms})
+    Download(path, url=url or server.url, terms=chosen).fetch(listener)
+    return listener
+
+
+def refused(server: Server, path: Path, url: str | None = None, **terms: Any) -> str:
+    """The one line that fetching ends in."""
+    with pytest.raises(InputError) as caught:
+        fetch(server, path, url, **terms)
+    line = str(caught.value)
+    assert re.fullmatch("[ -~]+: expected [ -~]+, found [ -~]+; [ -~]+", line), line
+    return line
 
 
 def zipped(

@@ -226,7 +226,7 @@ class Download:
             raise self._refuse("an empty one")
         if version.size is None:
             self._partial.record(replace(version, size=present))
-        elif present < version.size:
+        elif present < version.size:  # which urllib3 notices itself from version 2 on
             raise self._lost()
 
     def _begin(self, response: requests.Response) -> tuple[int, Version]:
