@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/unetseg
 STACKS := --volume "$(DATA)" --labels "$(DATA)"
 
-.PHONY: help install pipeline smoke test check torture fuzz format clean
+.PHONY: help install pipeline smoke test check torture fuzz docs tutorial format clean
 .DEFAULT_GOAL := help
 
 help:  ## show what make can do
@@ -67,10 +67,22 @@ fuzz: install  ## let a fuzzer look for files that break the readers, for ten mi
 	$(BIN)/python tests/fuzz.py npy -max_total_time=90
 	$(BIN)/python tests/fuzz.py manifest -max_total_time=90
 
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs  ## build the documentation, in docs/site/html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet \
+		--conf-dir docs --doctree-dir docs/site/doctrees . docs/site/html
+	@echo "open docs/site/html/index.html"
+
+tutorial: $(VENV)/.docs  ## run docs/tutorial.ipynb again and keep its pictures (three minutes)
+	$(BIN)/python docs/run_tutorial.py
+
 format: install  ## let ruff put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:  ## remove results, caches and the virtual environment; data/ stays
-	rm -rf "$(WORK)" .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf "$(WORK)" .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build docs/site *.egg-info
 	find unetseg tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -129,6 +129,10 @@ class Listener:
         """Keep the line."""
         self.lines.append(line)
 
+    def warn(self, line: str) -> None:
+        """Keep the line."""
+        self.lines.append(line)
+
     def track(self, items: Any, *, total: float, label: str, unit: str, size: Any) -> Any:
         """Keep what is announced, and what comes."""
         assert unit == "megabyte"
