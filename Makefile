@@ -72,7 +72,7 @@ $(VENV)/.docs: $(VENV)/.installed
 	@touch $@
 
 docs: $(VENV)/.docs  ## build the documentation, in docs/site/html
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet \
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env \
 		--conf-dir docs --doctree-dir docs/site/doctrees . docs/site/html
 	@echo "open docs/site/html/index.html"
 

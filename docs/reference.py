@@ -14,8 +14,6 @@ import click
 import unetseg
 from unetseg.cli import main
 
-STAGES = ("augment", "preprocess", "train", "predict", "evaluate", "segment")
-
 # What works on arrays, for use elsewhere: heading and functions.
 ARRAYS = {
     "Scores": (
@@ -62,7 +60,7 @@ def describe(parameter: click.Parameter, context: click.Context) -> Iterator[str
         signature = parameter.make_metavar(context).strip("[]")
     if isinstance(parameter.type, click.Choice):
         facts.append("One of " + ", ".join(f"`{choice}`" for choice in parameter.type.choices))
-    elif isinstance(parameter.type, click.types._NumberRangeBase):
+    elif isinstance(parameter.type, (click.IntRange, click.FloatRange)):
         facts.append(bounds(parameter.type.min, parameter.type.max))
     facts.append(default(parameter))
     if parameter.multiple:
@@ -113,10 +111,11 @@ def escape(text: str) -> str:
 def python_page() -> str:
     """The public functions, by their docstrings, as MyST Markdown."""
     parts = [""]
-    present = [f"unetseg.{name}" for name in STAGES if hasattr(unetseg, name)]
-    if present:
-        parts += ["## The stages", ""]
-        parts += [autodoc("function", name) for name in present]
+    names = [name.replace("-", "_") for name in main.commands]
+    functions = [name for name in names if callable(getattr(unetseg, name, None))]
+    if functions:
+        parts += ["## Stages", "", "The commands as functions.", ""]
+        parts += [autodoc("function", f"unetseg.{name}") for name in functions]
     parts += ["## Arrays", "", "NumPy arrays in, NumPy arrays out; no files.", ""]
     for heading, names in ARRAYS.items():
         parts += [f"### {heading}", ""]
