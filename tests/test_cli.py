@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +38,7 @@ def test_commands_come_in_the_order_they_run(cli: Cli):
         "segment",
         "evaluate",
         "crossvalidate",
+        "run",
     ]
 
 
@@ -192,3 +195,25 @@ def test_a_bug_is_one_line_too(data: Path, cli: Cli, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("UNETSEG_DEBUG", "1")
     with pytest.raises(AssertionError):
         cli("augment", code=0)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_offered_and_documented(shell: str):
+    page = (Path(__file__).parents[1] / "docs/experiments.md").read_text(encoding="utf-8")
+    assert f"_UNETSEG_COMPLETE={shell}_source unetseg" in page
+    program = [sys.executable, "-c", "from unetseg.cli import main; main(prog_name='unetseg')"]
+
+    def complete(**environment: str) -> str:
+        environment["_UNETSEG_COMPLETE"] = f"{shell}_{environment.pop('what')}"
+        done = subprocess.run(
+            program, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        )
+        return done.stdout
+
+    if shell != "bash" or shutil.which("bash"):  # whose version click asks for
+        assert "unetseg" in complete(what="source")
+    words = "unetseg train --ep"
+    shown = complete(
+        what="complete", COMP_WORDS=words, COMP_CWORD="2" if shell != "fish" else "--ep"
+    )
+    assert "--epochs" in shown

@@ -1,3 +1,22 @@
 """Segment cell membranes in electron-microscopy stacks with a U-Net."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unetseg.api import Result, augment, evaluate, predict, preprocess, segment, train
+
 __version__ = "0.1.0"
+__all__ = ["Result", "augment", "evaluate", "predict", "preprocess", "segment", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the functions when they are asked for: the commands start without them."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from unetseg import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

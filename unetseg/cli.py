@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -83,19 +84,26 @@ def stage(
         name = function.__name__
 
         def callback(quiet: bool, verbose: bool, as_json: bool, **settings: Any) -> None:
-            from unetseg.terminal import Terminal
-
-            if quiet and verbose:
-                raise click.UsageError("--quiet and --verbose: give one of them")
-            terminal = Terminal(quiet=quiet, verbose=verbose, as_json=as_json)
-            chosen = kind(**settings)
-            terminal.begin(name, chosen)
-            terminal.report(name, run_stage(name, chosen, terminal))
+            run_stages({name: kind(**settings)}, quiet=quiet, verbose=verbose, as_json=as_json)
 
         callback = reporting(stage_options(kind, argument=argument)(callback))
         return main.command(name=name, help=function.__doc__)(callback)
 
     return decorate
+
+
+def run_stages(
+    stages: Mapping[str, options.Options], *, quiet: bool, verbose: bool, as_json: bool
+) -> None:
+    """Run stages one after another, and report of each."""
+    from unetseg.terminal import Terminal
+
+    if quiet and verbose:
+        raise click.UsageError("--quiet and --verbose: expected one of them, found both")
+    for name, settings in stages.items():
+        terminal = Terminal(quiet=quiet, verbose=verbose, as_json=as_json)
+        terminal.begin(name, settings, one_of_several=len(stages) > 1)
+        terminal.report(name, run_stage(name, settings, terminal))
 
 
 def reporting(command: Callable[..., None]) -> Callable[..., None]:
@@ -160,3 +168,13 @@ def evaluate() -> None:
 @stage(options.CrossvalidateOptions)
 def crossvalidate() -> None:
     """Train once for every fold, and score every slice."""
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@reporting
+def run(file: Path, quiet: bool, verbose: bool, as_json: bool) -> None:
+    """Run the stages that FILE names, with its options."""
+    from unetseg.experiment import read_experiment
+
+    run_stages(read_experiment(file), quiet=quiet, verbose=verbose, as_json=as_json)

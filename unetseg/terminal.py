@@ -83,8 +83,10 @@ class Terminal:
                     f"{label}  {done:.4g}/{total:.4g} {unit}s, {rate:.2g} a second, {left} left"
                 )
 
-    def begin(self, name: str, settings: Options) -> None:
-        """Show what is in force, if that is wanted."""
+    def begin(self, name: str, settings: Options, *, one_of_several: bool) -> None:
+        """Show which stage this is, if there are more, and what is in force, if that is wanted."""
+        if one_of_several:
+            self.say(f"== {name}")
         if self.verbose:
             self.say(f"unetseg {__version__} {name}")
             for option, value in vars(settings).items():
@@ -100,11 +102,15 @@ class Terminal:
         if self.as_json:
             click.echo(json.dumps(summarise(name, result)))
         elif not self.quiet:
-            for word, lines in (("read", result.read), ("wrote", result.wrote), ("", result.notes)):
-                for line in lines:
-                    click.echo(f"{word:6}{line}")
-            if result.next_command:
-                click.echo(f"{'next':6}{result.next_command}")
+            for line in lines_of(result):
+                click.echo(line)
+
+
+def lines_of(result: StageResult) -> list[str]:
+    """What a stage has done, for people."""
+    after = [result.next_command] if result.next_command else []
+    parts = {"read": result.read, "wrote": result.wrote, "": result.notes, "next": after}
+    return [f"{word:6}{line}" for word, lines in parts.items() for line in lines]
 
 
 def summarise(name: str, result: StageResult) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""The stages as functions: of paths as the commands, of arrays without leaving anything behind."""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import Cli
+
+import unetseg
+from unetseg.errors import InputError, UsageError
+
+
+def test_paths_give_what_the_command_gives(data: Path, cli: Cli):
+    shown = cli("augment", "--copies", 1, "--jobs", 1).stdout
+    result = unetseg.augment(data, str(data), output="again", copies=1, jobs=1)
+    assert result.folder == Path("again")
+    shown = shown.replace("data/", f"{data}/").replace("work/augmented", "again")
+    assert str(result) == shown.rstrip("\n")
+    assert list(result) == ["labels.tif", "volume.tif"]
+    for name in result:
+        whole = tifffile.imread(f"work/augmented/{name}")
+        np.testing.assert_array_equal(result[name], whole)
+    assert result.manifest["options"]["copies"] == 1
+    with pytest.raises(KeyError, match=r"there are labels\.tif, volume\.tif"):
+        result["preview.png"]
+
+
+def test_arrays_in_arrays_out_and_nothing_left(
+    tiny: tuple[np.ndarray, np.ndarray], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    volume, labels = tiny
+    result = unetseg.augment(volume, labels > 0, copies=1, jobs=1)
+    np.testing.assert_array_equal(result["volume.tif"][: len(volume)], volume)
+    np.testing.assert_array_equal(result["labels.tif"][: len(labels)], labels)
+    assert "unetseg-augment" in str(result.folder)
+    del result
+    gc.collect()
+    assert list(temporary.iterdir()) == []
+    assert not Path("work").exists()
+
+
+def test_scores_of_arrays(tiny: tuple[np.ndarray, np.ndarray]):
+    _, labels = tiny
+    result = unetseg.evaluate((labels / 255).astype(float), labels.astype(int), jobs=1)
+    assert result.data["v_rand"] == result.data["v_info"] == 1
+
+
+def test_a_model_is_named_by_its_folder(data: Path, model: Path, cli: Cli):
+    cli("predict", "--model", model, "--no-tta", "--volume", data)
+    whole = tifffile.imread("work/prediction/prediction.tif")
+    volume = tifffile.imread(data / "test-volume.tif")
+    result = unetseg.predict(volume, model, tta=False)
+    np.testing.assert_array_equal(result["prediction.tif"], whole)
+    np.testing.assert_array_equal(
+        unetseg.predict(volume[0], str(model), tta=False)["prediction.tif"], whole[:1]
+    )
+    arrays = unetseg.preprocess(model.parent / "augmented", output="arrays")
+    assert arrays["train-images.npy"].dtype == np.float32
+
+
+def test_faults_are_exceptions_with_the_same_line(data: Path, cli: Cli):
+    line = cli("augment", "--volume", "nothing.tif", code=1).stderr
+    with pytest.raises(InputError) as caught:
+        unetseg.augment("nothing.tif", data)
+    assert str(caught.value) in line
+    with pytest.raises(UsageError, match="found copys; did you mean copies"):
+        unetseg.augment(data, data, copys=3)
+    with pytest.raises(UsageError, match="copies is -1, must be at least 0"):
+        unetseg.augment(data, data, copies=-1)
+    with pytest.raises(UsageError, match="copies: expected a whole number, found '3'"):
+        unetseg.augment(data, data, copies="3")
+    with pytest.raises(ValueError, match="found complex128 of shape"):
+        unetseg.predict(np.zeros((3, 4, 5), complex))
+    with pytest.raises(ValueError, match="found -1 to 0"):
+        unetseg.predict(np.array([[[-1, 0]]]))
+
+
+def test_warnings_are_those_of_python(tiny: tuple[np.ndarray, np.ndarray]):
+    volume, labels = tiny
+    with pytest.warns(UserWarning, match="labels may be inverted"):
+        unetseg.augment(volume, 255 - labels, copies=0, jobs=1)
+
+
+def test_importing_is_light():
+    program = (
+        "import sys, unetseg, json; unetseg.train; dir(unetseg)\n"
+        "print(json.dumps([name for name in ('tensorflow', 'keras') if name in sys.modules]))"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+    assert json.loads(shown) == []
