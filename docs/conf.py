@@ -25,6 +25,7 @@ PAGES: dict[str, list[str]] = {
         "data/README",
         "docs/commands",
         "docs/python",
+        "docs/export",
         "docs/experiments",
         "docs/files",
         "docs/scale",

@@ -37,6 +37,7 @@ def test_commands_come_in_the_order_they_run(cli: Cli):
         "predict",
         "segment",
         "evaluate",
+        "export",
         "crossvalidate",
         "run",
     ]
@@ -146,6 +147,7 @@ def test_bad_stacks_are_one_line(data: Path, cli: Cli, damage: object, file: str
         ("train", "work/preprocessed: expected the finished results of unetseg preprocess"),
         ("predict", "work/model: expected the finished results of unetseg train"),
         ("evaluate", "work/model: expected the finished results of unetseg train"),
+        ("export", "work/model: expected the finished results of unetseg train"),
     ],
 )
 def test_a_stage_before_its_predecessor_is_one_line(data: Path, cli: Cli, command: str, first: str):

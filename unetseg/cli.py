@@ -165,6 +165,11 @@ def evaluate() -> None:
     """Score a prediction as the ISBI 2012 challenge does."""
 
 
+@stage(options.ExportOptions)
+def export() -> None:
+    """Write a model in formats that other programs run."""
+
+
 @stage(options.CrossvalidateOptions)
 def crossvalidate() -> None:
     """Train once for every fold, and score every slice."""

@@ -45,7 +45,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Com
         flag,
         field.name,
         is_flag=hint is bool,
-        multiple=hint == tuple[Path, ...],
+        multiple=typing.get_origin(hint) is tuple,
         default=field.default,
         show_default=field.default is not None,
         type=_type(field, hint),

@@ -23,6 +23,7 @@ DETAILS: dict[str, dict[str, Any]] = {
         "held_out": [int],
         "train_slices": [int],
         "epochs_run": int,
+        "keras": str,
         "data": [{"name": str}],
     },
 }

@@ -49,7 +49,8 @@ class Options:
                 raise ValueError(f"{field.name} is {value}, must be at least {bounds['minimum']}")
             if bounds["maximum"] is not None and value > bounds["maximum"]:
                 raise ValueError(f"{field.name} is {value}, must be at most {bounds['maximum']}")
-            if bounds["choices"] is not None and value not in bounds["choices"]:
+            chosen = value if isinstance(value, tuple) else (value,)
+            if bounds["choices"] is not None and not set(chosen) <= set(bounds["choices"]):
                 raise ValueError(f"{field.name} is {value!r}, must be one of {bounds['choices']}")
 
     def recorded(self) -> dict[str, Any]:
@@ -67,6 +68,7 @@ MODEL = WORK / "model"
 PREDICTION = WORK / "prediction"
 EVALUATION = WORK / "evaluation"
 CELLS = WORK / "cells"
+EXPORT = WORK / "export"
 CROSSVALIDATION = WORK / "crossvalidation"
 
 SEED_HELP = "Seed of everything random: the same seed gives the same result."
@@ -319,6 +321,33 @@ class SegmentOptions(Options):
         True, "Let cells grow into the membrane until a line of one pixel is left between them."
     )
     jobs: int = option(0, JOBS_HELP, minimum=0, recorded=False)
+    force: bool = option(False, FORCE_HELP, recorded=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(Options):
+    """Options of `unetseg export`."""
+
+    model: Path = option(MODEL, "Folder that `unetseg train` wrote.")
+    output: Path = option(EXPORT, "Folder for the results.")
+    format: tuple[str, ...] = option(
+        ("onnx",),
+        "What to write: onnx, one file that most programs and languages run; savedmodel, for "
+        "TensorFlow; bioimageio, a package for bioimage.io that normalises by itself. May be given "
+        "several times.",
+        choices=("onnx", "savedmodel", "bioimageio"),
+    )
+    volume: Path | None = option(
+        None,
+        "Stack that the results are tried out on, or a folder that holds train-volume.tif; a piece "
+        "of it goes into a package as its example.  [default: data/train-volume.tif, or a "
+        "synthetic slice where there is none]",
+        recorded=False,
+    )
+    author: str | None = option(None, "Author of the model, for a package.")
+    license: str | None = option(
+        None, "Licence of the model, for a package: its SPDX name, such as CC-BY-4.0."
+    )
     force: bool = option(False, FORCE_HELP, recorded=False)
 
 

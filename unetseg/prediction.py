@@ -189,7 +189,18 @@ class Ensemble:
 
 
 def load_predictor(folder: Path) -> Predictor:
-    """The network that `unetseg train` left in a folder.
+    """The network that `unetseg train` left in a folder, ready to predict.
+
+    Raises
+    ------
+    InputError
+        As for `load_network`.
+    """
+    return Predictor(*load_network(folder))
+
+
+def load_network(folder: Path) -> tuple[keras.Model, NetworkOptions]:
+    """The network that `unetseg train` left in a folder, as it was trained, and its settings.
 
     Raises
     ------
@@ -199,7 +210,7 @@ def load_predictor(folder: Path) -> Predictor:
     network = NetworkOptions(**open_model(folder).details["network"])
     model = build_network(network, seed=0)
     load_weights(model, folder / "model.keras")
-    return Predictor(model, network)
+    return model, network
 
 
 def open_model(folder: Path) -> Manifest:

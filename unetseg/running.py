@@ -28,6 +28,7 @@ STAGES: dict[str, type[Options]] = {
     "predict": options.PredictOptions,
     "segment": options.SegmentOptions,
     "evaluate": options.EvaluateOptions,
+    "export": options.ExportOptions,
     "crossvalidate": options.CrossvalidateOptions,
 }
 """Options of every stage, in the order in which they run."""
@@ -83,10 +84,10 @@ def nearest(word: str, known: list[str]) -> str:
 
 def _read(value: Any, hint: Any, name: str) -> Any:
     """A value as the type that a field has."""
-    if hint == tuple[Path, ...]:
-        values = value if isinstance(value, (list, tuple)) else [value]
-        return tuple(_read(item, Path, name) for item in values)
     kinds = typing.get_args(hint) or (hint,)
+    if typing.get_origin(hint) is tuple:
+        values = value if isinstance(value, (list, tuple)) else [value]
+        return tuple(_read(item, kinds[0], name) for item in values)
     if Path in kinds and isinstance(value, (str, Path)):
         return Path(value)
     if float in kinds and type(value) is int:

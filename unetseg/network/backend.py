@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import keras
 
 
@@ -50,6 +52,28 @@ def make_deterministic(seed: int) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+def use_full_precision() -> None:
+    """Let GPUs multiply in float32 from now on, and not in their 10-bit TensorFloat-32."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+    elif keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+    elif keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def backend_version() -> str:
+    """Version of the backend."""
+    return str(importlib.import_module(keras.backend.backend()).__version__)
 
 
 def describe_backend() -> dict[str, str]:

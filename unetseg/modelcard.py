@@ -1,0 +1,160 @@
+"""What a model is, in words: for the files that leave this program."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from unetseg import __version__
+from unetseg.manifest import Manifest
+from unetseg.network.unet import halo, total_pooling
+from unetseg.recipes import NetworkOptions
+
+# By the names of unetseg.arrays.intensity.NORMALISATIONS.
+NORMALISATIONS = {
+    "slice-standard": "of every slice as a whole, subtract the mean and divide by the standard "
+    "deviation",
+}
+
+CITATIONS = {
+    "10.1007/978-3-319-24574-4_28": "Ronneberger, Fischer and Brox (2015). U-Net: Convolutional "
+    "Networks for Biomedical Image Segmentation.",
+    "10.3389/fnana.2015.00142": "Arganda-Carreras et al. (2015). Crowdsourcing the creation of "
+    "image segmentation algorithms for connectomics.",
+}
+
+
+class ModelCard:
+    """A trained model in words and in the numbers that its users need.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Of a folder of `unetseg train`.
+
+    Attributes
+    ----------
+    name, task : str
+        What it is, in a few words and in a sentence.
+    multiple : int
+        What heights and widths must be divisible by.
+    halo : int
+        Context in pixels that a tile needs on every side to come out as in the whole slice; a
+        multiple of `multiple`, so that tiles are pooled along one grid.
+    border : int
+        Mirrored context in pixels that `unetseg predict` adds around a slice.
+    normalisation : str
+        Its name.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._options, self._details = manifest.options, manifest.details
+        network = NetworkOptions(**self._details["network"])
+        self.name = f"EM membrane U-Net ({self._options['network']})"
+        self.task = (
+            "Cell interior and membrane in slices of electron microscopy: a U-Net that gives, for "
+            "every pixel, the probability of lying inside a cell."
+        )
+        self.multiple = total_pooling(depth=network.depth, stride=network.stride)
+        context = halo(depth=network.depth, stride=network.stride)
+        self.halo = math.ceil(context / self.multiple) * self.multiple
+        self.border = network.border
+        self.normalisation = str(self._details["normalisation"])
+
+    def notes(self) -> dict[str, str]:
+        """What one must know to run the network, as metadata of a file."""
+        return {
+            "task": self.task,
+            "input": "Slices, (N, H, W, 1) float32, normalised; H and W divisible by "
+            f"{self.multiple}.",
+            "normalisation": f"Not in the network: {NORMALISATIONS[self.normalisation]}.",
+            "output": "(N, H, W, 1) float32: 0 is certainly membrane, 1 certainly interior.",
+            "tiles": f"Tiles need {self.halo} pixels of context on every side, cropped afterwards, "
+            f"and corners at multiples of {self.multiple}.",
+            "border": f"Not in the network: unetseg predict mirrors {self.border} pixels around a "
+            "slice.",
+            "averaging": "Not in the network: unetseg predict averages the 8 flips and rotations.",
+            "weights_sha256": str(self._details["weights_sha256"]),
+            "unetseg": __version__,
+        }
+
+    def document(self, *, example: str) -> str:
+        """The documentation of a model, as Markdown.
+
+        Parameters
+        ----------
+        example : str
+            What the example that comes with it shows.
+        """
+        return (
+            "\n\n".join(
+                [
+                    f"# {self.name}",
+                    self.task,
+                    "## Use",
+                    _bullets(
+                        {
+                            "Input": "grey levels of any range, 8 or 16 bit or floating point, one "
+                            "channel. Normalisation is part of this package: "
+                            f"{NORMALISATIONS[self.normalisation]}.",
+                            "Output": "0 is certainly membrane, 1 certainly interior.",
+                            "Tiles": self.notes()["tiles"],
+                            "Example": f"the test image is {example}.",
+                        }
+                    ),
+                    f"`unetseg predict` does two things more: it mirrors {self.border} pixels "
+                    "around a slice, and averages over the 8 flips and rotations.",
+                    "## Training",
+                    _bullets(self._training()),
+                    "## Validation",
+                    self._validation(),
+                    "## Limits",
+                    self._limits(),
+                    "## References",
+                    "\n".join(f"- {text} doi {doi}" for doi, text in CITATIONS.items()),
+                ]
+            )
+            + "\n"
+        )
+
+    def _training(self) -> dict[str, Any]:
+        details, options = self._details, self._options
+        data = [
+            f"{source['name']} (sha256 {source['sha256']})" for source in details.get("data", [])
+        ]
+        slices = details.get("train_slices", [])
+        return {
+            "Data": " and ".join(data) or "not recorded",
+            "Slices": f"{len(slices)}: {', '.join(map(str, slices))}" if slices else "not recorded",
+            "Program": f"unetseg, Keras {details['keras']} on {details['backend']}",
+            "Epochs": f"{details['epochs_run']}, of which the weights of {details['kept_epoch']}",
+            "Minutes": details["minutes_trained"],
+            "Options": ", ".join(f"{name} {value}" for name, value in options.items()),
+            "Network": ", ".join(f"{name} {value}" for name, value in details["network"].items()),
+            "Recipe": ", ".join(f"{name} {value}" for name, value in details["recipe"].items()),
+        }
+
+    def _validation(self) -> str:
+        scores, held_out = self._details.get("scores"), self._details["held_out"]
+        if not scores:
+            return "No slices were held out: how good the model is was not measured."
+        return (
+            f"Slices {held_out[0]} to {held_out[-1]} (counted from 0) were never trained on. "
+            "Predicted by `unetseg predict` and scored by `unetseg evaluate`: "
+            f"V_Rand {scores['v_rand']:.4f}, V_Info {scores['v_info']:.4f}, pixel error "
+            f"{scores['pixel_error']:.4f}. Without the mirrored border and the averaging of "
+            "`unetseg predict` they will be a little lower. For slices of your own with labels: "
+            "`unetseg evaluate --prediction STACK --labels STACK`."
+        )
+
+    def _limits(self) -> str:
+        return (
+            "Trained on one stack: tissue, staining, resolution or a microscope that it has not "
+            "seen may need training anew, and nothing here says how well it does on them. The "
+            "pixels of an image must be as large as those trained on. Slices are seen one by one; "
+            "cells are not followed from slice to slice. Check results before you count on them."
+        )
+
+
+def _bullets(facts: dict[str, Any]) -> str:
+    return "\n".join(f"- **{name}**: {fact}" for name, fact in facts.items())

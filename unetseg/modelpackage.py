@@ -1,0 +1,215 @@
+"""Packages of bioimage.io: a zipped model that describes itself; the only room that knows them.
+
+Format 0.5 (bioimage.io/docs, model description), as the installed bioimageio.spec has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import shutil
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.errors import UnetsegError, UsageError
+from unetseg.modelcard import CITATIONS, ModelCard
+
+# What the names of unetseg.arrays.intensity.NORMALISATIONS are in the format's own operations.
+NORMALISATIONS = {
+    "slice-standard": {"id": "zero_mean_unit_variance", "kwargs": {"axes": ["y", "x"]}},
+}
+
+ONNX, KERAS = "weights.onnx", "weights.keras"
+TEST_INPUT, TEST_OUTPUT = "test-input.npy", "test-output.npy"
+DOCUMENT, COVER, DESCRIPTION = "README.md", "cover.png", "bioimageio.yaml"
+
+LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the format wants to know of the weights.
+
+    Attributes
+    ----------
+    keras, backend, backend_version : str
+        Versions, and the name of the backend, that trained them.
+    opset : int
+        Of the ONNX file.
+    """
+
+    keras: str
+    backend: str
+    backend_version: str
+    opset: int
+
+
+def import_bioimageio(backend: str) -> Any:
+    """Import bioimageio.core, which only those need who export to bioimage.io.
+
+    `backend` is that of Keras: the package would set another one for the whole process.
+    """
+    os.environ.setdefault("KERAS_BACKEND", backend)
+    try:
+        with _quiet():
+            import bioimageio.core
+            import bioimageio.spec
+    except ImportError as error:
+        raise UnetsegError(
+            f"bioimage.io: expected the package {error.name}, found none; "
+            "pip install 'unetseg[export]'"
+        ) from error
+    return bioimageio
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep progress bars, warnings and log messages of other programs to themselves."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+def smallest_tile(card: ModelCard) -> int:
+    """Least edge of a tile in pixels: its halo, and something in it."""
+    return 2 * (card.halo + card.multiple)
+
+
+def describe_package(
+    card: ModelCard, weights: Weights, *, author: str | None, licence: str | None
+) -> dict[str, Any]:
+    """The description of a package, as its bioimageio.yaml says it."""
+    edge = {"min": smallest_tile(card), "step": card.multiple}
+    same = {"halo": card.halo, "type": "space"}
+    return {
+        "type": "model",
+        "name": card.name,
+        "description": card.task,
+        "documentation": {"source": DOCUMENT},
+        "covers": [{"source": COVER}],
+        **({"authors": [{"name": author}]} if author else {}),
+        **({"license": licence} if licence else {}),
+        "cite": [{"text": text, "doi": doi} for doi, text in CITATIONS.items()],
+        "tags": ["electron-microscopy", "membrane", "semantic-segmentation", "unet", "2d"],
+        "inputs": [
+            {
+                "id": "image",
+                "description": "grey levels of a slice",
+                "axes": [
+                    {"type": "batch"},
+                    {"type": "space", "id": "y", "size": edge, "concatenable": True},
+                    {"type": "space", "id": "x", "size": edge, "concatenable": True},
+                    {"type": "channel", "channel_names": ["grey"]},
+                ],
+                "data": {"type": "float32"},
+                "test_tensor": {"source": TEST_INPUT},
+                "preprocessing": [NORMALISATIONS[card.normalisation]],
+            }
+        ],
+        "outputs": [
+            {
+                "id": "interior",
+                "description": "probability of lying inside a cell; 0 is certainly membrane",
+                "axes": [
+                    {"type": "batch"},
+                    {"id": "y", "size": {"tensor_id": "image", "axis_id": "y"}, **same},
+                    {"id": "x", "size": {"tensor_id": "image", "axis_id": "x"}, **same},
+                    {"type": "channel", "channel_names": ["interior"]},
+                ],
+                "data": {"type": "float32", "range": [0.0, 1.0]},
+                "test_tensor": {"source": TEST_OUTPUT},
+            }
+        ],
+        "weights": {
+            "keras_v3": {
+                "source": KERAS,
+                "keras_version": weights.keras,
+                "backend": [weights.backend, weights.backend_version],
+            },
+            "onnx": {"source": ONNX, "opset_version": weights.opset, "parent": "keras_v3"},
+        },
+    }
+
+
+def write_package(path: Path, folder: Path, description: dict[str, Any]) -> None:
+    """Zip a folder of weights, test tensors, document and cover, with its description.
+
+    Equal folders give equal files: the format would add the time.
+
+    Raises
+    ------
+    UsageError
+        If bioimageio.spec does not accept the description; only users' own words can be wrong.
+    """
+    from bioimageio import spec
+    from bioimageio.spec.model.v0_5 import ModelDescr
+
+    versioned = {**description, "format_version": ModelDescr.implemented_format_version}
+    with _quiet():
+        described = spec.build_description(versioned, context=spec.ValidationContext(root=folder))
+        if isinstance(described, spec.InvalidDescr):
+            errors = described.validation_summary.details[-1].errors
+            found = "; ".join(f"{'.'.join(map(str, e.loc))}: {e.msg}" for e in errors)
+            raise UsageError(
+                f"--format bioimageio: expected what bioimage.io accepts, found {found}"
+            )
+        spec.save_bioimageio_yaml_only(described, folder / DESCRIPTION)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
+        for file in sorted(folder.iterdir()):
+            entry = zipfile.ZipInfo(file.name, LONG_AGO)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with file.open("rb") as source, package.open(entry, "w") as target:
+                shutil.copyfileobj(source, target)
+
+
+def try_package(path: Path) -> tuple[float, str]:
+    """Run a package as its users will.
+
+    Returns
+    -------
+    difference : float
+        Largest one between its test output and what bioimageio.core makes of its test input, over
+        all weights in it.
+    failures : str
+        What the tests of bioimageio.core say, of several sizes and batches among others; empty if
+        all pass.
+    """
+    from bioimageio import core
+
+    with _quiet():
+        model = core.load_model_description(path)
+        expected = model.get_output_test_arrays()[0]
+        difference = max(
+            float(np.abs(_run_test(model, weights) - expected).max())
+            for weights in ("onnx", "keras_v3")
+        )
+        summary = core.test_model(path)
+    failures = [f"{d.name}: {e.msg}" for d in summary.details for e in d.errors]
+    if summary.status != "passed" and not failures:
+        failures = [summary.status]
+    return difference, "; ".join(failures)
+
+
+def _run_test(model: Any, weights: Any) -> npt.NDArray[np.float32]:
+    """What bioimageio.core makes of the test input of a model."""
+    from bioimageio.core import create_prediction_pipeline
+    from bioimageio.core.digest_spec import get_test_input_sample
+
+    with create_prediction_pipeline(model, weights_format=weights) as pipeline:
+        sample = pipeline.predict_sample_without_blocking(
+            get_test_input_sample(model), skip_input_padding=True, skip_output_cropping=True
+        )
+    return np.asarray(sample.members["interior"].data, np.float32)
