@@ -6,6 +6,7 @@ Format 0.5 (bioimage.io/docs, model description), as the installed bioimageio.sp
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import logging
 import os
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unetseg.errors import UnetsegError, UsageError
 from unetseg.modelcard import CITATIONS, ModelCard
@@ -60,7 +60,7 @@ def import_bioimageio(backend: str) -> Any:
     """
     os.environ.setdefault("KERAS_BACKEND", backend)
     try:
-        with _quiet():
+        with quiet():
             import bioimageio.core
             import bioimageio.spec
     except ImportError as error:
@@ -72,13 +72,14 @@ def import_bioimageio(backend: str) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep progress bars, warnings and log messages of other programs to themselves."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
         try:
             yield
+            gc.collect()  # files left open are found, and complained of, here
         finally:
             logging.disable(logging.NOTSET)
 
@@ -158,7 +159,7 @@ def write_package(path: Path, folder: Path, description: dict[str, Any]) -> None
     from bioimageio.spec.model.v0_5 import ModelDescr
 
     versioned = {**description, "format_version": ModelDescr.implemented_format_version}
-    with _quiet():
+    with quiet():
         described = spec.build_description(versioned, context=spec.ValidationContext(root=folder))
         if isinstance(described, spec.InvalidDescr):
             errors = described.validation_summary.details[-1].errors
@@ -175,41 +176,51 @@ def write_package(path: Path, folder: Path, description: dict[str, Any]) -> None
                 shutil.copyfileobj(source, target)
 
 
-def try_package(path: Path) -> tuple[float, str]:
-    """Run a package as its users will.
+def run_package(path: Path) -> float:
+    """Run a package on its test input.
 
     Returns
     -------
-    difference : float
-        Largest one between its test output and what bioimageio.core makes of its test input, over
-        all weights in it.
-    failures : str
-        What the tests of bioimageio.core say, of several sizes and batches among others; empty if
-        all pass.
+    float
+        Largest difference from its test output, over all weights in it.
     """
-    from bioimageio import core
-
-    with _quiet():
-        model = core.load_model_description(path)
-        expected = model.get_output_test_arrays()[0]
-        difference = max(
-            float(np.abs(_run_test(model, weights) - expected).max())
-            for weights in ("onnx", "keras_v3")
-        )
-        summary = core.test_model(path)
-    failures = [f"{d.name}: {e.msg}" for d in summary.details for e in d.errors]
-    if summary.status != "passed" and not failures:
-        failures = [summary.status]
-    return difference, "; ".join(failures)
+    with quiet():
+        return max(_difference(path, weights) for weights in ("onnx", "keras_v3"))
 
 
-def _run_test(model: Any, weights: Any) -> npt.NDArray[np.float32]:
-    """What bioimageio.core makes of the test input of a model."""
-    from bioimageio.core import create_prediction_pipeline
+def check_package(path: Path) -> str:
+    """Run the tests of bioimageio.core: several sizes and batches, among others.
+
+    Returns
+    -------
+    str
+        What failed, in one line; empty if nothing did.
+    """
+    with quiet():
+        return _test(path)
+
+
+def _difference(path: Path, weights: Any) -> float:
+    """Between the test output and what bioimageio.core makes of the test input."""
+    from bioimageio.core import create_prediction_pipeline, load_model_description
     from bioimageio.core.digest_spec import get_test_input_sample
 
+    model = load_model_description(path)
     with create_prediction_pipeline(model, weights_format=weights) as pipeline:
         sample = pipeline.predict_sample_without_blocking(
             get_test_input_sample(model), skip_input_padding=True, skip_output_cropping=True
         )
-    return np.asarray(sample.members["interior"].data, np.float32)
+    found = np.asarray(sample.members["interior"].data)
+    return float(np.abs(found - model.get_output_test_arrays()[0]).max())
+
+
+def _test(path: Path) -> str:
+    from bioimageio.core import test_model
+
+    summary = test_model(path)
+    if summary.status == "passed":
+        return ""
+    errors = [
+        f"{detail.name}: {error.msg}" for detail in summary.details for error in detail.errors
+    ]
+    return " ".join("; ".join(errors).split()) or summary.status
