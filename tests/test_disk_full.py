@@ -53,12 +53,17 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, Resize]]:
         ("predict --name p.ome.zarr", "40k"),
         ("segment", "20k"),
         ("evaluate", "4k"),
+        ("export --format onnx", "1m"),
+        ("export --format savedmodel", "1m"),
     ],
 )
 def test_a_full_disk(
     data: Path, model: Path, cli: Cli, disk: tuple[Path, Resize], command: str, size: str
 ):
     folder, resize = disk
+    if "onnx" in command:
+        pytest.importorskip("onnx", reason="needs unetseg[export]")
+        pytest.importorskip("onnxruntime", reason="needs unetseg[export]")
     labels = tifffile.imread(data / "train-labels.tif")
     tifffile.imwrite("p.tif", (labels / 255).astype(np.float32), metadata={"axes": "ZYX"})
     if command in ("preprocess", "train"):
@@ -72,6 +77,7 @@ def test_a_full_disk(
         "train": ("--epochs", 1, "--batch-size", 2, "--patch", 64),
         "predict": ("--model", model),
         "segment": ("--prediction", "p.tif", "--jobs", 1),
+        "export": ("--model", model),
         "evaluate": ("--prediction", "p.tif", "--labels", data / "train-labels.tif", "--jobs", 1),
     }
     words = command.split()

@@ -69,8 +69,8 @@ class ModelCard:
             f"{self.multiple}.",
             "normalisation": f"Not in the network: {NORMALISATIONS[self.normalisation]}.",
             "output": "(N, H, W, 1) float32: 0 is certainly membrane, 1 certainly interior.",
-            "tiles": f"Tiles need {self.halo} pixels of context on every side, cropped afterwards, "
-            f"and corners at multiples of {self.multiple}.",
+            "tiles": f"They need {self.halo} pixels of context on every side, cropped afterwards, and "
+            f"corners at multiples of {self.multiple}.",
             "border": f"Not in the network: unetseg predict mirrors {self.border} pixels around a "
             "slice.",
             "averaging": "Not in the network: unetseg predict averages the 8 flips and rotations.",
@@ -143,7 +143,7 @@ class ModelCard:
             "Predicted by `unetseg predict` and scored by `unetseg evaluate`: "
             f"V_Rand {scores['v_rand']:.4f}, V_Info {scores['v_info']:.4f}, pixel error "
             f"{scores['pixel_error']:.4f}. Without the mirrored border and the averaging of "
-            "`unetseg predict` they will be a little lower. For slices of your own with labels: "
+            "`unetseg predict` they were not measured. For slices of your own with labels: "
             "`unetseg evaluate --prediction STACK --labels STACK`."
         )
 

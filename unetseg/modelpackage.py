@@ -172,6 +172,7 @@ def write_package(path: Path, folder: Path, description: dict[str, Any]) -> None
         for file in sorted(folder.iterdir()):
             entry = zipfile.ZipInfo(file.name, LONG_AGO)
             entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16  # else nobody but the owner may read it
             with file.open("rb") as source, package.open(entry, "w") as target:
                 shutil.copyfileobj(source, target)
 

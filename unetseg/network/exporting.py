@@ -8,7 +8,9 @@ and equal networks give equal files.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,7 +176,12 @@ def write_saved_model(network: keras.Model, path: Path, *, notes: dict[str, str]
     module.weights_of_network = network.variables  # kept with what uses them
     module.serve = tf.function(lambda image: network(image, training=False), [image])
     named = tf.function(lambda image: {OUTPUT: module.serve(image)}, [image])
-    tf.saved_model.save(module, str(path), signatures=named)
+    try:
+        tf.saved_model.save(module, str(path), signatures=named)
+    except tf.errors.ResourceExhaustedError as error:
+        if "No space left" not in error.message:  # of memory, that is
+            raise MemoryError from error
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     file = path / SAVED_MODEL_NOTES
     file.parent.mkdir()
     file.write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8")
