@@ -108,10 +108,16 @@ def test_both_networks_survive_with_all_their_layers(
     model = build_network(settings, seed=0)
     rng = np.random.default_rng(0)
     # Moments, gains and biases that are not 0 or 1, as after training.
-    model.set_weights([w + 0.1 * rng.random(w.shape, np.float32) for w in model.get_weights()])
+    model.set_weights(
+        [
+            w if w.ndim > 1 else w + 0.1 * rng.random(w.shape, np.float32)
+            for w in model.get_weights()
+        ]
+    )
     images = random_slices(1, 32, 64)
     expected = np.asarray(model.predict_on_batch(images))
-    assert np.ptp(expected) > 0.01
+    low, high = np.quantile(expected, [0.1, 0.9])
+    assert 0.01 < low < high - 0.05 < 0.94  # not saturated, or errors would not show
     write(Predictor(model, settings).network, tmp_path / "copy", notes={})
     opened = open_onnx if write is write_onnx else open_saved_model
     np.testing.assert_allclose(opened(tmp_path / "copy")(images), expected, atol=1e-5)

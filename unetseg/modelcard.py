@@ -69,7 +69,7 @@ class ModelCard:
             f"{self.multiple}.",
             "normalisation": f"Not in the network: {NORMALISATIONS[self.normalisation]}.",
             "output": "(N, H, W, 1) float32: 0 is certainly membrane, 1 certainly interior.",
-            "tiles": f"They need {self.halo} pixels of context on every side, cropped afterwards, and "
+            "tiles": f"They need {self.halo} pixels of context on every side, cropped later, and "
             f"corners at multiples of {self.multiple}.",
             "border": f"Not in the network: unetseg predict mirrors {self.border} pixels around a "
             "slice.",
