@@ -125,6 +125,7 @@ def _tabulate(slices: Sequence[Sequence[SliceScores]]) -> dict[str, Any]:
             "v_rand": stack.v_rand,
             "v_info": stack.v_info,
             "pixel_error": stack.pixel_error,
+            **_parts(slices),
         },
         "slices": [
             {
@@ -140,4 +141,16 @@ def _tabulate(slices: Sequence[Sequence[SliceScores]]) -> dict[str, Any]:
                 for scores in slices
             )
         ],
+    }
+
+
+def _parts(slices: Sequence[Sequence[SliceScores]]) -> dict[str, list[float]]:
+    """Means over the slices of the two sides of both scores, one for each threshold."""
+    columns = list(zip(*slices, strict=True))
+    return {
+        f"{name}_{side}": [
+            float(np.mean([getattr(getattr(s, kind), side) for s in column])) for column in columns
+        ]
+        for name, kind in (("v_rand", "rand"), ("v_info", "information"))
+        for side in ("merge", "split")
     }

@@ -1,0 +1,210 @@
+"""Where two segmentations disagree: cells that were split, and cells that were merged.
+
+The scores say how much; this says where, so that one can go and look. A split is to the truth what
+a merge is to the proposal: a region of one is divided among several regions of the other. Both are
+found in the same way, with the roles exchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage, sparse
+from scipy.sparse import csgraph
+from skimage.segmentation import watershed
+
+from unetseg.arrays.segments import FOUR_CONNECTED
+
+IntArray = npt.NDArray[Any]  # of any integer type
+
+# A contact of this kind outweighs every contact that is only long.
+SURE = 1 << 32
+
+
+@dataclass(frozen=True, eq=False)
+class Disagreement:
+    """One border that is in one segmentation and not in the other.
+
+    Attributes
+    ----------
+    whole : int
+        The undivided region: a cell of the truth (split), a segment of the proposal (merge).
+    parts : (int, int)
+        The regions of the other segmentation on its two sides.
+    pixels : int
+        What the border cuts off from the region, or would: the smaller side of the two, with all
+        that hangs on it.
+    rows, columns : (N,) int
+        The pixels on both sides of the border.
+    row, column : int
+        The one of them that is nearest to their mean.
+    """
+
+    whole: int
+    parts: tuple[int, int]
+    pixels: int
+    rows: npt.NDArray[np.intp]
+    columns: npt.NDArray[np.intp]
+    row: int
+    column: int
+
+
+def find_splits(truth: IntArray, proposal: IntArray, *, depth: float) -> list[Disagreement]:
+    """Find the borders that the proposal draws inside cells of the truth.
+
+    A cell in which n segments have a part has n - 1 splits.
+
+    Parameters
+    ----------
+    truth : (H, W) int
+        Cells as `label_cells` numbers them, 0 on membrane.
+    proposal : (H, W) int
+        Segments as `thin_borders` numbers them, 0 on dams.
+    depth : float
+        A part counts if one of its pixels is at least so far, in pixels, from all that is not the
+        part. Thinner ones are borders drawn a little beside the true ones.
+
+    Returns
+    -------
+    list of Disagreement
+        Those that cut off most pixels first.
+    """
+    nowhere = np.zeros(truth.shape, np.bool_)
+    return _ordered(_find(truth, proposal, sure=nowhere, depth=depth))
+
+
+def find_merges(
+    truth: IntArray, proposal: IntArray, *, interior: npt.NDArray[np.bool_], depth: float
+) -> list[Disagreement]:
+    """Find the borders of the truth that the proposal lacks.
+
+    A segment that joins n cells is n - 1 merges. Its border is where the segment leaks from one
+    cell into the other: where pixels called interior touch midway between the two cells. Where there
+    are none (the proposal has lost a small cell altogether, and the flood has filled it), it is the
+    whole line midway.
+
+    Parameters
+    ----------
+    truth, proposal, depth
+        As for `find_splits`.
+    interior : (H, W) bool
+        What the proposal was made from, before its borders were thinned.
+
+    Returns
+    -------
+    list of Disagreement
+        Those that join most pixels first.
+    """
+    return _ordered(_find(proposal, truth, sure=interior, depth=depth))
+
+
+def _ordered(found: Iterator[Disagreement]) -> list[Disagreement]:
+    return sorted(found, key=lambda d: (-d.pixels, d.row, d.column))
+
+
+def _find(
+    wholes: IntArray, pieces: IntArray, *, sure: npt.NDArray[np.bool_], depth: float
+) -> Iterator[Disagreement]:
+    """Borders of `pieces` inside each region of `wholes`."""
+    height, width = wholes.shape
+    for number, found in enumerate(ndimage.find_objects(wholes), start=1):
+        if found is None:
+            continue
+        # One pixel more all around, for the distances; the edge of the slice is no border.
+        rows, columns = found
+        box = (
+            slice(max(rows.start - 1, 0), min(rows.stop + 1, height)),
+            slice(max(columns.start - 1, 0), min(columns.stop + 1, width)),
+        )
+        region = wholes[box] == number
+        inside = np.where(region, pieces[box], 0)
+        parts = _deep_parts(inside, depth)
+        if len(parts) > 1:
+            offset = (box[0].start, box[1].start)
+            yield from _borders(number, region, inside, parts, sure[box], offset)
+
+
+def _deep_parts(inside: IntArray, depth: float) -> list[int]:
+    """Numbers of the parts that are more than a sliver."""
+    sizes = np.bincount(inside.ravel())
+    sizes[0] = 0
+    candidates = np.flatnonzero(sizes >= depth**2)  # a disc of that radius has three times that
+    if len(candidates) < 2:
+        return []
+    return [
+        int(part)
+        for part in candidates
+        if ndimage.distance_transform_edt(inside == part).max() >= depth
+    ]
+
+
+def _borders(
+    number: int,
+    region: npt.NDArray[np.bool_],
+    inside: IntArray,
+    parts: list[int],
+    sure: npt.NDArray[np.bool_],
+    offset: tuple[int, int],
+) -> Iterator[Disagreement]:
+    """The borders between the parts of one region: as many as hold it together, and no more."""
+    markers = np.zeros(int(inside.max()) + 1, np.int32)
+    markers[parts] = np.arange(1, len(parts) + 1)
+    seeds = markers[inside]
+    sizes = np.bincount(seeds.ravel(), minlength=len(parts) + 1)[1:]
+    # On a level image the flood goes ring by ring, and meets midway.
+    level = np.zeros(region.shape, np.uint8)
+    basins = watershed(level, seeds, mask=region, connectivity=FOUR_CONNECTED)
+    ones, others = _touching(basins)
+    keys = np.sort(np.stack([basins.ravel()[ones], basins.ravel()[others]]), axis=0) - 1
+    leaks = sure.ravel()[ones] & sure.ravel()[others]
+    graph = sparse.coo_array(
+        (np.where(leaks, SURE, 1), (keys[0], keys[1])), shape=(len(parts), len(parts))
+    )
+    # The most evident borders that connect all parts: a spanning tree of the heaviest contacts.
+    tree = csgraph.minimum_spanning_tree(-graph.tocsr().astype(np.float64)).tocoo()
+    edges = list(zip(tree.row.tolist(), tree.col.tolist(), strict=True))
+    for edge in edges:
+        here = (keys[0] == min(edge)) & (keys[1] == max(edge))
+        if np.any(here & leaks):
+            here &= leaks
+        pixels = np.unique(np.concatenate([ones[here], others[here]]))
+        rows, columns = np.unravel_index(pixels, region.shape)
+        distance = (rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2
+        middle = int(np.argmin(distance))
+        yield Disagreement(
+            whole=number,
+            parts=(parts[min(edge)], parts[max(edge)]),
+            pixels=_smaller_side(sizes, [e for e in edges if e != edge], edge),
+            rows=rows + offset[0],
+            columns=columns + offset[1],
+            row=int(rows[middle]) + offset[0],
+            column=int(columns[middle]) + offset[1],
+        )
+
+
+def _touching(basins: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Flat indices of the pixels that are neighbours and in different basins."""
+    index = np.arange(basins.size).reshape(basins.shape)
+    pairs = []
+    for one, other in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        apart = (basins[one] != basins[other]) & (basins[one] > 0) & (basins[other] > 0)
+        pairs.append((index[one][apart], index[other][apart]))
+    return (
+        np.concatenate([pair[0] for pair in pairs]),
+        np.concatenate([pair[1] for pair in pairs]),
+    )
+
+
+def _smaller_side(
+    sizes: npt.NDArray[np.intp], kept: list[tuple[int, int]], cut: tuple[int, int]
+) -> int:
+    """Pixels of the smaller of the two sides into which a tree falls when an edge is cut."""
+    side = {cut[0]}
+    while reached := {n for edge in kept for n in edge if side.intersection(edge)} - side:
+        side |= reached
+    one = int(sizes[sorted(side)].sum())
+    return min(one, int(sizes.sum()) - one)
