@@ -37,6 +37,7 @@ def test_commands_come_in_the_order_they_run(cli: Cli):
         "predict",
         "segment",
         "evaluate",
+        "report",
         "export",
         "crossvalidate",
         "run",
@@ -147,6 +148,7 @@ def test_bad_stacks_are_one_line(data: Path, cli: Cli, damage: object, file: str
         ("train", "work/preprocessed: expected the finished results of unetseg preprocess"),
         ("predict", "work/model: expected the finished results of unetseg train"),
         ("evaluate", "work/model: expected the finished results of unetseg train"),
+        ("report", "work/model: expected the finished results of unetseg train"),
         ("export", "work/model: expected the finished results of unetseg train"),
     ],
 )

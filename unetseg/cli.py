@@ -165,6 +165,11 @@ def evaluate() -> None:
     """Score a prediction as the ISBI 2012 challenge does."""
 
 
+@stage(options.ReportOptions)
+def report() -> None:
+    """Show all that a work folder holds, as one page."""
+
+
 @stage(options.ExportOptions)
 def export() -> None:
     """Write a model in formats that other programs run."""

@@ -352,6 +352,20 @@ class ExportOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportOptions(Options):
+    """Options of `unetseg report`."""
+
+    work: Path = option(WORK, "Folder that holds the folders of all stages.")
+    output: Path | None = option(
+        None, "Folder for report.html.  [default: report in the work folder]", recorded=False
+    )
+    slices: int = option(
+        3, "Held-out slices to show: from the best to the worst, evenly.", minimum=1
+    )
+    places: int = option(4, "Splits to enlarge, and as many merges: the worst.", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CrossvalidateOptions(TrainOptions):
     """Options of `unetseg crossvalidate`: those of `unetseg train`, and the folds."""
 

@@ -28,6 +28,7 @@ STAGES: dict[str, type[Options]] = {
     "predict": options.PredictOptions,
     "segment": options.SegmentOptions,
     "evaluate": options.EvaluateOptions,
+    "report": options.ReportOptions,
     "export": options.ExportOptions,
     "crossvalidate": options.CrossvalidateOptions,
 }

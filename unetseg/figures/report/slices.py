@@ -1,0 +1,225 @@
+"""Held-out slices of the report: what the network saw, what it should have said and what it said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.disagreement import Disagreement, find_merges, find_splits
+from unetseg.arrays.segments import label_cells, thin_borders
+from unetseg.figures.report.pictures import (
+    MARKS,
+    TINTS,
+    Picture,
+    as_grey,
+    drawing,
+    layer,
+    marked,
+    photo,
+    stretch,
+    thick,
+    tinted,
+)
+
+# Thinner parts are borders drawn a little beside the true ones: they do no harm to a tracing.
+DEPTH = 3.0
+BORDER = (255, 255, 255)
+# The crop around a place: room around what is marked, and its limits, in pixels.
+ROOM, SMALLEST, LARGEST = 40, 96, 256
+MEMBRANE = 60  # grey of membrane in drawings, so that tints show on interior only
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutSlice:
+    """A slice that was not trained on.
+
+    Attributes
+    ----------
+    number : int
+        Source slice, counted from 0.
+    image : (H, W) array or None
+    label : (H, W) array
+        0 on membrane.
+    probability : (H, W) float
+        Of interior.
+    """
+
+    number: int
+    image: npt.NDArray[Any] | None
+    label: npt.NDArray[Any]
+    probability: npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A held-out slice, its label and its prediction as segments and as errors.
+
+    Attributes
+    ----------
+    image : (H, W) array or None
+    cells, segments : (H, W) int32
+        The truth, and the prediction at the threshold after border thinning: what is scored.
+    errors : dict
+        Its splits and merges, by kind: split, merge.
+    """
+
+    image: npt.NDArray[Any] | None
+    cells: npt.NDArray[np.int32]
+    segments: npt.NDArray[np.int32]
+    errors: dict[str, list[Disagreement]]
+
+
+def compare(held_out: HeldOutSlice, *, threshold: float) -> Compared:
+    """Segment a slice as the scores do, and find where it goes wrong.
+
+    Parameters
+    ----------
+    held_out : HeldOutSlice
+    threshold : float
+        What is higher is interior.
+    """
+    interior = (
+        held_out.probability.astype(np.float64) > threshold
+    )  # in double precision, as the scores
+    cells, segments = label_cells(held_out.label != 0), thin_borders(interior)
+    return Compared(
+        image=held_out.image,
+        cells=cells,
+        segments=segments,
+        errors={
+            "split": find_splits(cells, segments, depth=DEPTH),
+            "merge": find_merges(cells, segments, interior=interior, depth=DEPTH),
+        },
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """An error worth looking at.
+
+    Attributes
+    ----------
+    name : str
+        S1, S2, ... or M1, M2, ...
+    kind : str
+        split or merge.
+    index : int
+        Which of the held-out slices.
+    error : Disagreement
+    """
+
+    name: str
+    kind: str
+    index: int
+    error: Disagreement
+
+    @property
+    def reach(self) -> int:
+        """Pixels from its middle to the farthest pixel that is marked."""
+        rows, columns = self.error.rows - self.error.row, self.error.columns - self.error.column
+        return int(max(np.abs(rows).max(), np.abs(columns).max()))
+
+
+def worst_places(errors: Sequence[dict[str, list[Disagreement]]], *, most: int) -> list[Place]:
+    """The splits and the merges of all slices that affect most pixels, so many of each.
+
+    Parameters
+    ----------
+    errors : sequence of dict
+        For each slice its errors by kind.
+    most : int
+    """
+    places = []
+    for kind in MARKS:
+        found = [(error, index) for index, here in enumerate(errors) for error in here[kind]]
+        found.sort(key=lambda pair: -pair[0].pixels)
+        places += [
+            Place(f"{kind[0].upper()}{rank}", kind, index, error)
+            for rank, (error, index) in enumerate(found[:most], start=1)
+        ]
+    return places
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Pictures of a slice; those of errors are layers to lay over the image."""
+
+    image: Picture | None
+    label: Picture
+    prediction: Picture
+    layers: list[tuple[str, Picture]]
+    shape: tuple[int, int]
+
+
+def draw_slice(held_out: HeldOutSlice, compared: Compared | None) -> Panels:
+    """Draw a slice three times, and its errors if they are known."""
+    number, image = held_out.number, held_out.image
+    membrane = "cells white, membrane black"
+    height, width = held_out.label.shape
+    return Panels(
+        image=None if image is None else photo(stretch(image), f"Micrograph, slice {number}"),
+        label=drawing(as_grey(held_out.label != 0), f"Label of slice {number}: {membrane}"),
+        prediction=photo(
+            as_grey(held_out.probability),
+            f"Prediction of slice {number}: the lighter, the more probably inside a cell",
+        ),
+        layers=[] if compared is None else _layers(compared),
+        shape=(height, width),
+    )
+
+
+def _layers(compared: Compared) -> list[tuple[str, Picture]]:
+    by = max(1, round(max(compared.cells.shape) / 512))
+    borders = thick(compared.segments == 0, by - 1)
+    layers = [("border", layer(borders, BORDER, "Borders of the predicted cells, as white lines"))]
+    for kind, colour in (("split", "orange"), ("merge", "blue")):
+        errors = compared.errors[kind]
+        mask = np.zeros(compared.cells.shape, np.bool_)
+        for error in errors:
+            mask[error.rows, error.columns] = True
+        alt = f"{len(errors)} {kind}{'' if len(errors) == 1 else 's'}, as {colour} lines"
+        layers.append((kind, layer(thick(mask, by), MARKS[kind], alt)))
+    return layers
+
+
+def draw_place(place: Place, where: Compared) -> list[tuple[str, Picture]]:
+    """Draw the surroundings of an error: image, label and predicted cells, each with a caption."""
+    error = place.error
+    box = _box(place, where.cells.shape)
+    mask = np.zeros(where.cells.shape, np.bool_)
+    mask[error.rows, error.columns] = True
+    whole, one, other = TINTS[place.kind]
+    cells, segments = where.cells[box], where.segments[box]
+    undivided, divided = (cells, segments) if place.kind == "split" else (segments, cells)
+    halves = [(divided == part, tint) for part, tint in zip(error.parts, (one, other), strict=True)]
+    if place.kind == "split":  # of the segments, only what lies in the cell
+        halves = [(area & (undivided == error.whole), tint) for area, tint in halves]
+    around = f"around the {place.kind} {place.name}"
+    panels = []
+    if where.image is not None:
+        grey = stretch(where.image)[box]
+        panels.append(
+            ("image", photo(marked(grey, mask[box], MARKS[place.kind]), f"Image {around}"))
+        )
+    tints = {id(undivided): [(undivided == error.whole, whole)], id(divided): halves}
+    for name, regions in (("label", cells), ("prediction", segments)):
+        flat = np.where(regions > 0, 255, MEMBRANE).astype(np.uint8)
+        alt = f"{name.capitalize()} {around}, the cells that it concerns in colour"
+        panels.append((name, drawing(tinted(flat, tints[id(regions)]), alt)))
+    return panels
+
+
+def _box(place: Place, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """A square around a place, moved to lie inside the slice."""
+    edge = min(max(2 * (place.reach + ROOM), SMALLEST), LARGEST)
+    box = []
+    middle = (place.error.row, place.error.column)
+    for centre, length in zip(middle, shape, strict=True):
+        size = min(edge, length)
+        start = min(max(centre - size // 2, 0), length - size)
+        box.append(slice(start, start + size))
+    return box[0], box[1]

@@ -1,0 +1,246 @@
+"""`unetseg report`: all that a work folder holds, as one page to show."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unetseg import __version__
+from unetseg.arrays.metrics import THRESHOLDS
+from unetseg.arrays.tiles import Box
+from unetseg.artifacts import StageResult, StageWriter
+from unetseg.figures.report import contents
+from unetseg.figures.report.contents import Predicted
+from unetseg.figures.report.page import render
+from unetseg.figures.report.slices import HeldOutSlice, compare
+from unetseg.formats import HELD_OUT_PREDICTION, open_volume
+from unetseg.manifest import MANIFEST, matches
+from unetseg.npy import open_npy
+from unetseg.options import WORK, ReportOptions
+from unetseg.progress import Progress
+from unetseg.volume import Volume
+from unetseg.workfolder import Stage, command_line, find_stages
+
+NAME = "report.html"
+HELD_OUT_LABELS = "held-out-labels.tif"
+# Of a predicted stack, which may be large: so many slices, and of each so much of its middle.
+PREDICTED_SLICES = 3
+PREDICTED_EDGE = 768
+
+
+def report(options: ReportOptions, progress: Progress) -> StageResult:
+    """Make a page of scores, slices, errors, curves and settings.
+
+    Parameters
+    ----------
+    options : ReportOptions
+    progress : Progress
+
+    Returns
+    -------
+    StageResult
+
+    Raises
+    ------
+    InputError
+        If there is no model, or a stage's files are not as it left them, or stale.
+    """
+    stages = find_stages(options.work)
+    output = options.output or options.work / "report"
+    with StageWriter(
+        output,
+        stage="report",
+        options=options.recorded(),
+        inputs=[stage.folder / MANIFEST for stage in stages.values()],
+        names=[NAME],
+    ) as writer:
+        page = render(
+            {
+                "version": __version__,
+                "model_version": stages["train"].manifest.version,
+                "model": stages["train"].manifest.details,
+                "options": stages["train"].manifest.options,
+                **_held_out_parts(stages, options, progress),
+                **_training_parts(stages),
+                **_predicted_parts(stages),
+                "stages": _describe_stages(stages, options.work),
+                "command": _own_command(options),
+            }
+        )
+        writer.path(NAME).write_text(page, encoding="utf-8")
+    return StageResult(
+        read=[str(stage.folder) for stage in stages.values()],
+        wrote=writer.wrote(),
+        next_command=f"open {(output / NAME).resolve().as_uri()}",
+    )
+
+
+def _held_out_parts(
+    stages: dict[str, Stage], options: ReportOptions, progress: Progress
+) -> dict[str, Any]:
+    """Scores and slices, or why there are none."""
+    numbers = stages["train"].manifest.details["held_out"]
+    if not numbers:
+        return contents.without_held_out()
+    scores, unscored = _scores(stages)
+    with _open_held_out(stages) as held_out:
+        if scores is None:
+            chosen = contents.choose(list(range(len(numbers))), options.slices)
+            return contents.unscored(unscored, [held_out[index] for index in chosen])
+        threshold = THRESHOLDS[scores["curves"]["threshold"].index(scores["v_rand_threshold"])]
+        tracked = progress.track(
+            held_out, total=len(numbers), label="find splits and merges", unit="slice"
+        )
+        errors = [compare(here, threshold=threshold).errors for here in tracked]
+        return contents.scored(
+            scores,
+            errors,
+            numbers=numbers,
+            # Looked at again rather than kept: all at once could be too many for the memory.
+            look=lambda index: (held_out[index], compare(held_out[index], threshold=threshold)),
+            slices=options.slices,
+            places=options.places,
+        )
+
+
+def _scores(stages: dict[str, Stage]) -> tuple[dict[str, Any] | None, str]:
+    """The contents of scores.json if it is about the held-out slices, or why not."""
+    if "evaluate" not in stages:
+        return None, "The held-out slices have not been scored: unetseg evaluate does that."
+    evaluate = stages["evaluate"]
+    known = stages["train"].output(HELD_OUT_PREDICTION).sha256
+    if all(source.sha256 != known for source in evaluate.manifest.inputs):
+        other = Path(evaluate.manifest.inputs[0].path).name
+        return None, (
+            f"The scores in {evaluate.folder.name} are those of {other}, not of the held-out "
+            "slices: unetseg evaluate without options scores these."
+        )
+    return json.loads((evaluate.folder / "scores.json").read_text(encoding="utf-8")), ""
+
+
+class _HeldOut:
+    """The held-out slices, read one at a time."""
+
+    def __init__(
+        self, numbers: list[int], images: Any, labels: Volume, predictions: Volume
+    ) -> None:
+        self._numbers, self._images = numbers, images
+        self._labels, self._predictions = labels, predictions
+
+    def __getitem__(self, index: int) -> HeldOutSlice:
+        return HeldOutSlice(
+            number=self._numbers[index],
+            image=None if self._images is None else np.asarray(self._images[index]),
+            label=self._labels[index],
+            probability=self._predictions[index],
+        )
+
+    def __iter__(self) -> Iterator[HeldOutSlice]:
+        return (self[index] for index in range(len(self._numbers)))
+
+
+@contextmanager
+def _open_held_out(stages: dict[str, Stage]) -> Iterator[_HeldOut]:
+    train = stages["train"]
+    images = None  # a model may travel without what it was made from
+    if "preprocess" in stages:
+        path = stages["preprocess"].folder / "held-out-images.npy"
+        images = open_npy(path, dtype=np.float32)
+    with (
+        open_volume(train.folder / HELD_OUT_LABELS) as labels,
+        open_volume(train.folder / HELD_OUT_PREDICTION) as predictions,
+    ):
+        yield _HeldOut(train.manifest.details["held_out"], images, labels, predictions)
+
+
+def _training_parts(stages: dict[str, Stage]) -> dict[str, Any]:
+    """Learning curves, augmentation and weight map, as far as they are there."""
+    with (stages["train"].folder / "history.csv").open(encoding="utf-8", newline="") as file:
+        history = [
+            {key: float(row[key]) if row[key] else None for key in row}
+            for row in csv.DictReader(file)
+        ]
+    preview = weights = None
+    if "augment" in stages and stages["augment"].holds("preview.png"):
+        preview = (stages["augment"].folder / "preview.png").read_bytes()
+    if "preprocess" in stages and stages["train"].manifest.details["recipe"]["weighted"]:
+        folder = stages["preprocess"].folder
+        numbers = stages["preprocess"].manifest.details["train_sources"]
+        weights = (
+            numbers[0],
+            np.asarray(open_npy(folder / "train-weights.npy", dtype=np.float32)[0]),
+        )
+    return contents.training(history, preview=preview, weights=weights)
+
+
+def _predicted_parts(stages: dict[str, Stage]) -> dict[str, Any]:
+    """Some slices of the predicted stack, or why there are none."""
+    if "predict" not in stages:
+        return contents.unpredicted("No other stack has been predicted: unetseg predict does that.")
+    predict = stages["predict"]
+    *models, source = predict.manifest.inputs
+    if not any(matches(stages["train"].folder / MANIFEST, model) for model in models):
+        return contents.unpredicted(
+            f"The prediction in {predict.folder.name} was made by another model: unetseg predict "
+            "makes one with this."
+        )
+    result = predict.manifest.outputs[0]
+    cells = stages.get("segment")
+    if cells and all(i.sha256 != result.sha256 for i in cells.manifest.inputs):
+        cells = None
+    path = predict.path_of(source)
+    with ExitStack() as opened:
+        prediction = opened.enter_context(open_volume(predict.folder / result.name))
+        image = opened.enter_context(open_volume(path)) if path.exists() else None
+        labels = cells and opened.enter_context(open_volume(cells.folder / "labels.tif"))
+        box = _middle(prediction.shape)
+        chosen = contents.choose(list(range(len(prediction))), PREDICTED_SLICES)
+        return contents.predicted(
+            [
+                Predicted(
+                    number=index,
+                    image=None if image is None else image.part(index, box),
+                    probability=prediction.part(index, box),
+                    cells=None if labels is None else labels.part(index, box),
+                )
+                for index in chosen
+            ],
+            name=path.name,
+            shape=prediction.shape,
+            models=len(models),
+        )
+
+
+def _middle(shape: tuple[int, int, int]) -> Box:
+    """The middle of a slice, if all of it is too much for a page."""
+    edges = [min(edge, PREDICTED_EDGE) for edge in shape[1:]]
+    starts = [(whole - edge) // 2 for whole, edge in zip(shape[1:], edges, strict=True)]
+    rows, columns = (slice(a, a + edge) for a, edge in zip(starts, edges, strict=True))
+    return rows, columns
+
+
+def _describe_stages(stages: dict[str, Stage], work: Path) -> list[dict[str, Any]]:
+    """How every stage was run, and how to run it again from beside the work folder."""
+    base = work.resolve().parent
+    return [
+        contents.stage(name, stage.manifest, command_line(name, stage, base=base))
+        for name, stage in stages.items()
+    ]
+
+
+def _own_command(options: ReportOptions) -> str:
+    """The line that makes this page again, from beside the work folder."""
+    words = ["unetseg", "report"]
+    if options.work.resolve().name != WORK.name:
+        words += ["--work", options.work.resolve().name]
+    for name, value in options.recorded().items():
+        if value != getattr(ReportOptions(), name):
+            words += [f"--{name}", str(value)]
+    return shlex.join(words)

@@ -1,0 +1,155 @@
+"""A work folder as a whole: which stages have finished in it, and how they were run."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from unetseg import options
+from unetseg.formats import HELD_OUT_PREDICTION
+from unetseg.manifest import MANIFEST, Manifest, Output, Source, open_stage
+
+# In the order in which they run; the folders are those of the defaults.
+STAGES: dict[str, type[options.Options]] = {
+    "augment": options.AugmentOptions,
+    "preprocess": options.PreprocessOptions,
+    "train": options.TrainOptions,
+    "predict": options.PredictOptions,
+    "segment": options.SegmentOptions,
+    "evaluate": options.EvaluateOptions,
+}
+# What the inputs in a manifest were given as, in their order; predict may have several models.
+GIVEN_AS = {
+    "augment": ("volume", "labels"),
+    "preprocess": ("input",),
+    "train": ("input",),
+    "predict": ("model", "volume"),
+    "segment": ("prediction",),
+    "evaluate": ("prediction", "labels"),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage that has finished: its folder, and what it says of itself."""
+
+    folder: Path
+    manifest: Manifest
+
+    def holds(self, name: str) -> bool:
+        """Whether it wrote a file of that name."""
+        return any(output.name == name for output in self.manifest.outputs)
+
+    def output(self, name: str) -> Output:
+        """What its manifest says of that file."""
+        return next(output for output in self.manifest.outputs if output.name == name)
+
+    def path_of(self, source: Source) -> Path:
+        """Where an input was when the stage ran."""
+        return Path(os.path.normpath(self.folder / source.path))
+
+
+def find_stages(work: Path) -> dict[str, Stage]:
+    """Find what has finished in a work folder, and check that it is intact and not stale.
+
+    What the model was made from may lie elsewhere, as in a fold of `unetseg crossvalidate`: its
+    manifests say where.
+
+    Parameters
+    ----------
+    work : Path
+
+    Returns
+    -------
+    dict
+        Stages by subcommand, in the order in which they run.
+
+    Raises
+    ------
+    InputError
+        If there is no model, or a stage's files are not as it left them, or were made from others
+        than those that are there now.
+    """
+    found = {"train": _open(work / _folder("train"), "train")}
+    for stage, before in (("train", "preprocess"), ("preprocess", "augment")):
+        if stage in found:
+            first = found[stage].path_of(found[stage].manifest.inputs[0])
+            if first.name == MANIFEST and first.is_file():
+                found[before] = _open(first.parent, before)
+    for stage in ("predict", "segment", "evaluate"):
+        folder = work / _folder(stage)
+        if (folder / MANIFEST).is_file():
+            found[stage] = _open(folder, stage)
+    return {stage: found[stage] for stage in STAGES if stage in found}
+
+
+def _open(folder: Path, stage: str) -> Stage:
+    return Stage(folder, open_stage(folder, stage=stage, fresh=True))
+
+
+def _folder(stage: str) -> str:
+    """Name of a stage's folder in the work folder."""
+    return str(_default(stage, "output").name)
+
+
+def _default(stage: str, name: str) -> Any:
+    return next(f.default for f in dataclasses.fields(STAGES[stage]) if f.name == name)
+
+
+def command_line(name: str, stage: Stage, *, base: Path) -> str:
+    """Write the command that makes a stage's folder again.
+
+    Parameters
+    ----------
+    name : str
+        Subcommand.
+    stage : Stage
+    base : Path
+        Folder to run it in. Defaults are left out, where they lead to the same files from there.
+    """
+    words = ["unetseg", name]
+    for given, place in (*_places(name, stage, base), ("output", _seen_from(base, stage.folder))):
+        default = _default(name, given)
+        defaults = default if isinstance(default, tuple) else (default,)
+        if [place] != [path.as_posix() for path in defaults if path is not None]:
+            words += [f"--{given}", place]
+    for field in dataclasses.fields(STAGES[name]):
+        recorded = stage.manifest.options.get(field.name, field.default)
+        if not field.metadata["recorded"] or recorded == field.default or recorded is None:
+            continue
+        flag = field.name.replace("_", "-")
+        if isinstance(recorded, bool):
+            words.append(f"--{flag}" if recorded else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", str(recorded)]
+    return shlex.join(words)
+
+
+def _places(name: str, stage: Stage, base: Path) -> list[tuple[str, str]]:
+    """The inputs as they are given on the command line, from `base`."""
+    sources = stage.manifest.inputs
+    first, *rest = GIVEN_AS[name]
+    several = len(sources) - len(rest)
+    places = []
+    for given, source in zip([first] * several + rest, sources, strict=False):
+        path = stage.path_of(source)
+        if name == "evaluate" and PurePosixPath(sources[0].path).name == HELD_OUT_PREDICTION:
+            if given == "labels":  # held-out slices bring theirs
+                continue
+            path = path.parent
+        elif path.name == MANIFEST or (given == "prediction" and _finished_in(path)):
+            path = path.parent
+        places.append((given, _seen_from(base, path)))
+    return places
+
+
+def _finished_in(path: Path) -> bool:
+    return (path.parent / MANIFEST).is_file()
+
+
+def _seen_from(base: Path, path: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), base.resolve())).as_posix()
