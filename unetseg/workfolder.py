@@ -50,7 +50,7 @@ class Stage:
 
     def path_of(self, source: Source) -> Path:
         """Where an input was when the stage ran."""
-        return Path(os.path.normpath(self.folder / source.path))
+        return Path(os.path.normpath(self.folder.resolve() / source.path))
 
 
 def find_stages(work: Path) -> dict[str, Stage]:

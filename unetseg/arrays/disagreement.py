@@ -82,10 +82,10 @@ def find_merges(
 ) -> list[Disagreement]:
     """Find the borders of the truth that the proposal lacks.
 
-    A segment that joins n cells is n - 1 merges. Its border is where the segment leaks from one
-    cell into the other: where pixels called interior touch midway between the two cells. Where there
-    are none (the proposal has lost a small cell altogether, and the flood has filled it), it is the
-    whole line midway.
+    A segment that joins n cells is n - 1 merges. The border is where the segment leaks from one
+    cell into the other: where pixels called interior touch midway between the two. Where none do
+    (the proposal has lost a small cell altogether, and the flood has filled it), it is the whole
+    line midway.
 
     Parameters
     ----------

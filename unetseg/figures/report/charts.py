@@ -64,6 +64,7 @@ def make_chart(
     chosen: float | None,
     summary: str,
     top: float | None,
+    bottom: float | None,
     dots: bool,
 ) -> Chart:
     """Lay out a chart of lines.
@@ -78,17 +79,19 @@ def make_chart(
     summary : str
         What the chart says, in a sentence.
     top : float or None
-        Upper end of the y axis; None to take what the points need.
+        Upper end of the y axis; None to take what the points need, and to begin at 0.
+    bottom : float or None
+        What need not be shown below: lines are cut off there.
     dots : bool
         Mark the points.
     """
     xs = sorted({x for line in series for x, _ in line.points})
     ys = [y for line in series for _, y in line.points]
-    x_ticks = nice_ticks(min(xs), max(xs), most=6)
-    low, high = min(ys), max(ys) if top is None else top
-    y_ticks = nice_ticks(0.0 if top is None else low, high, most=5)
-    x_low, x_high = min(xs), max(xs)
-    y_low, y_high = min(y_ticks[0], low), max(y_ticks[-1], high)
+    x_ticks = nice_ticks(xs[0], xs[-1], most=6)
+    low, high = (0.0, max(ys)) if top is None else (min(ys), top)
+    y_ticks = nice_ticks(low if bottom is None else max(low, bottom), high, most=5)
+    x_low, x_high = xs[0], xs[-1]
+    y_low, y_high = y_ticks[0], y_ticks[-1]
 
     def across(x: float) -> float:
         share = (x - x_low) / (x_high - x_low) if x_high > x_low else 0.5

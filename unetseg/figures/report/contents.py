@@ -37,6 +37,9 @@ from unetseg.workfolder import STAGES
 T = TypeVar("T")
 Errors = dict[str, list[Disagreement]]
 
+# How far below the best score the charts of thresholds reach.
+WORTH_A_LOOK = 0.2
+
 
 def choose(ranked: Sequence[T], most: int) -> list[T]:
     """Take items evenly from first to last; the middle one if there is to be only one."""
@@ -172,6 +175,8 @@ def threshold_charts(scores: dict[str, Any]) -> list[Chart]:
                 chosen=best if inside else None,
                 summary=f"Best at threshold {best:.1f}: {scores[key]:.4f}.",
                 top=None if key == "pixel_error" else 1.0,
+                # Nobody chooses a threshold where most cells have merged.
+                bottom=None if key == "pixel_error" else scores[key] - WORTH_A_LOOK,
                 dots=False,
             )
         )
@@ -204,6 +209,7 @@ def training(
             chosen=None,
             summary=f"From {losses[0][1]:.3f} to {losses[-1][1]:.3f}.",
             top=None,
+            bottom=None,
             dots=False,
         )
     ]
@@ -221,6 +227,7 @@ def training(
                 chosen=None,
                 summary=f"V_Rand at threshold 0.5, at the end {lines[0].points[-1][1]:.3f}.",
                 top=1.0,
+                bottom=None,
                 dots=True,
             )
         )

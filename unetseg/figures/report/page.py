@@ -34,7 +34,9 @@ def render(contents: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(thousands=thousands, span=span, duration=duration, score=score)
+    environment.filters.update(
+        thousands=thousands, span=span, duration=duration, score=score, measure=measure
+    )
     # Ours, and with nothing of the user's in them: safe as they are.
     style, script = (Markup(_text(name)) for name in ("style.css", "script.js"))
     policy = (
@@ -64,6 +66,12 @@ def score(value: float) -> str:
     return f"{value:.4f}"
 
 
+def measure(name: str) -> Markup:
+    """Set what stands behind the line of V_Rand and V_Info below it."""
+    letter, _, index = name.partition("_")
+    return Markup("{}<sub>{}</sub>").format(letter, index) if index else Markup("{}").format(name)
+
+
 def duration(minutes: float) -> str:
     """Say how long, in words."""
     if minutes < 1:
@@ -75,11 +83,11 @@ def duration(minutes: float) -> str:
 
 
 def span(numbers: list[int]) -> str:
-    """Write slice numbers as blocks: 24–29, 31."""
+    """Write slice numbers as blocks, such as 24-29, 31, with a dash of print."""
     blocks: list[list[int]] = []
     for number in sorted(numbers):
         if blocks and number == blocks[-1][-1] + 1:
             blocks[-1].append(number)
         else:
             blocks.append([number])
-    return ", ".join(str(b[0]) if len(b) == 1 else f"{b[0]}–{b[-1]}" for b in blocks)
+    return ", ".join(str(b[0]) if len(b) == 1 else f"{b[0]}\N{EN DASH}{b[-1]}" for b in blocks)

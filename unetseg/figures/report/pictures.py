@@ -13,7 +13,6 @@ from matplotlib import colormaps
 from PIL import Image
 from scipy import ndimage
 
-from unetseg.arrays.segments import FOUR_CONNECTED
 
 LARGEST = 1024
 """Edge in pixels above which a picture is made smaller."""
@@ -45,12 +44,13 @@ def stretch(image: Pixels) -> npt.NDArray[np.uint8]:
     """Spread the grey levels of an image over 0..255, without its few extremes."""
     low, high = np.percentile(image, CONTRAST)
     spread = (image.astype(np.float64) - low) / max(high - low, 1e-12)
-    return np.round(np.clip(spread, 0, 1) * 255).astype(np.uint8)
+    return as_grey(spread)
 
 
 def as_grey(share: Pixels) -> npt.NDArray[np.uint8]:
     """Show 0..1 as black to white."""
-    return np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
+    grey: npt.NDArray[np.uint8] = np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
+    return grey
 
 
 def photo(pixels: npt.NDArray[np.uint8], alt: str) -> Picture:
@@ -88,10 +88,8 @@ def reencoded(data: bytes, alt: str) -> Picture:
 
 
 def thick(mask: Mask, by: int) -> Mask:
-    """Widen what is marked by so many pixels to all sides."""
-    if by < 1:
-        return mask
-    widened: Mask = ndimage.binary_dilation(mask, FOUR_CONNECTED, iterations=by)
+    """Make lines so many pixels wider."""
+    widened: Mask = ndimage.binary_dilation(mask, np.ones((by + 1, by + 1)))
     return widened
 
 

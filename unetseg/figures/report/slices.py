@@ -1,4 +1,4 @@
-"""Held-out slices of the report: what the network saw, what it should have said and what it said."""
+"""Held-out slices of the report: image, label, prediction, and where the last two disagree."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from unetseg.figures.report.pictures import (
 DEPTH = 3.0
 BORDER = (255, 255, 255)
 # The crop around a place: room around what is marked, and its limits, in pixels.
-ROOM, SMALLEST, LARGEST = 40, 96, 256
+ROOM, SMALLEST, LARGEST = 48, 128, 256
 MEMBRANE = 60  # grey of membrane in drawings, so that tints show on interior only
 
 
@@ -173,8 +173,8 @@ def draw_slice(held_out: HeldOutSlice, compared: Compared | None) -> Panels:
 
 
 def _layers(compared: Compared) -> list[tuple[str, Picture]]:
-    by = max(1, round(max(compared.cells.shape) / 512))
-    borders = thick(compared.segments == 0, by - 1)
+    edge = max(compared.cells.shape)
+    borders = thick(compared.segments == 0, round(edge / 512))
     layers = [("border", layer(borders, BORDER, "Borders of the predicted cells, as white lines"))]
     for kind, colour in (("split", "orange"), ("merge", "blue")):
         errors = compared.errors[kind]
@@ -182,7 +182,7 @@ def _layers(compared: Compared) -> list[tuple[str, Picture]]:
         for error in errors:
             mask[error.rows, error.columns] = True
         alt = f"{len(errors)} {kind}{'' if len(errors) == 1 else 's'}, as {colour} lines"
-        layers.append((kind, layer(thick(mask, by), MARKS[kind], alt)))
+        layers.append((kind, layer(thick(mask, max(1, round(edge / 256))), MARKS[kind], alt)))
     return layers
 
 
@@ -196,8 +196,6 @@ def draw_place(place: Place, where: Compared) -> list[tuple[str, Picture]]:
     cells, segments = where.cells[box], where.segments[box]
     undivided, divided = (cells, segments) if place.kind == "split" else (segments, cells)
     halves = [(divided == part, tint) for part, tint in zip(error.parts, (one, other), strict=True)]
-    if place.kind == "split":  # of the segments, only what lies in the cell
-        halves = [(area & (undivided == error.whole), tint) for area, tint in halves]
     around = f"around the {place.kind} {place.name}"
     panels = []
     if where.image is not None:
