@@ -41,6 +41,7 @@ pipeline: install  ## run all stages on the stacks in data/, synthetic ones if t
 		$(RUN) predict --model "$(WORK)/model" --volume "$(DATA)" --output "$(WORK)/prediction"; \
 	else echo "$(DATA) holds no test-volume.tif: nothing to predict"; fi
 	$(RUN) evaluate --prediction "$(WORK)/model" --output "$(WORK)/evaluation"
+	$(RUN) report --work "$(WORK)"
 
 smoke: install  ## run all stages on a tiny synthetic stack, to see that they fit together
 	rm -rf "$(WORK)/smoke"

@@ -163,6 +163,10 @@ def test_training_on_all_slices_leaves_nothing_to_score(data: Path, cli: Cli):
     (line,) = cli("evaluate", code=1).stderr.splitlines()
     assert "one trained on all of them" in line
     cli("train", *TRAIN, "--select", "best", "--output", "b", code=2)
+    cli("report")
+    page = Path("work/report/report.html").read_text(encoding="utf-8")
+    assert "No slices were held out" in page
+    assert 'id="slices"' not in page
 
 
 def test_a_perfect_prediction_scores_one(data: Path, cli: Cli):

@@ -199,7 +199,7 @@ def _predicted_parts(stages: dict[str, Stage]) -> dict[str, Any]:
     with ExitStack() as opened:
         prediction = opened.enter_context(open_volume(predict.folder / result.name))
         image = opened.enter_context(open_volume(path)) if path.exists() else None
-        labels = cells and opened.enter_context(open_volume(cells.folder / "labels.tif"))
+        labels = opened.enter_context(open_volume(cells.folder / "labels.tif")) if cells else None
         box = _middle(prediction.shape)
         chosen = contents.choose(list(range(len(prediction))), PREDICTED_SLICES)
         return contents.predicted(

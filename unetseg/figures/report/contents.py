@@ -225,7 +225,7 @@ def training(
                 x_label="epoch",
                 series=lines,
                 chosen=None,
-                summary=f"V_Rand at threshold 0.5, at the end {lines[0].points[-1][1]:.3f}.",
+                summary=f"At threshold 0.5; at the end {lines[0].points[-1][1]:.3f}.",
                 top=1.0,
                 bottom=None,
                 dots=True,
@@ -309,11 +309,7 @@ def stage(name: str, manifest: Manifest, command: str) -> dict[str, Any]:
         "options": [
             (
                 key.replace("_", " "),
-                "none"
-                if value is None
-                else {True: "yes", False: "no"}.get(value, value)
-                if isinstance(value, bool)
-                else value,
+                _in_words(value),
                 fields[key].metadata["help"] if key in fields else "",
             )
             for key, value in manifest.options.items()
@@ -321,3 +317,9 @@ def stage(name: str, manifest: Manifest, command: str) -> dict[str, Any]:
         "inputs": [(PurePosixPath(i.path).name, i.bytes, i.sha256) for i in manifest.inputs],
         "outputs": [(o.name, o.bytes, o.sha256) for o in manifest.outputs],
     }
+
+
+def _in_words(value: Any) -> str:
+    """A value of an option."""
+    words = {"None": "none", "True": "yes", "False": "no"}
+    return words.get(str(value), str(value))

@@ -13,7 +13,6 @@ from matplotlib import colormaps
 from PIL import Image
 from scipy import ndimage
 
-
 LARGEST = 1024
 """Edge in pixels above which a picture is made smaller."""
 
