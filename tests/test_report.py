@@ -356,7 +356,7 @@ def test_scores_of_another_stack_are_not_taken_for_these(work: Path, data: Path,
     run("evaluate", *stacks, "--output", folder / "evaluation")
     run("report", "--work", folder)
     text = (folder / "report" / "report.html").read_text(encoding="utf-8")
-    assert "are those of p.tif" in text
+    assert "are those of p.tif, or against other labels" in text
     assert 'class="headline"' not in text
 
 

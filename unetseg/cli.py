@@ -167,7 +167,7 @@ def evaluate() -> None:
 
 @stage(options.ReportOptions)
 def report() -> None:
-    """Show all that a work folder holds, as one page."""
+    """Show all results as one page: report.html."""
 
 
 @stage(options.ExportOptions)

@@ -110,16 +110,10 @@ def _find(
     wholes: IntArray, pieces: IntArray, *, sure: npt.NDArray[np.bool_], depth: float
 ) -> Iterator[Disagreement]:
     """Borders of `pieces` inside each region of `wholes`."""
-    height, width = wholes.shape
     for number, found in enumerate(ndimage.find_objects(wholes), start=1):
         if found is None:
             continue
-        # One pixel more all around, for the distances; the edge of the slice is no border.
-        rows, columns = found
-        box = (
-            slice(max(rows.start - 1, 0), min(rows.stop + 1, height)),
-            slice(max(columns.start - 1, 0), min(columns.stop + 1, width)),
-        )
+        box = _widened(found, wholes.shape)
         region = wholes[box] == number
         inside = np.where(region, pieces[box], 0)
         parts = _deep_parts(inside, depth)
@@ -132,14 +126,26 @@ def _deep_parts(inside: IntArray, depth: float) -> list[int]:
     """Numbers of the parts that are more than a sliver."""
     sizes = np.bincount(inside.ravel())
     sizes[0] = 0
-    candidates = np.flatnonzero(sizes >= depth**2)  # a disc of that radius has three times that
-    if len(candidates) < 2:
+    large = np.flatnonzero(sizes >= depth**2)  # a disc of that radius has three times that
+    if len(large) < 2:
         return []
+    boxes = ndimage.find_objects(inside)
     return [
         int(part)
-        for part in candidates
-        if ndimage.distance_transform_edt(inside == part).max() >= depth
+        for part in large
+        if ndimage.distance_transform_edt(
+            inside[_widened(boxes[part - 1], inside.shape)] == part
+        ).max()
+        >= depth
     ]
+
+
+def _widened(box: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """One pixel more all around, where there is one: the edge of the slice is no border."""
+    return tuple(
+        slice(max(side.start - 1, 0), min(side.stop + 1, edge))
+        for side, edge in zip(box, shape, strict=True)
+    )
 
 
 def _borders(
@@ -159,26 +165,24 @@ def _borders(
     level = np.zeros(region.shape, np.uint8)
     basins = watershed(level, seeds, mask=region, connectivity=FOUR_CONNECTED)
     ones, others = _touching(basins)
-    keys = np.sort(np.stack([basins.ravel()[ones], basins.ravel()[others]]), axis=0) - 1
+    low, high = np.sort(np.stack([basins.ravel()[ones], basins.ravel()[others]]), axis=0) - 1
     leaks = sure.ravel()[ones] & sure.ravel()[others]
-    graph = sparse.coo_array(
-        (np.where(leaks, SURE, 1), (keys[0], keys[1])), shape=(len(parts), len(parts))
-    )
-    # The most evident borders that connect all parts: a spanning tree of the heaviest contacts.
-    tree = csgraph.minimum_spanning_tree(-graph.tocsr().astype(np.float64)).tocoo()
-    edges = list(zip(tree.row.tolist(), tree.col.tolist(), strict=True))
-    for edge in edges:
-        here = (keys[0] == min(edge)) & (keys[1] == max(edge))
-        if np.any(here & leaks):
-            here &= leaks
-        pixels = np.unique(np.concatenate([ones[here], others[here]]))
-        rows, columns = np.unravel_index(pixels, region.shape)
-        distance = (rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2
-        middle = int(np.argmin(distance))
+    contacts, which = np.unique(low.astype(np.int64) * len(parts) + high, return_inverse=True)
+    weights = np.bincount(which, np.where(leaks, SURE, 1)).astype(np.float64)
+    of_contact = np.split(np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))[:-1])
+    for contact, pixels in _spanning_tree(contacts, weights, sizes):
+        here = of_contact[contact]
+        if leaks[here].any():
+            here = here[leaks[here]]
+        rows, columns = np.unravel_index(
+            np.unique(np.concatenate([ones[here], others[here]])), region.shape
+        )
+        middle = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
+        one, other = divmod(int(contacts[contact]), len(parts))
         yield Disagreement(
             whole=number,
-            parts=(parts[min(edge)], parts[max(edge)]),
-            pixels=_smaller_side(sizes, [e for e in edges if e != edge], edge),
+            parts=(parts[one], parts[other]),
+            pixels=pixels,
             rows=rows + offset[0],
             columns=columns + offset[1],
             row=int(rows[middle]) + offset[0],
@@ -199,12 +203,25 @@ def _touching(basins: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.intp], npt.
     )
 
 
-def _smaller_side(
-    sizes: npt.NDArray[np.intp], kept: list[tuple[int, int]], cut: tuple[int, int]
-) -> int:
-    """Pixels of the smaller of the two sides into which a tree falls when an edge is cut."""
-    side = {cut[0]}
-    while reached := {n for edge in kept for n in edge if side.intersection(edge)} - side:
-        side |= reached
-    one = int(sizes[sorted(side)].sum())
-    return min(one, int(sizes.sum()) - one)
+def _spanning_tree(
+    contacts: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.intp],
+) -> Iterator[tuple[int, int]]:
+    """The heaviest contacts that connect all parts: the most evident borders, and no more.
+
+    Yields the index of each such contact, and the size of the smaller of the two sides into which
+    the tree falls without it. A contact is low part * number of parts + high part.
+    """
+    count = len(sizes)
+    low, high = np.divmod(contacts, count)
+    graph = sparse.coo_array((-weights, (low, high)), shape=(count, count)).tocsr()
+    tree = csgraph.minimum_spanning_tree(graph)
+    order, parents = csgraph.breadth_first_order(tree, 0, directed=False)
+    hanging = sizes.astype(np.int64)
+    for part in order[:0:-1]:  # from the leaves to the root
+        parent = int(parents[part])
+        side = int(hanging[part])
+        hanging[parent] += side
+        contact = min(part, parent) * count + max(part, parent)
+        yield int(np.searchsorted(contacts, contact)), min(side, int(sizes.sum()) - side)

@@ -75,9 +75,8 @@ def report(options: ReportOptions, progress: Progress) -> StageResult:
             }
         )
         writer.path(NAME).write_text(page, encoding="utf-8")
-    return StageResult(
-        read=[str(stage.folder) for stage in stages.values()],
-        wrote=writer.wrote(),
+    return writer.result(
+        [str(stage.folder) for stage in stages.values()],
         next_command=f"open {(output / NAME).resolve().as_uri()}",
     )
 
@@ -115,12 +114,12 @@ def _scores(stages: dict[str, Stage]) -> tuple[dict[str, Any] | None, str]:
     if "evaluate" not in stages:
         return None, "The held-out slices have not been scored: unetseg evaluate does that."
     evaluate = stages["evaluate"]
-    known = stages["train"].output(HELD_OUT_PREDICTION).sha256
-    if all(source.sha256 != known for source in evaluate.manifest.inputs):
+    held_out = [stages["train"].output(n).sha256 for n in (HELD_OUT_PREDICTION, HELD_OUT_LABELS)]
+    if [source.sha256 for source in evaluate.manifest.inputs] != held_out:
         other = Path(evaluate.manifest.inputs[0].path).name
         return None, (
-            f"The scores in {evaluate.folder.name} are those of {other}, not of the held-out "
-            "slices: unetseg evaluate without options scores these."
+            f"The scores in {evaluate.folder.name} are those of {other}, or against other labels: "
+            "unetseg evaluate without options scores the held-out slices."
         )
     return json.loads((evaluate.folder / "scores.json").read_text(encoding="utf-8")), ""
 

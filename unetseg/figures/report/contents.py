@@ -205,7 +205,7 @@ def training(
         make_chart(
             title="Training loss",
             x_label="epoch",
-            series=[Series("weighted cross-entropy", losses, "main")],
+            series=[Series("cross-entropy", losses, "main")],
             chosen=None,
             summary=f"From {losses[0][1]:.3f} to {losses[-1][1]:.3f}.",
             top=None,
