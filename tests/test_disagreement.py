@@ -91,6 +91,19 @@ def test_three_cells_in_a_row_are_two_merges_and_each_weighs_what_hangs_on_it():
     assert sorted(merge.row for merge in merges) == [3, 7]
 
 
+def test_a_merge_is_where_the_leak_is_not_where_the_cells_touch_most():
+    truth = np.ones((33, 33), np.bool_)
+    truth[20:23] = truth[:20, 15:18] = False  # two cells above one
+    interior = truth.copy()
+    interior[20:23, 5:7] = interior[20:23, 26:28] = True
+    # The wall between the upper two is whole, but all around it is one segment: thinning fills it.
+    assert len(np.unique(thin_borders(interior))) == 1
+    _, merges = compare(truth, interior)
+    assert len(merges) == 2
+    assert all(20 <= merge.row <= 22 for merge in merges)
+    assert sorted(merge.column in (5, 6) for merge in merges) == [False, True]
+
+
 def test_cells_that_meet_in_one_place_give_no_merge_too_many():
     truth = np.ones((21, 21), np.bool_)
     truth[10, :] = truth[:, 10] = False  # four cells of 100
