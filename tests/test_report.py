@@ -371,6 +371,27 @@ def test_stale_scores_are_one_line(work: Path, tmp_path: Path, cli: Cli):
     assert line.endswith("run unetseg evaluate again")
 
 
+def test_a_prediction_by_an_earlier_model_is_left_out(work: Path, tmp_path: Path):
+    folder = tmp_path / "work"
+    shutil.copytree(work, folder)
+    manifest = folder / "prediction" / "manifest.json"
+    old = json.loads(manifest.read_text())
+    old["inputs"][0]["sha256"] = "0" * 64
+    manifest.write_text(json.dumps(old))
+    run("report", "--work", folder)
+    text = (folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert "predicted by an earlier model" in text
+    assert "unetseg predict</b>" not in text
+
+
+def test_a_damaged_prediction_is_one_line(work: Path, tmp_path: Path, cli: Cli):
+    folder = tmp_path / "work"
+    shutil.copytree(work, folder)
+    (folder / "prediction" / "prediction.tif").write_bytes(b"II*")
+    (line,) = cli("report", "--work", folder, code=1).stderr.splitlines()
+    assert "expected the file that unetseg predict wrote" in line
+
+
 def test_a_report_does_not_wait_for_tensorflow(work: Path, tmp_path: Path):
     program = (
         "import sys; from unetseg.cli import main\n"

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from unetseg import options
+from unetseg.errors import InputError
 from unetseg.formats import HELD_OUT_PREDICTION
 from unetseg.manifest import MANIFEST, Manifest, Output, Source, open_stage
 
@@ -53,8 +54,11 @@ class Stage:
         return Path(os.path.normpath(self.folder.resolve() / source.path))
 
 
-def find_stages(work: Path) -> dict[str, Stage]:
+def find_stages(work: Path) -> tuple[dict[str, Stage], set[str]]:
     """Find what has finished in a work folder, and check that it is intact and not stale.
+
+    A model, and the scores of it, must not be stale. A prediction or its cells may be, for who has
+    trained again need not have predicted again: it is left out.
 
     What the model was made from may lie elsewhere, as in a fold of `unetseg crossvalidate`: its
     manifests say where.
@@ -65,14 +69,16 @@ def find_stages(work: Path) -> dict[str, Stage]:
 
     Returns
     -------
-    dict
+    stages : dict
         Stages by subcommand, in the order in which they run.
+    stale : set of str
+        Those that were left out because they were made from other files than are there now.
 
     Raises
     ------
     InputError
-        If there is no model, or a stage's files are not as it left them, or were made from others
-        than those that are there now.
+        If there is no model, or a stage's files are not as it left them, or model or scores are
+        stale.
     """
     found = {"train": _open(work / _folder("train"), "train")}
     for stage, before in (("train", "preprocess"), ("preprocess", "augment")):
@@ -80,11 +86,19 @@ def find_stages(work: Path) -> dict[str, Stage]:
             first = found[stage].path_of(found[stage].manifest.inputs[0])
             if first.name == MANIFEST and first.is_file():
                 found[before] = _open(first.parent, before)
-    for stage in ("predict", "segment", "evaluate"):
+    stale = set()
+    for stage in ("evaluate", "predict", "segment"):
         folder = work / _folder(stage)
-        if (folder / MANIFEST).is_file():
+        if not (folder / MANIFEST).is_file():
+            continue
+        try:
             found[stage] = _open(folder, stage)
-    return {stage: found[stage] for stage in STAGES if stage in found}
+        except InputError:
+            if stage == "evaluate":
+                raise
+            open_stage(folder, stage=stage, fresh=False)  # which raises if it is damaged
+            stale.add(stage)
+    return {stage: found[stage] for stage in STAGES if stage in found}, stale
 
 
 def _open(folder: Path, stage: str) -> Stage:

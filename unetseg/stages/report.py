@@ -50,9 +50,10 @@ def report(options: ReportOptions, progress: Progress) -> StageResult:
     Raises
     ------
     InputError
-        If there is no model, or a stage's files are not as it left them, or stale.
+        If there is no model, or a stage's files are not as it left them, or model or scores are
+        stale.
     """
-    stages = find_stages(options.work)
+    stages, stale = find_stages(options.work)
     output = options.output or options.work / "report"
     with StageWriter(
         output,
@@ -69,7 +70,7 @@ def report(options: ReportOptions, progress: Progress) -> StageResult:
                 "options": stages["train"].manifest.options,
                 **_held_out_parts(stages, options, progress),
                 **_training_parts(stages),
-                **_predicted_parts(stages),
+                **_predicted_parts(stages, stale),
                 "stages": _describe_stages(stages, options.work),
                 "command": _own_command(options),
             }
@@ -179,8 +180,13 @@ def _training_parts(stages: dict[str, Stage]) -> dict[str, Any]:
     return contents.training(history, preview=preview, weights=weights)
 
 
-def _predicted_parts(stages: dict[str, Stage]) -> dict[str, Any]:
+def _predicted_parts(stages: dict[str, Stage], stale: set[str]) -> dict[str, Any]:
     """Some slices of the predicted stack, or why there are none."""
+    if "predict" in stale:
+        return contents.unpredicted(
+            "The stack was predicted by an earlier model, or has changed since: unetseg predict "
+            "makes the prediction again."
+        )
     if "predict" not in stages:
         return contents.unpredicted("No other stack has been predicted: unetseg predict does that.")
     predict = stages["predict"]
