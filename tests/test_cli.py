@@ -36,6 +36,7 @@ def test_commands_come_in_the_order_they_run(cli: Cli):
         "train",
         "predict",
         "segment",
+        "view",
         "evaluate",
         "report",
         "export",

@@ -160,6 +160,11 @@ def segment() -> None:
     """Turn a prediction into labelled cells and a table."""
 
 
+@stage(options.ViewOptions)
+def view() -> None:
+    """Show images, prediction and cells in napari."""
+
+
 @stage(options.EvaluateOptions)
 def evaluate() -> None:
     """Score a prediction as the ISBI 2012 challenge does."""

@@ -19,6 +19,7 @@ from unetseg.errors import InputError, UnetsegError
 from unetseg.files import require_room
 from unetseg.pieces import Piece, PieceWriter
 from unetseg.volume import DTYPES, Volume
+from unetseg.voxel import Voxel
 
 EXPECTED = "an OME-Zarr image"
 CHUNK = 512
@@ -61,6 +62,7 @@ class ZarrVolume(Volume):
             axes = [axis["name"] for axis in image["axes"]]
             self._array: Any = group[image["datasets"][0]["path"]]
             sizes = dict(zip(axes, self._array.shape, strict=True))
+            self.voxel = _voxel(image)
         if axes[-2:] != ["y", "x"] or any(sizes[axis] > 1 for axis in axes[:-2] if axis != "z"):
             found = ", ".join(f"{axis} {size}" for axis, size in sizes.items())
             raise InputError(
@@ -85,6 +87,17 @@ class ZarrVolume(Volume):
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _voxel(image: dict[str, Any]) -> Voxel | None:
+    """Size of a voxel at full resolution; each scale multiplies those before."""
+    size = [1.0] * len(image["axes"])
+    for holder in (image["datasets"][0], image):
+        for step in holder.get("coordinateTransformations", []):
+            if step.get("type") == "scale" and len(step.get("scale", [])) == len(size):
+                size = [a * float(b) for a, b in zip(size, step["scale"], strict=True)]
+    units = [axis.get("unit") for axis in image["axes"]]
+    return Voxel.of(tuple(size[-3:]), tuple(units[-3:])) if len(size) > 2 else None
 
 
 @contextmanager

@@ -366,6 +366,32 @@ class ReportOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ViewOptions(Options):
+    """Options of `unetseg view`."""
+
+    prediction: Path = option(
+        PREDICTION,
+        "Prediction, or the folder of `unetseg predict` or `unetseg train` (held-out slices).",
+    )
+    volume: Path | None = option(
+        None,
+        "Stack of images, in any form that `unetseg predict` reads.  [default: the one that was "
+        "predicted]",
+    )
+    labels: Path | None = option(
+        None,
+        "True labels of the same slices.  [default: NAME-labels.tif beside NAME-volume.tif; of "
+        "held-out slices those in the model's folder]",
+    )
+    cells: Path = option(CELLS, "Cells, or the folder of `unetseg segment`.")
+    voxel: str | None = option(
+        None,
+        "Depth, height and width of a voxel in nanometres, such as '50 4 4'.  [default: what the "
+        "stacks say of themselves]",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class CrossvalidateOptions(TrainOptions):
     """Options of `unetseg crossvalidate`: those of `unetseg train`, and the folds."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
+from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
 from unetseg.slicewriter import SliceWriter
 from unetseg.volume import DTYPES, Volume
+from unetseg.voxel import Voxel
 
 # ImageJ counts bytes with 32 bits: larger stacks are OME-TIFF in the BigTIFF layout.
 IMAGEJ_LIMIT = 2**32 - 2**20
@@ -43,6 +45,8 @@ class Stack(Volume):
     ----------
     path : Path
         A TIFF, BigTIFF or OME-TIFF file. One slice ("YX") counts as a stack of one.
+    dtypes : tuple of str
+        Pixels that may be in it.
 
     Raises
     ------
@@ -51,8 +55,9 @@ class Stack(Volume):
         different sizes, or holds another type of pixel.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, dtypes: tuple[str, ...] = DTYPES) -> None:
         self.path = path
+        self._dtypes = dtypes
         if not path.is_file():
             found = "a folder" if path.is_dir() else "no such file"
             raise InputError(path, expected="a TIFF stack", found=found, remedy="check the path")
@@ -66,6 +71,7 @@ class Stack(Volume):
                 _check_chain(self._handle)
                 self._series = self._file.series[0]
                 self._check()
+                self.voxel = _voxel(self._file)
             self._opened = opened.pop_all()
         self.dtype = self._series.dtype.newbyteorder("=")
         slices, height, width = (1, *self._series.shape)[-3:]
@@ -88,10 +94,10 @@ class Stack(Volume):
         if not 2 <= series.ndim <= 3 or series.size == 0:
             found = f"{series.axes} of shape {series.shape}"
             raise InputError(path, expected="a stack of slices (ZYX)", found=found, remedy=REMEDY)
-        if series.dtype is None or series.dtype.name not in DTYPES:
+        if series.dtype is None or series.dtype.name not in self._dtypes:
             raise InputError(
                 path,
-                expected="pixels of uint8, uint16 or float32",
+                expected=f"pixels of {', '.join(self._dtypes[:-1])} or {self._dtypes[-1]}",
                 found=str(series.dtype),
                 remedy="convert it in Fiji (Image > Type)",
             )
@@ -227,6 +233,31 @@ def _check_chain(file: IO[bytes]) -> None:
         file.seek(page)
         file.seek(number(count) * tag, os.SEEK_CUR)
         page = number(offset)
+
+
+def _voxel(file: tifffile.TiffFile) -> Voxel | None:
+    """What ImageJ's or OME's metadata say.
+
+    Resolution without them is left alone: mostly it is meant for a printer, and never for slices.
+    """
+    if file.is_imagej:
+        metadata = file.imagej_metadata or {}
+        # Pixels in a unit. Like ImageJ we take a missing distance of slices for 1.
+        across, down = file.pages.first.get_resolution()
+        width, height = (1 / pixels if pixels else 0 for pixels in (across, down))
+        edges = metadata.get("spacing", 1.0), height, width
+        return Voxel.of(edges, (metadata.get("unit"),) * 3)
+    if file.is_ome:
+        try:
+            root = ElementTree.fromstring(file.ome_metadata or "")
+        except ElementTree.ParseError:
+            return None
+        pixels = root.find(".//{*}Pixels")
+        sizes = {} if pixels is None else pixels.attrib
+        declared = tuple(sizes.get(f"PhysicalSize{axis}") for axis in "ZYX")
+        units = tuple(sizes.get(f"PhysicalSize{axis}Unit", "um") for axis in "ZYX")
+        return Voxel.of(declared, units)
+    return None
 
 
 def _cut_off(path: Path, found: str) -> InputError:

@@ -13,8 +13,10 @@ import numpy.typing as npt
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
 from unetseg.files import Closing
+from unetseg.voxel import Voxel
 
 DTYPES = ("uint8", "uint16", "float32")
+LABEL_DTYPES = ("uint8", "uint16", "uint32", "float32")
 
 # A megabyte can decode to a gigabyte: larger slices are only read in parts.
 LARGEST_SLICE = 10**9
@@ -30,11 +32,14 @@ class Volume(Closing):
     shape : (Z, Y, X)
     dtype : numpy.dtype
         uint8, uint16 or float32, in the machine's byte order.
+    voxel : Voxel or None
+        Size of a voxel, where the file declares one.
     """
 
     path: Path
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
+    voxel: Voxel | None = None
 
     @abstractmethod
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:
@@ -86,6 +91,47 @@ class Volume(Closing):
 
     def __str__(self) -> str:
         return f"{self.path}: {describe(self.shape, self.dtype)}"
+
+
+class ArrayVolume(Volume):
+    """Slices that another program holds, such as a layer of napari.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls it, for errors.
+    array : (Y, X) or (Z, Y, X) array-like
+        Sliced as NumPy's are; of Dask's only the parts that are read are computed. Pixels that no
+        file of ours can hold, such as float64, are read as float32.
+
+    Raises
+    ------
+    InputError
+        If it has other axes, or pixels that are no grey levels.
+    """
+
+    def __init__(self, name: str, array: Any) -> None:
+        self.path = Path(name)
+        dtype = np.dtype(array.dtype)
+        if array.ndim not in (2, 3) or 0 in array.shape or dtype.kind not in "uif":
+            raise InputError(
+                name,
+                expected="grey levels with axes YX or ZYX",
+                found=f"{dtype} of shape {tuple(array.shape)}",
+                remedy="choose another image, or split its channels and times",
+            )
+        self._array = array[None] if array.ndim == 2 else array
+        slices, height, width = (int(size) for size in self._array.shape)
+        self.shape = slices, height, width
+        known = dtype.name in DTYPES
+        self.dtype = dtype.newbyteorder("=") if known else np.dtype(np.float32)
+
+    def read(self, index: int, box: Box) -> npt.NDArray[Any]:
+        """Read a part of a slice."""
+        return np.asarray(self._array[(index, *box)]).astype(self.dtype)
+
+    def close(self) -> None:
+        """The array is not ours."""
 
 
 def describe(shape: tuple[int, ...], dtype: npt.DTypeLike | None = None) -> str:

@@ -1,0 +1,222 @@
+"""`unetseg view`: images, prediction and cells as layers of one napari window."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from unetseg.artifacts import StageResult
+from unetseg.errors import InputError, UsageError
+from unetseg.formats import HELD_OUT_PREDICTION, find_stack, open_volume
+from unetseg.manifest import MANIFEST, Manifest
+from unetseg.options import CELLS, DATA, PREDICTION, ViewOptions
+from unetseg.progress import Progress
+from unetseg.tiff import Stack
+from unetseg.viewer.window import LABELS, Shown, add_layers, import_napari
+from unetseg.volume import LABEL_DTYPES, Volume, describe
+from unetseg.voxel import Voxel
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What belongs to a prediction, as far as manifests say.
+
+    Attributes
+    ----------
+    held_out : range
+        Slices of the stack that the prediction is of; empty if of all.
+    """
+
+    prediction: Path | None = None
+    volume: Path | None = None
+    labels: Path | None = None
+    held_out: range = range(0)
+
+
+def view(options: ViewOptions, progress: Progress) -> StageResult:
+    """Show a stack with what was predicted of it, until the window is closed.
+
+    Which stack was predicted, and which cells were made of the prediction, the manifests say.
+    Unlike other stages this one does not compare the files with their hashes: a viewer should open
+    at once, however large they are.
+
+    Parameters
+    ----------
+    options : ViewOptions
+    progress : Progress
+
+    Returns
+    -------
+    StageResult
+
+    Raises
+    ------
+    InputError
+        If a stack cannot be read, or they do not fit each other, or there is none.
+    UnetsegError
+        If napari is not installed.
+    """
+    voxel = _parse_voxel(options.voxel)
+    with ExitStack() as opened:
+        paths, held_out = _find(options, progress)
+        stacks = [
+            _choose(kind, opened.enter_context(_open(kind, path)), held_out)
+            for kind, path in paths.items()
+        ]
+        _check_same_shape(stacks)
+        voxels = [voxel, *(shown.volume.voxel for shown in stacks)]
+        voxel = next((known for known in voxels if known is not None), None)
+        napari = import_napari()
+        viewer = napari.Viewer(title="unetseg")
+        add_layers(viewer, stacks, voxel=voxel)
+        if voxel is None:
+            progress.say("no stack says how large a voxel is: shown as cubes; see --voxel")
+        napari.run()
+        read = [f"{shown.volume.path}: {describe(shown.shape)}" for shown in stacks]
+    return StageResult(read=read, wrote=[])
+
+
+def _parse_voxel(text: str | None) -> Voxel | None:
+    try:
+        return None if text is None else Voxel.parse(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--voxel: expected depth, height and width in nanometres such as '50 4 4', "
+            f"found {text!r}"
+        ) from error
+
+
+def _find(options: ViewOptions, progress: Progress) -> tuple[dict[str, Path], range]:
+    """Stacks to show, by kind, from the bottom to the top; and the held-out slices, if of those.
+
+    What was not asked for by name is left out where it is missing or of another stack.
+    """
+    scene = _predicted(options.prediction)
+    named = options.volume and find_stack(options.volume, "test-volume.tif")
+    if named and options.prediction == PREDICTION and not _same(named, scene.volume):
+        scene = _Scene()
+    volume: Path | None = named or scene.volume or DATA / "test-volume.tif"
+    if volume and not named and not volume.exists():
+        progress.say(f"{volume}: not there, left out; --volume names a stack")
+        volume = None
+    labels = options.labels and find_stack(options.labels, "test-labels.tif")
+    kinds = {
+        "image": volume,
+        "probability": scene.prediction,
+        "true labels": labels or scene.labels or _labels_beside(volume),
+        "cells": _cells(options.cells, scene.prediction),
+    }
+    found = {kind: path for kind, path in kinds.items() if path is not None}
+    if not found:
+        raise InputError(
+            options.prediction,
+            expected="the results of unetseg predict",
+            found="none",
+            remedy="run unetseg predict first, or name a stack with --volume",
+        )
+    return found, scene.held_out
+
+
+def _predicted(path: Path) -> _Scene:
+    """What belongs to a prediction, or to the folder of one."""
+    if not (path / MANIFEST).is_file():
+        return _Scene() if path == PREDICTION else _Scene(prediction=path)
+    manifest = Manifest.read(path / MANIFEST)
+    if manifest.stage == "predict":
+        # The models come before the stack.
+        volume = _source(path, manifest, -1)
+        return _Scene(prediction=path / manifest.outputs[0].name, volume=volume)
+    held_out = manifest.details.get("held_out")
+    if manifest.stage != "train" or not held_out:
+        found = "none" if manifest.stage == "train" else f"those of unetseg {manifest.stage}"
+        raise InputError(
+            path,
+            expected="the results of unetseg predict, or held-out slices of unetseg train",
+            found=found,
+            remedy="check --prediction",
+        )
+    return _Scene(
+        prediction=path / HELD_OUT_PREDICTION,
+        volume=_trained_on(path, manifest),
+        labels=path / "held-out-labels.tif",
+        held_out=range(held_out[0], held_out[-1] + 1),
+    )
+
+
+def _trained_on(folder: Path, manifest: Manifest) -> Path:
+    """The stack that a model was made from: preprocess and augment say what they read.
+
+    Where one of their folders is gone, that is the path returned.
+    """
+    for _ in ("preprocess", "augment"):
+        path = _source(folder, manifest, 0)
+        if not path.is_file():
+            return path
+        folder, manifest = path.parent, Manifest.read(path)
+    return _source(folder, manifest, 0)
+
+
+def _source(folder: Path, manifest: Manifest, number: int) -> Path:
+    return Path(os.path.normpath(folder / manifest.inputs[number].path))
+
+
+def _labels_beside(volume: Path | None) -> Path | None:
+    """test-labels.tif beside test-volume.tif, where it is."""
+    if volume is None or not volume.name.endswith("-volume.tif"):
+        return None
+    path = volume.with_name(volume.name.replace("-volume.tif", "-labels.tif"))
+    return path if path.is_file() else None
+
+
+def _cells(path: Path, prediction: Path | None) -> Path | None:
+    """The cells to show; those on the default path only if they are of this prediction."""
+    if not (path / MANIFEST).is_file():
+        return None if path == CELLS else path
+    manifest = Manifest.read(path / MANIFEST)
+    if manifest.stage != "segment":
+        raise InputError(
+            path,
+            expected="the results of unetseg segment",
+            found=f"those of unetseg {manifest.stage}",
+            remedy="check --cells",
+        )
+    if path == CELLS and not _same(_source(path, manifest, 0), prediction):
+        return None
+    return path / "labels.tif"
+
+
+def _same(path: Path, other: Path | None) -> bool:
+    return other is not None and path.resolve() == other.resolve()
+
+
+def _open(kind: str, path: Path) -> Volume:
+    # There may be more cells than 16 bits count.
+    is_file = kind in LABELS and path.is_file()
+    return Stack(path, dtypes=LABEL_DTYPES) if is_file else open_volume(path)
+
+
+def _choose(kind: str, volume: Volume, held_out: range) -> Shown:
+    """The held-out slices of a stack that has others too."""
+    if not held_out or len(volume) == len(held_out):
+        return Shown(kind, volume)
+    if held_out.stop > len(volume):
+        raise InputError(
+            volume.path,
+            expected=f"slices {held_out[0]}-{held_out[-1]}, which were held out",
+            found=describe(volume.shape),
+            remedy="give the stack that the model was trained on",
+        )
+    return Shown(kind, volume, held_out)
+
+
+def _check_same_shape(stacks: list[Shown]) -> None:
+    for shown in stacks[1:]:
+        if shown.shape != stacks[0].shape:
+            raise InputError(
+                shown.volume.path,
+                expected=f"{describe(stacks[0].shape)}, as in {stacks[0].volume.path}",
+                found=describe(shown.shape),
+                remedy="give stacks of the same slices",
+            )

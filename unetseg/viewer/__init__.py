@@ -1,0 +1,1 @@
+"""napari: what `unetseg view` shows, and the plugin."""

@@ -1,0 +1,139 @@
+"""Stacks as layers of napari, which reads of them what it shows."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.errors import UnetsegError
+from unetseg.volume import Volume
+from unetseg.voxel import Voxel
+
+# Membrane red, interior clear: additive blending adds it to the grey of the image.
+MEMBRANE = {"colors": [[1.0, 0.2, 0.1, 1.0], [0.0, 0.0, 0.0, 1.0]], "name": "membrane"}
+
+# How each kind of stack looks at first.
+LOOKS: dict[str, dict[str, Any]] = {
+    "image": {"colormap": "gray"},
+    "probability": {
+        "colormap": MEMBRANE,
+        "contrast_limits": (0.0, 1.0),
+        "blending": "additive",
+        "opacity": 0.6,
+    },
+    "true labels": {"opacity": 0.4, "visible": False},
+    "cells": {"opacity": 0.3},
+}
+LABELS = ("true labels", "cells")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A stack to show.
+
+    Parameters
+    ----------
+    kind : str
+        One of `LOOKS`; also the name of the layer.
+    volume : Volume
+        Must stay open while it is shown.
+    slices : range, optional
+        Which of its slices; all of them by default.
+    """
+
+    kind: str
+    volume: Volume
+    slices: range | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of what is shown, (Z, Y, X)."""
+        depth = len(self.volume if self.slices is None else self.slices)
+        return depth, *self.volume.shape[1:]
+
+
+class _Slices:
+    """What Dask needs of an array, for a stack of which it reads whole slices."""
+
+    ndim = 3
+
+    def __init__(self, shown: Shown) -> None:
+        self._volume = shown.volume
+        self._first = shown.slices.start if shown.slices else 0
+        self.shape = shown.shape
+        self.dtype = shown.volume.dtype
+        if shown.kind in LABELS and self.dtype.kind == "f":
+            self.dtype = np.dtype(np.uint32)  # napari wants whole numbers
+
+    def __getitem__(self, key: tuple[slice, slice, slice]) -> npt.NDArray[Any]:
+        depth, rows, columns = key
+        indices = range(*depth.indices(self.shape[0]))
+        box = (
+            slice(*rows.indices(self.shape[1])),
+            slice(*columns.indices(self.shape[2])),
+        )
+        parts = [self._volume.part(self._first + index, box) for index in indices]
+        return np.stack(parts).astype(self.dtype, copy=False)
+
+
+def import_napari() -> Any:
+    """Import napari with its Qt, which only those need who look.
+
+    Raises
+    ------
+    UnetsegError
+        If it is not installed, or there is no screen: Qt would end the process.
+    """
+    try:
+        import napari
+        import qtpy.QtWidgets  # noqa: F401 - napari alone may come without any Qt
+    except (ImportError, RuntimeError) as error:
+        raise UnetsegError(
+            "napari: expected the package napari with Qt, found none; pip install 'unetseg[napari]'"
+        ) from error
+    screens = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    if sys.platform == "linux" and not any(os.environ.get(name) for name in screens):
+        raise UnetsegError(
+            "napari: expected a screen, found none; run this on your own machine, or connect "
+            "with ssh -X"
+        )
+    return napari
+
+
+def add_layers(viewer: Any, stacks: Iterable[Shown], *, voxel: Voxel | None) -> None:
+    """Add a layer for each stack, aligned, and a scale bar.
+
+    Pixels are read slice by slice when napari shows them; they are never all in memory, except in
+    its view of three dimensions.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or napari.components.ViewerModel
+    stacks : iterable of Shown
+        From the bottom to the top.
+    voxel : Voxel, optional
+        The scale is in pixels without it.
+    """
+    import dask.array
+
+    place: dict[str, Any] = {"axis_labels": ("z", "y", "x")}
+    if voxel is not None:
+        place |= {"scale": voxel.edges, "units": ("nm", "nm", "nm")}
+    for shown in stacks:
+        slices = _Slices(shown)
+        array = dask.array.from_array(
+            slices,
+            chunks=(1, *shown.shape[1:]),
+            name=False,  # its hash would take reading it all
+            lock=True,  # files are read from one place at a time
+            meta=np.empty((0, 0, 0), slices.dtype),
+        )
+        add = viewer.add_labels if shown.kind in LABELS else viewer.add_image
+        add(array, name=shown.kind, **place, **LOOKS[shown.kind])
+    viewer.scale_bar.visible = voxel is not None
