@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from magicgui.widgets import CheckBox, Container, FileEdit, ProgressBar, PushButton, create_widget
 
-from unetseg.errors import UnetsegError
-from unetseg.machine import parse_memory
 from unetseg.options import MODEL, PredictOptions
+from unetseg.viewer.process import Prediction
 from unetseg.viewer.window import LOOKS
-from unetseg.volume import ArrayVolume
 
 if TYPE_CHECKING:
     import napari
 
 DEFAULTS = PredictOptions()
+
+THOUSAND = 1000  # steps of the progress bar
 
 # What of a layer says where it lies.
 PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
@@ -48,15 +47,15 @@ class PredictMembranes(Container):
         )
         self.start = PushButton(text="Predict")
         self.stop = PushButton(text="Stop", enabled=False)
-        self.bar = ProgressBar(label="", min=0, value=0, visible=False)
+        self.bar = ProgressBar(label="", min=0, max=THOUSAND, value=0, visible=False)
         super().__init__(
             widgets=[self.image, self.model, self.tta, self.start, self.stop, self.bar]
         )
         self._viewer = viewer
-        self._worker: Any = None
+        self._prediction: Prediction | None = None
         self.start.changed.connect(self._on_start)
         self.stop.changed.connect(self._on_stop)
-        # A worker must not outlive what it reports to.
+        # The work must not outlive what it reports to.
         self.native.destroyed.connect(self._on_stop)
 
     def _on_start(self) -> None:
@@ -69,35 +68,36 @@ class PredictMembranes(Container):
             return
         place = {name: getattr(layer, name) for name in PLACE if hasattr(layer, name)}
         pixels = layer.data[0] if layer.multiscale else layer.data
-        worker = create_worker(
-            predict_array, layer.name, pixels, model=Path(self.model.value), tta=self.tta.value
+        self._prediction = Prediction(
+            layer.name, pixels, model=Path(self.model.value), tta=self.tta.value
         )
+        worker = create_worker(self._prediction.run)
         worker.yielded.connect(self._on_progress)
         worker.returned.connect(lambda result: self._on_end(result, layer.name, place))
         worker.finished.connect(self._on_finished)
-        self._worker = worker
         self.start.enabled, self.stop.enabled = False, True
         self.bar.max, self.bar.value, self.bar.visible = 0, 0, True  # busy
         worker.start()
 
     def _on_stop(self) -> None:
-        if self._worker is not None:
-            self._worker.quit()
+        if self._prediction is not None:
+            self._prediction.stop()
 
-    def _on_progress(self, done: tuple[int, int]) -> None:
-        self.bar.max, self.bar.value = done[1], done[0]
+    def _on_progress(self, share: float) -> None:
+        self.bar.max, self.bar.value = THOUSAND, int(share * THOUSAND)
 
     def _on_end(
-        self, result: npt.NDArray[np.float32] | UnetsegError, name: str, place: dict[str, Any]
+        self, result: npt.NDArray[np.float32] | str | None, name: str, place: dict[str, Any]
     ) -> None:
-        if isinstance(result, UnetsegError):
-            _tell(str(result))
+        if isinstance(result, str):
+            _tell(result)
+        if result is None or isinstance(result, str):
             return
         look = LOOKS["probability"]
         self._viewer.add_image(result, name=f"{name} probability", **place, **look)
 
     def _on_finished(self) -> None:
-        self._worker = None
+        self._prediction = None
         self.start.enabled, self.stop.enabled, self.bar.visible = True, False, False
 
 
@@ -106,45 +106,3 @@ def _tell(line: str) -> None:
     from napari.utils.notifications import show_error
 
     show_error(line)
-
-
-def predict_array(
-    name: str, pixels: Any, *, model: Path, tta: bool
-) -> Generator[tuple[int, int], None, npt.NDArray[np.float32] | UnetsegError]:
-    """Predict slices that are in memory, or that Dask reads.
-
-    Parameters
-    ----------
-    name : str
-        Of the image, for errors.
-    pixels : (Y, X) or (Z, Y, X) array-like
-    model : Path
-        Folder that `unetseg train` wrote.
-    tta : bool
-        Average over the 8 flips and rotations.
-
-    Yields
-    ------
-    (done, total)
-        Pieces of the image.
-
-    Returns
-    -------
-    array like `pixels`, float32, or UnetsegError
-        Returned and not raised where the user can mend it: napari shows what a worker raises as a
-        bug, with its traceback.
-    """
-    try:
-        from unetseg.prediction import Ensemble
-
-        volume = ArrayVolume(name, pixels)
-        ensemble = Ensemble([model], tta=tta)
-        pieces = ensemble.plan(volume.shape, memory=parse_memory(DEFAULTS.memory), multiple=1)
-        result = np.empty(volume.shape, np.float32)
-        yield 0, len(pieces)
-        for done, piece in enumerate(pieces, start=1):
-            result[piece.index][piece.box] = ensemble.predict(volume, piece)
-            yield done, len(pieces)
-    except UnetsegError as error:
-        return error
-    return result.reshape(pixels.shape)

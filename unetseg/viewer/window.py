@@ -136,4 +136,4 @@ def add_layers(viewer: Any, stacks: Iterable[Shown], *, voxel: Voxel | None) -> 
         )
         add = viewer.add_labels if shown.kind in LABELS else viewer.add_image
         add(array, name=shown.kind, **place, **LOOKS[shown.kind])
-    viewer.scale_bar.visible = voxel is not None
+    viewer.canvas.overlays.scale_bar.visible = voxel is not None
