@@ -1,0 +1,102 @@
+"""Fiji: every stack that the pipeline writes, and the macro that opens them together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imagej
+import numpy as np
+import pytest
+import tifffile
+from conftest import Cli
+from scipy import ndimage
+
+MACRO = Path(__file__).parents[1] / "docs/fiji/view.ijm"
+
+
+@pytest.fixture
+def results(model: Path, data: Path, cli: Cli) -> Path:
+    """A folder with data/, work/prediction and work/cells."""
+    cli("predict", "--model", model, "--no-tta")
+    cli("segment", "--seed-threshold", 0.4, "--jobs", 1)
+    return data.parent
+
+
+@imagej.needs_imagej
+def test_imagej_reads_every_stack_of_the_pipeline(
+    results: Path, model: Path, cli: Cli, tmp_path: Path
+):
+    small = ("--slices", 2, "--test-slices", 1, "--height", 64, "--width", 96)
+    cli("synthesize", "--output", "synthetic", *small)
+    cli("predict", "--model", model, "--no-tta", "--name", "p.ome.tif", "--output", "ome")
+    augmented = model.parent / "augmented"
+    folders = [Path("synthetic"), augmented, model, Path("work/prediction"), Path("ome")]
+    paths = [path for folder in (*folders, Path("work/cells")) for path in folder.glob("*.tif")]
+    assert sorted(path.name for path in paths) == [
+        "held-out-labels.tif",
+        "held-out-prediction.tif",
+        "labels.tif",
+        "labels.tif",
+        "p.ome.tif",
+        "prediction.tif",
+        "test-labels.tif",
+        "test-volume.tif",
+        "train-labels.tif",
+        "train-volume.tif",
+        "volume.tif",
+    ]
+    for path, seen in zip(paths, imagej.read(paths, tmp_path), strict=True):
+        stack = tifffile.imread(path)
+        stack = stack.reshape(-1, *stack.shape[-2:])
+        assert seen.channels == 1, path
+        assert seen.bits == stack.dtype.itemsize * 8, path
+        np.testing.assert_array_equal(seen.pixels, stack, str(path))
+
+
+@imagej.needs_imagej
+@pytest.mark.parametrize("declared", [True, False])
+def test_the_macro_opens_everything_as_one_calibrated_hyperstack(
+    results: Path, tmp_path: Path, declared: bool
+):
+    volume = tifffile.imread("data/test-volume.tif")
+    if declared:
+        metadata = {"axes": "ZYX", "unit": "um", "spacing": 0.03}
+        tifffile.imwrite(
+            "data/test-volume.tif", volume, imagej=True, resolution=(125, 200), metadata=metadata
+        )
+    parts = {
+        "volume": "data/test-volume.tif",
+        "prediction": "work/prediction/prediction.tif",
+        "cells": "work/cells/labels.tif",
+        "save": tmp_path / "all together.tif",
+    }
+    if not declared:
+        parts["voxel"] = "30 8 7"
+    argument = "|".join(f"{name}={value}" for name, value in parts.items())
+    imagej.run_macro(MACRO, argument, home=tmp_path)
+    (seen,) = imagej.read([parts["save"]], tmp_path)
+    image, probability, lines, numbers = seen.pixels.reshape(2, 4, *volume.shape[1:]).swapaxes(0, 1)
+    assert seen.channels == 4
+    assert seen.unit == ("um" if declared else "nm")
+    np.testing.assert_allclose(seen.voxel, (0.03, 0.005, 0.008) if declared else (30, 8, 7), 1e-5)
+    np.testing.assert_array_equal(image, volume)
+    np.testing.assert_array_equal(probability, tifffile.imread(parts["prediction"]))
+    cells = tifffile.imread(parts["cells"])
+    np.testing.assert_array_equal(numbers, cells)
+    near = np.stack([ndimage.maximum_filter(cell, 3) for cell in cells])
+    assert lines.any()
+    np.testing.assert_array_equal(lines, (cells == 0) & (near > 0))
+
+
+@imagej.needs_imagej
+def test_the_macro_without_cells_or_voxel_size(results: Path, tmp_path: Path):
+    for name in ("volume", "prediction"):
+        path = "data/test-volume.tif" if name == "volume" else "work/prediction/prediction.tif"
+        tifffile.imwrite(tmp_path / f"one-{name}.tif", tifffile.imread(path)[0])
+    argument = "volume=one-volume.tif|prediction=one-prediction.tif|save=one.tif"
+    imagej.run_macro(MACRO, argument, home=tmp_path)
+    (seen,) = imagej.read([tmp_path / "one.tif"], tmp_path)
+    assert seen.channels == 2
+    assert (seen.voxel, seen.unit) == ((50, 4, 4), "nm")
+    for name, pixels in zip(("volume", "prediction"), seen.pixels, strict=True):
+        np.testing.assert_array_equal(pixels, tifffile.imread(f"one-{name}.tif"))
