@@ -253,6 +253,7 @@ def _run(name: str, *, progress: bool = False, **settings: Any) -> Result:
             if temporary:
                 shutil.rmtree(given["output"], ignore_errors=True)
             raise
+    assert result.folder is not None  # all of these stages write
     text = "\n".join(lines_of(result))
     return Result(result.folder, text=text, data=result.data, temporary=temporary)
 

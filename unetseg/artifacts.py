@@ -40,17 +40,17 @@ class StageResult:
 
     Attributes
     ----------
-    folder : Path
-        Where its results are.
+    folder : Path or None
+        Where its results are, if it leaves any.
     read, wrote, notes : list of str
         Lines for people.
     data : dict
         Figures for programs.
     """
 
-    folder: Path
+    folder: Path | None
     read: list[str]
-    wrote: list[str]
+    wrote: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     next_command: str | None = None
     data: dict[str, Any] = field(default_factory=dict)

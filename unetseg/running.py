@@ -27,6 +27,7 @@ STAGES: dict[str, type[Options]] = {
     "train": options.TrainOptions,
     "predict": options.PredictOptions,
     "segment": options.SegmentOptions,
+    "view": options.ViewOptions,
     "evaluate": options.EvaluateOptions,
     "report": options.ReportOptions,
     "export": options.ExportOptions,

@@ -115,10 +115,10 @@ def lines_of(result: StageResult) -> list[str]:
 
 def summarise(name: str, result: StageResult) -> dict[str, Any]:
     """What `--json` prints of a stage: its folder, what lies there, and its figures."""
-    outputs = Manifest.read(result.folder / MANIFEST).outputs
+    outputs = Manifest.read(result.folder / MANIFEST).outputs if result.folder else ()
     return {
         "stage": name,
-        "folder": str(result.folder),
+        "folder": None if result.folder is None else str(result.folder),
         "outputs": [asdict(output) for output in outputs],
         "notes": result.notes,
         "next": result.next_command,

@@ -9,21 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from unetseg import options
+from unetseg import running
 from unetseg.errors import InputError
 from unetseg.formats import HELD_OUT_PREDICTION
 from unetseg.manifest import MANIFEST, Manifest, Output, Source, open_stage
 
-# In the order in which they run; the folders are those of the defaults.
-STAGES: dict[str, type[options.Options]] = {
-    "augment": options.AugmentOptions,
-    "preprocess": options.PreprocessOptions,
-    "train": options.TrainOptions,
-    "predict": options.PredictOptions,
-    "segment": options.SegmentOptions,
-    "evaluate": options.EvaluateOptions,
-}
-# What the inputs in a manifest were given as, in their order; predict may have several models.
+# Stages in the order in which they run, and what the inputs in their manifests were given as, in
+# their order; predict may have several models.
 GIVEN_AS = {
     "augment": ("volume", "labels"),
     "preprocess": ("input",),
@@ -32,6 +24,10 @@ GIVEN_AS = {
     "segment": ("prediction",),
     "evaluate": ("prediction", "labels"),
 }
+
+
+STAGES = {name: running.STAGES[name] for name in GIVEN_AS}
+"""Options of the stages that a work folder is made by; their folders are those of the defaults."""
 
 
 @dataclass(frozen=True)

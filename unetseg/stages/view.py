@@ -75,7 +75,7 @@ def view(options: ViewOptions, progress: Progress) -> StageResult:
             progress.say("no stack says how large a voxel is: shown as cubes; see --voxel")
         napari.run()
         read = [f"{shown.volume.path}: {describe(shown.shape)}" for shown in stacks]
-    return StageResult(read=read, wrote=[])
+    return StageResult(folder=None, read=read)
 
 
 def _parse_voxel(text: str | None) -> Voxel | None:
