@@ -25,6 +25,8 @@ PAGES: dict[str, list[str]] = {
         "data/README",
         "docs/commands",
         "docs/python",
+        "docs/fiji",
+        "docs/napari",
         "docs/export",
         "docs/experiments",
         "docs/files",

@@ -16,7 +16,7 @@ from unetseg.errors import InputError, OutputError
 from unetseg.manifest import MANIFEST, Manifest, open_stage
 
 
-def run(folder: Path, contents: dict[str, str], *, stage: str = "augment", source: Path) -> None:
+def run(folder: Path, contents: dict[str, str], *, stage: str = "segment", source: Path) -> None:
     """A stage that writes these files."""
     with StageWriter(
         folder, stage=stage, options={"seed": 1}, inputs=[source], names=contents
@@ -38,7 +38,7 @@ def everything(folder: Path) -> dict[str, str]:
 
 def test_a_finished_stage_opens(tmp_path: Path, source: Path):
     run(tmp_path / "a", {"x": "1", "y": "2"}, source=source)
-    manifest = open_stage(tmp_path / "a", stage="augment", fresh=True)
+    manifest = open_stage(tmp_path / "a", stage="segment", fresh=True)
     assert [output.name for output in manifest.outputs] == ["x", "y"]
     assert manifest.inputs[0].path == "../input.txt"
     assert not (tmp_path / "a" / UNFINISHED).exists()
@@ -57,7 +57,7 @@ def test_a_stage_that_fails_leaves_the_earlier_result(tmp_path: Path, source: Pa
     before = everything(folder)
     with (
         pytest.raises(OSError, match="disk"),
-        StageWriter(folder, stage="augment", options={}, inputs=[source], names=["x"]) as writer,
+        StageWriter(folder, stage="segment", options={}, inputs=[source], names=["x"]) as writer,
     ):
         writer.path("x").write_text("2")
         raise OSError("disk full")
@@ -67,7 +67,7 @@ def test_a_stage_that_fails_leaves_the_earlier_result(tmp_path: Path, source: Pa
 def test_a_first_run_that_fails_leaves_no_folder(tmp_path: Path, source: Path):
     with (
         pytest.raises(KeyboardInterrupt),
-        StageWriter(tmp_path / "a", stage="augment", options={}, inputs=[source], names=["x"]),
+        StageWriter(tmp_path / "a", stage="segment", options={}, inputs=[source], names=["x"]),
     ):
         raise KeyboardInterrupt
     assert not (tmp_path / "a").exists()
@@ -95,13 +95,13 @@ def test_a_run_that_dies_between_moves_is_finished_by_the_next(
         if moves < 3:
             with pytest.raises(SystemExit):
                 run(folder, {"x": "new", "y": "new"}, source=source)
-            with pytest.raises(InputError, match="run unetseg augment first"):
-                open_stage(folder, stage="augment", fresh=True)
+            with pytest.raises(InputError, match="run unetseg segment first"):
+                open_stage(folder, stage="segment", fresh=True)
         else:
             run(folder, {"x": "new", "y": "new"}, source=source)
-    with StageWriter(folder, stage="augment", options={}, inputs=[source], names=["x", "y"]):
+    with StageWriter(folder, stage="segment", options={}, inputs=[source], names=["x", "y"]):
         pass
-    open_stage(folder, stage="augment", fresh=True)
+    open_stage(folder, stage="segment", fresh=True)
     assert {p.name: p.read_text() for p in folder.glob("?")} == {"x": "new", "y": "new"}
 
 
@@ -120,8 +120,8 @@ def test_files_of_others_are_never_touched(tmp_path: Path, source: Path):
     assert (folder / "notes.txt").read_text() == "mine"
     with pytest.raises(OutputError, match="did not write"):
         run(folder, {"notes.txt": "yours"}, source=source)
-    with pytest.raises(OutputError, match="results of augment"):
-        run(folder, {"z": "1"}, stage="preprocess", source=source)
+    with pytest.raises(OutputError, match="results of segment"):
+        run(folder, {"z": "1"}, stage="evaluate", source=source)
 
 
 def test_a_file_where_the_folder_should_be(source: Path):
@@ -143,29 +143,29 @@ def test_a_manifest_cannot_name_files_elsewhere(tmp_path: Path, source: Path, na
 
 def test_what_changed_since_is_noticed(tmp_path: Path, source: Path):
     folder = tmp_path / "a"
-    with pytest.raises(InputError, match="no such folder; run unetseg augment first"):
-        open_stage(folder, stage="augment", fresh=True)
+    with pytest.raises(InputError, match="no such folder; run unetseg segment first"):
+        open_stage(folder, stage="segment", fresh=True)
     run(folder, {"x": "1"}, source=source)
-    with pytest.raises(InputError, match="those of unetseg augment"):
+    with pytest.raises(InputError, match="those of unetseg segment"):
         open_stage(folder, stage="train", fresh=True)
     source.write_text("other")
-    with pytest.raises(InputError, match="made from an earlier one; run unetseg augment again"):
-        open_stage(folder, stage="augment", fresh=True)
-    open_stage(folder, stage="augment", fresh=False)
+    with pytest.raises(InputError, match="made from an earlier one; run unetseg segment again"):
+        open_stage(folder, stage="segment", fresh=True)
+    open_stage(folder, stage="segment", fresh=False)
     (folder / "x").write_text("2")
     with pytest.raises(InputError, match=r"x: expected the file .* found another"):
-        open_stage(folder, stage="augment", fresh=False)
+        open_stage(folder, stage="segment", fresh=False)
     (folder / "x").unlink()
     with pytest.raises(InputError, match="found none"):
-        open_stage(folder, stage="augment", fresh=False)
+        open_stage(folder, stage="segment", fresh=False)
 
 
 def test_a_change_two_stages_back_is_noticed(tmp_path: Path, source: Path):
     run(tmp_path / "a", {"x": "1"}, source=source)
-    run(tmp_path / "b", {"y": "1"}, stage="preprocess", source=tmp_path / "a" / MANIFEST)
+    run(tmp_path / "b", {"y": "1"}, stage="evaluate", source=tmp_path / "a" / MANIFEST)
     source.write_text("other")
-    with pytest.raises(InputError, match=r"input.txt.*run unetseg augment again"):
-        open_stage(tmp_path / "b", stage="preprocess", fresh=True)
+    with pytest.raises(InputError, match=r"input.txt.*run unetseg segment again"):
+        open_stage(tmp_path / "b", stage="evaluate", fresh=True)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "not json", '{"stage": 1}', "\x00\xff"])
@@ -177,10 +177,10 @@ def test_a_broken_manifest_is_one_line(tmp_path: Path, text: str):
 
 def test_a_second_run_in_a_folder_is_told_who_is_there(tmp_path: Path, source: Path):
     folder = tmp_path / "a"
-    with StageWriter(folder, stage="augment", options={}, inputs=[source], names=["x"]) as writer:
+    with StageWriter(folder, stage="segment", options={}, inputs=[source], names=["x"]) as writer:
         writer.path("x").write_text("first")
         with pytest.raises(
-            OutputError, match=rf"found unetseg augment \(process {os.getpid()} on .*, since \d"
+            OutputError, match=rf"found unetseg segment \(process {os.getpid()} on .*, since \d"
         ):
             run(folder, {"x": "second"}, source=source)
     assert everything(folder)["x"] == "first"

@@ -124,17 +124,21 @@ class ZarrPieces(PieceWriter):
     path : Path
         Of the group; one that an earlier run began is gone on with.
     shape : (Z, Y, X)
+    voxel : Voxel, optional
+        Size of a voxel, to write down.
     """
 
     multiple = CHUNK
 
-    def __init__(self, path: Path, *, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, path: Path, *, shape: tuple[int, int, int], voxel: Voxel | None = None
+    ) -> None:
         zarr = import_zarr()
         self._path = path
         if not (path / "0" / "zarr.json").exists():
             require_room(path.parent, math.prod(shape) * np.dtype(np.float32).itemsize)
             group = zarr.open_group(path, mode="w", zarr_format=3)
-            group.attrs["ome"] = _attributes(path.name)
+            group.attrs["ome"] = _attributes(path.name, voxel)
             group.create_array(
                 "0",
                 shape=shape,
@@ -165,18 +169,20 @@ class ZarrPieces(PieceWriter):
         """Nothing is held open."""
 
 
-def _attributes(name: str) -> dict[str, Any]:
+def _attributes(name: str, voxel: Voxel | None) -> dict[str, Any]:
     """Metadata of an image with axes ZYX and one resolution."""
+    scale = [1.0, 1.0, 1.0] if voxel is None else list(voxel.edges)
+    unit = {} if voxel is None else {"unit": "nanometer"}
     return {
         "version": "0.5",
         "multiscales": [
             {
                 "name": name,
-                "axes": [{"name": axis, "type": "space"} for axis in "zyx"],
+                "axes": [{"name": axis, "type": "space", **unit} for axis in "zyx"],
                 "datasets": [
                     {
                         "path": "0",
-                        "coordinateTransformations": [{"type": "scale", "scale": [1.0, 1.0, 1.0]}],
+                        "coordinateTransformations": [{"type": "scale", "scale": scale}],
                     }
                 ],
             }

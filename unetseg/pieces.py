@@ -17,6 +17,7 @@ from unetseg.arrays.tiles import Box
 from unetseg.files import Closing
 from unetseg.slicewriter import SliceWriter
 from unetseg.tiff import create_stack
+from unetseg.voxel import Voxel
 
 # What a kill may cost at most, beside the piece at work.
 SECONDS_BETWEEN_FLUSHES = 5
@@ -61,7 +62,9 @@ class PieceWriter(Closing):
     multiple: int
 
     @abstractmethod
-    def __init__(self, path: Path, *, shape: tuple[int, int, int]) -> None: ...
+    def __init__(
+        self, path: Path, *, shape: tuple[int, int, int], voxel: Voxel | None = None
+    ) -> None: ...
 
     @abstractmethod
     def has(self, piece: Piece) -> bool:
@@ -84,18 +87,24 @@ class TiffPieces(PieceWriter):
     path : Path
         Of the stack; one that an earlier run began is gone on with.
     shape : (Z, Y, X)
+    voxel : Voxel, optional
+        Size of a voxel, to write down.
     """
 
     multiple = 1
 
-    def __init__(self, path: Path, *, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, path: Path, *, shape: tuple[int, int, int], voxel: Voxel | None = None
+    ) -> None:
         self._journal_path = path.with_name(f".{path.name}.journal")
         self._done: set[tuple[int, ...]] = set()
         self._unflushed: list[Piece] = []
         self._flushed = time.monotonic()
         offset = self._read_journal() if path.exists() else None
         if offset is None:
-            self._out = create_stack(path, shape=shape, dtype=np.float32, display_range=(0.0, 1.0))
+            self._out = create_stack(
+                path, shape=shape, dtype=np.float32, display_range=(0.0, 1.0), voxel=voxel
+            )
             self._out.flush()
             self._journal = self._journal_path.open("w", encoding="ascii")
             self._record({"offset": self._out.offset})

@@ -312,6 +312,7 @@ def create_stack(
     dtype: npt.DTypeLike,
     display_range: tuple[float, float] | None = None,
     colours: int = 0,
+    voxel: Voxel | None = None,
 ) -> SliceWriter:
     """Start a ZYX stack that Fiji opens, to append its slices.
 
@@ -329,6 +330,8 @@ def create_stack(
         Grey levels that ImageJ shows as black and white.
     colours : int
         Highest label of a stack of labels, for ImageJ to colour them; 0 for grey levels.
+    voxel : Voxel, optional
+        Size of a voxel, for programs that measure.
     """
     dtype = np.dtype(dtype)
     metadata: dict[str, Any] = {"axes": "ZYX"}
@@ -338,6 +341,8 @@ def create_stack(
         metadata["min"], metadata["max"] = display_range
     if colours and not ome:
         metadata |= {"min": 0.0, "max": float(colours), "LUTs": [_label_colours()]}
+    if voxel is not None:
+        metadata |= _physical_sizes(voxel) if ome else {"spacing": voxel.z, "unit": "nm"}
     # Without data tifffile writes all headers and leaves a gap for the pixels.
     place = tifffile.imwrite(
         path,
@@ -348,8 +353,17 @@ def create_stack(
         bigtiff=large,
         photometric="minisblack",
         metadata=metadata,
+        resolution=None if voxel is None or ome else (1 / voxel.x, 1 / voxel.y),
         returnoffset=True,
     )
     if place is None:
         raise ValueError(f"tifffile gave no place for {shape} pixels")
     return SliceWriter(path, offset=place[0], shape=shape, dtype=dtype)
+
+
+def _physical_sizes(voxel: Voxel) -> dict[str, Any]:
+    """The size of a voxel in the words of OME-XML."""
+    sizes: dict[str, Any] = {}
+    for axis, edge in zip("ZYX", voxel.edges, strict=True):
+        sizes |= {f"PhysicalSize{axis}": edge, f"PhysicalSize{axis}Unit": "nm"}
+    return sizes

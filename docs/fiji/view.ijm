@@ -39,7 +39,7 @@ if (voxel != "") {
 	sizes = split(voxel, " ");
 	if (sizes.length != 3) exit("voxel: expected depth, height and width in nm, found " + voxel);
 	z = parseFloat(sizes[0]); y = parseFloat(sizes[1]); x = parseFloat(sizes[2]); unit = "nm";
-} else if (startsWith(unit, "pixel") || startsWith(unit, "inch")) {
+} else if (matches(unit, " *|pixel.*|inch.*")) {
 	// The file does not say; the stacks of ISBI 2012 have this.
 	x = 4; y = 4; z = 50; unit = "nm";
 }

@@ -67,10 +67,11 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             ensemble = Ensemble(folders, tta=options.tta)
             write_to = _format(name)
             pieces = ensemble.plan(volume.shape, memory=memory, multiple=write_to.multiple)
-            with write_to(writer.path(name), shape=volume.shape) as output:
+            target = writer.path(name)
+            with write_to(target, shape=volume.shape, voxel=volume.voxel) as output:
                 missing = [piece for piece in pieces if not output.has(piece)]
                 if options.scheduler:
-                    job = _job(folders, volume, writer.path(name), options)
+                    job = _job(folders, volume, target, options)
                     done = predict_on_cluster(options.scheduler, job, missing)
                 else:
                     done = _predict(missing, ensemble, volume, output)

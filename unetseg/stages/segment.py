@@ -19,6 +19,7 @@ from unetseg.options import SegmentOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
 from unetseg.volume import check_probabilities
+from unetseg.voxel import Voxel
 
 LABELS = "labels.tif"
 TABLE = "cells.csv"
@@ -70,7 +71,7 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
                 label="segment",
                 unit="slice",
             )
-            total = _write(writer, slices, prediction.shape)
+            total = _write(writer, slices, prediction.shape, prediction.voxel)
         read = [str(prediction)]
     return writer.result(read, notes=[f"{total} cells (0 is between them)"])
 
@@ -87,6 +88,7 @@ def _write(
     writer: StageWriter,
     slices: Iterator[tuple[npt.NDArray[np.int32], list[Cell]]],
     shape: tuple[int, int, int],
+    voxel: Voxel | None,
 ) -> int:
     """Number the cells through, and write stack and table."""
     names = ["label", "slice", *(field.name for field in dataclasses.fields(Cell)[1:])]
@@ -106,5 +108,6 @@ def _write(
             total += len(measures)
     dtype = np.uint16 if total <= np.iinfo(np.uint16).max else np.uint32
     labels = open_npy(draft, dtype=np.uint32)
-    writer.write_stack(LABELS, labels, shape=shape, dtype=dtype, colours=total)
+    look = {"colours": total, "voxel": voxel}
+    writer.write_stack(LABELS, labels, shape=shape, dtype=dtype, **look)
     return total
