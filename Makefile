@@ -1,6 +1,10 @@
 # Everything runs in its own virtual environment: VENV=path uses (or makes) another one.
 VENV ?= .venv
 DATA ?= data
+# Where your images, their labels and new images lie, if not under the names of data/README.md.
+VOLUME ?= $(DATA)
+LABELS ?= $(DATA)
+TEST ?= $(DATA)
 WORK ?= work
 PYTHON ?= python3
 # Options of unetseg train; a synthetic stack gets a short course.
@@ -9,14 +13,15 @@ SYNTHETIC_TRAIN ?= --minutes 3
 
 BIN := $(VENV)/bin
 RUN := $(BIN)/unetseg
-STACKS := --volume "$(DATA)" --labels "$(DATA)"
+STACKS := --volume "$(VOLUME)" --labels "$(LABELS)"
 
 .PHONY: help install pipeline smoke test check torture fuzz docs tutorial format clean
 .DEFAULT_GOAL := help
 
 help:  ## show what make can do
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
-	@echo '  DATA=path uses the stacks in another folder, VENV=path another environment.'
+	@echo '  DATA=path uses the stacks in another folder; VOLUME=, LABELS= and TEST= name single ones.'
+	@echo '  WORK=path puts the results elsewhere; VENV=path uses another environment.'
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv "$(VENV)"
@@ -27,18 +32,18 @@ install: $(VENV)/.installed  ## make the virtual environment and install unetseg
 
 # A stack that unetseg drew has a manifest that says so beside it, and gets the short course.
 pipeline: install  ## run all stages on the stacks in data/, synthetic ones if there are none
-	@if [ ! -e "$(DATA)/train-volume.tif" ]; then \
-		echo "$(DATA) holds no train-volume.tif: drawing a synthetic stack there"; \
+	@if [ "$(VOLUME)" = data ] && [ ! -e data/train-volume.tif ]; then \
+		echo "data holds no train-volume.tif: drawing a synthetic stack there"; \
 		echo "(for those of ISBI 2012: $(RUN) download --output data/isbi2012,"; \
 		echo " then make pipeline DATA=data/isbi2012)"; \
-		$(RUN) synthesize --output "$(DATA)"; fi
+		$(RUN) synthesize --output data; fi
 	$(RUN) augment $(STACKS) --output "$(WORK)/augmented"
 	$(RUN) preprocess --input "$(WORK)/augmented" --output "$(WORK)/preprocessed"
-	@if grep -qs '"stage": "synthesize"' "$(DATA)/manifest.json"; \
+	@if grep -qs '"stage": "synthesize"' "$(VOLUME)/manifest.json"; \
 	then set -- $(SYNTHETIC_TRAIN); else set --; fi; set -x; \
 	$(RUN) train --input "$(WORK)/preprocessed" --output "$(WORK)/model" "$$@" $(TRAIN)
-	@if [ -e "$(DATA)/test-volume.tif" ]; then set -x; \
-		$(RUN) predict --model "$(WORK)/model" --volume "$(DATA)" --output "$(WORK)/prediction"; \
+	@if [ "$(TEST)" != "$(DATA)" ] || [ -e "$(DATA)/test-volume.tif" ]; then set -x; \
+		$(RUN) predict --model "$(WORK)/model" --volume "$(TEST)" --output "$(WORK)/prediction"; \
 	else echo "$(DATA) holds no test-volume.tif: nothing to predict"; fi
 	$(RUN) evaluate --prediction "$(WORK)/model" --output "$(WORK)/evaluation"
 	$(RUN) report --work "$(WORK)"
@@ -58,7 +63,7 @@ check: install  ## lint, types and all tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-torture: install  ## kill every stage 200 times, and watch the memory of long runs (an hour)
+torture: install  ## kill every stage 200 times, and watch the memory of long runs (an hour and a half)
 	$(BIN)/python tests/torture.py
 	$(BIN)/python tests/long_runs.py
 
