@@ -64,6 +64,7 @@ check: install  ## lint, types and all tests
 	$(BIN)/python -m pytest
 
 torture: install  ## kill every stage 200 times, and watch the memory of long runs (an hour and a half)
+	$(BIN)/python -m pip install --quiet --editable '.[export]'
 	$(BIN)/python tests/torture.py
 	$(BIN)/python tests/long_runs.py
 

@@ -36,7 +36,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "evaluate": ("--prediction", "train"),
     "gallery": ("synthesize",),
     "report": ("--work", "work"),
-    "export": ("--model", "train", "--format", "savedmodel"),
+    "export": ("--model", "train"),
     "crossvalidate": ("--input", "augment", "--folds", "2", *SMALL),
 }
 # Those that start TensorFlow get fewer kills.
@@ -60,8 +60,7 @@ def results(folder: Path) -> Any:
     if manifest["stage"] == "train":
         # Files of Keras and pictures say when they were made; history.csv what time was spent.
         return details["weights_sha256"], details["scores"], details["epochs_run"]
-    # TensorFlow draws this one at random.
-    return [each for each in manifest["outputs"] if not each["name"].endswith("fingerprint.pb")]
+    return manifest["outputs"]
 
 
 def kill_once(stage: str, work: Path, longest: float) -> tuple[bool, bool]:

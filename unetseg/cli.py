@@ -65,7 +65,7 @@ def _fail(line: str, code: int) -> None:
     help="Segment cell membranes in electron-microscopy stacks with a U-Net.\n\n"
     "\b\n"  # click keeps the lines of this paragraph as they are
     "Run in this order; every command works without options:\n"
-    "  augment -> preprocess -> train -> predict -> segment, and evaluate",
+    "  augment -> preprocess -> train -> predict -> segment, evaluate, report",
 )
 @click.version_option(__version__, prog_name="unetseg")
 def main() -> None:
@@ -137,7 +137,7 @@ def augment() -> None:
 
 @stage(options.GalleryOptions, argument="image")
 def gallery() -> None:
-    """Show what each augmentation does to IMAGE, at three strengths."""
+    """Show what augmentation does to IMAGE, ever stronger."""
 
 
 @stage(options.PreprocessOptions)

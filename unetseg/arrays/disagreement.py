@@ -214,7 +214,8 @@ def _spanning_tree(
     the tree falls without it. A contact is low part * number of parts + high part.
     """
     count = len(sizes)
-    low, high = np.divmod(contacts, count)
+    # 32 bits, because SciPy 1.11 walks no other graph.
+    low, high = (ends.astype(np.int32) for ends in np.divmod(contacts, count))
     graph = sparse.coo_array((-weights, (low, high)), shape=(count, count)).tocsr()
     tree = csgraph.minimum_spanning_tree(graph)
     order, parents = csgraph.breadth_first_order(tree, 0, directed=False)
