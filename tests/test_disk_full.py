@@ -53,6 +53,9 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, Resize]]:
         ("predict --name p.ome.zarr", "40k"),
         ("segment", "20k"),
         ("evaluate", "4k"),
+        ("gallery", "20k"),
+        ("report", "40k"),
+        ("crossvalidate", "200k"),
         ("export --format onnx", "1m"),
         ("export --format savedmodel", "1m"),
     ],
@@ -66,7 +69,7 @@ def test_a_full_disk(
         pytest.importorskip("onnxruntime", reason="needs unetseg[export]")
     labels = tifffile.imread(data / "train-labels.tif")
     tifffile.imwrite("p.tif", (labels / 255).astype(np.float32), metadata={"axes": "ZYX"})
-    if command in ("preprocess", "train"):
+    if command in ("preprocess", "train", "crossvalidate"):
         cli("augment", "--copies", 2, "--jobs", 1)
     if command == "train":
         cli("preprocess", "--jobs", 1)
@@ -78,6 +81,9 @@ def test_a_full_disk(
         "predict": ("--model", model),
         "segment": ("--prediction", "p.tif", "--jobs", 1),
         "export": ("--model", model),
+        "report": ("--work", model.parent),
+        "gallery": (),
+        "crossvalidate": ("--folds", 2, "--epochs", 1, "--batch-size", 2, "--patch", 64),
         "evaluate": ("--prediction", "p.tif", "--labels", data / "train-labels.tif", "--jobs", 1),
     }
     words = command.split()
