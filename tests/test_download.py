@@ -205,7 +205,7 @@ def test_addresses_outside_of_the_web(cli: Cli, url: str):
 
 def test_the_makefile_knows_synthetic_stacks_from_downloaded(tmp_path: Path, cli: Cli):
     text = (REPOSITORY / "Makefile").read_text()
-    (pattern,) = re.findall("grep -qs '(.*?)' \"\\$\\(DATA\\)/manifest.json\"", text)
+    (pattern,) = re.findall("grep -qs '(.*?)' \"\\$\\(VOLUME\\)/manifest.json\"", text)
     cli("synthesize", "--slices", 2, "--test-slices", 1, "--height", 64, "--width", 64)
     synthetic = Manifest.read(Path("data/manifest.json"))
     assert re.search(pattern, Path("data/manifest.json").read_text())

@@ -55,7 +55,10 @@ def test_round_trip(tmp_path: Path, dtype: str):
 )
 def test_reads_what_other_programs_write(tmp_path: Path, settings: dict):
     stack = example("uint16")
-    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", **settings)
+    try:
+        tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", **settings)
+    except NotImplementedError:
+        pytest.skip("this imagecodecs reads packed bits, and cannot write them")
     with Stack(tmp_path / "a.tif") as read:
         assert read.dtype == np.dtype("=u2")
         np.testing.assert_array_equal(list(read), stack)

@@ -214,7 +214,7 @@ def _spanning_tree(
     the tree falls without it. A contact is low part * number of parts + high part.
     """
     count = len(sizes)
-    # 32 bits, because SciPy 1.11 walks no other graph.
+    # 32 bits, because older versions of SciPy walk no other graph.
     low, high = (ends.astype(np.int32) for ends in np.divmod(contacts, count))
     graph = sparse.coo_array((-weights, (low, high)), shape=(count, count)).tocsr()
     tree = csgraph.minimum_spanning_tree(graph)
