@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -222,3 +223,14 @@ def test_completion_is_offered_and_documented(shell: str):
         what="complete", COMP_WORDS=words, COMP_CWORD="2" if shell != "fish" else "--ep"
     )
     assert "--epochs" in shown
+
+
+def test_the_next_command_goes_on_from_where_the_results_are(cli: Cli):
+    small = ("--slices", 2, "--test-slices", 1, "--height", 64, "--width", 64)
+    *_, here = cli("synthesize", *small).stdout.splitlines()
+    assert here == "next  unetseg augment"
+    *_, there = cli("synthesize", *small, "--output", "my data").stdout.splitlines()
+    command = "augment --volume 'my data/train-volume.tif' --labels 'my data/train-labels.tif'"
+    assert there == f"next  unetseg {command}"
+    *_, last = cli(*shlex.split(command), "--copies", 1, "--jobs", 1).stdout.splitlines()
+    assert last == "next  unetseg preprocess"

@@ -79,6 +79,8 @@ class StageWriter:
     resumable : bool
         Keep what is in `path(name)` when the block is left by an exception, or the process dies,
         for the same run to go on from.
+    next_command : str, optional
+        To propose to the user at the end.
 
     Raises
     ------
@@ -98,9 +100,11 @@ class StageWriter:
         inputs: Iterable[Path],
         names: Iterable[str],
         resumable: bool = False,
+        next_command: str | None = None,
     ) -> None:
         self.folder = folder
         self._resumable = resumable
+        self._next_command = next_command
         self.stage = stage
         self.details: dict[str, Any] = {}
         self._options = options
@@ -194,17 +198,16 @@ class StageWriter:
             and all(matches(self.folder / o.name, o) for o in self.manifest.outputs)
         )
 
-    def nothing_to_do(self, next_command: str | None = None) -> StageResult:
+    def nothing_to_do(self) -> StageResult:
         """What to tell the user when `is_current`."""
         note = f"{self.folder} is up to date: nothing to do (--force does it again)"
-        return StageResult(self.folder, [], [], notes=[note], next_command=next_command)
+        return StageResult(self.folder, [], [], notes=[note], next_command=self._next_command)
 
     def result(
         self,
         read: list[str],
         *,
         notes: Iterable[str] = (),
-        next_command: str | None = None,
         data: dict[str, Any] | None = None,
     ) -> StageResult:
         """What to tell the user when all is in place."""
@@ -212,7 +215,7 @@ class StageWriter:
             f"{self.folder / o.name}" + (f": {describe(o.shape, o.dtype)}" if o.shape else "")
             for o in self.manifest.outputs
         ]
-        return StageResult(self.folder, read, wrote, list(notes), next_command, data or {})
+        return StageResult(self.folder, read, wrote, list(notes), self._next_command, data or {})
 
     def path(self, name: str) -> Path:
         """Where to write an output."""

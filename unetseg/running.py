@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import shlex
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,14 @@ def run_stage(name: str, settings: Options, progress: Progress) -> StageResult:
     module = importlib.import_module(MODULES.get(name, f"unetseg.stages.{name}"))
     result: StageResult = getattr(module, name)(settings, progress)
     return result
+
+
+def command_line(name: str, **paths: Path) -> str:
+    """The command that runs a stage on these paths; those that are its defaults are left out."""
+    defaults = {field.name: field.default for field in dataclasses.fields(STAGES[name])}
+    given = {key: path for key, path in paths.items() if defaults[key] not in (path, (path,))}
+    flags = [word for key, path in given.items() for word in (f"--{key}", str(path))]
+    return shlex.join(["unetseg", name, *flags])
 
 
 def read_settings(name: str, settings: Mapping[str, Any], *, origin: str = "") -> Options:

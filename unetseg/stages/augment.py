@@ -21,6 +21,7 @@ from unetseg.manifest import MANIFEST, open_stage
 from unetseg.options import AugmentOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
+from unetseg.running import command_line
 from unetseg.tiff import create_stack
 from unetseg.volume import Volume, check_same_shape, label_values
 
@@ -77,9 +78,10 @@ def _augment_all(
         options=options.recorded(),
         inputs=[volume.path, labels.path],
         names=["volume.tif", "labels.tif", PREVIEW],
+        next_command=command_line("preprocess", input=options.output),
     ) as writer:
         if not options.force and writer.is_current():
-            return writer.nothing_to_do("unetseg preprocess")
+            return writer.nothing_to_do()
         sources, recipes = _plan(options, volume.shape)
         copies = progress.track(
             _make(volume, labels, sources, recipes, jobs=options.jobs),
@@ -99,7 +101,6 @@ def _augment_all(
     return writer.result(
         [str(volume), str(labels)],
         notes=[f"{len(volume)} originals, then {options.copies} copies of each"],
-        next_command="unetseg preprocess",
     )
 
 

@@ -14,6 +14,7 @@ from unetseg.formats import STACKS, open_volume
 from unetseg.manifest import fingerprint
 from unetseg.options import DownloadOptions
 from unetseg.progress import Progress
+from unetseg.running import command_line
 from unetseg.volume import Volume, describe, label_values
 from unetseg.web import Download, Terms, check_url, public
 
@@ -74,6 +75,11 @@ def download(options: DownloadOptions, progress: Progress) -> StageResult:
         options=options.recorded(),
         inputs=[],
         names=STACKS,
+        next_command=command_line(
+            "augment",
+            volume=options.output / "train-volume.tif",
+            labels=options.output / "train-labels.tif",
+        ),
     ) as writer:
         terms = Terms(
             limit=LARGEST,
@@ -87,7 +93,7 @@ def download(options: DownloadOptions, progress: Progress) -> StageResult:
         if current or options.force:
             source.forget()
         if current:
-            return writer.nothing_to_do("unetseg augment")
+            return writer.nothing_to_do()
         source.fetch(progress)
         try:
             notes = _unpack(options.output / PART, origin, writer)
@@ -100,7 +106,6 @@ def download(options: DownloadOptions, progress: Progress) -> StageResult:
     return writer.result(
         [origin],
         notes=[*notes, *CITATIONS],
-        next_command="unetseg augment",
     )
 
 

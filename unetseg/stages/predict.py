@@ -18,6 +18,7 @@ from unetseg.options import PredictOptions
 from unetseg.pieces import Piece, PieceWriter, TiffPieces
 from unetseg.prediction import Ensemble, open_model
 from unetseg.progress import Progress
+from unetseg.running import command_line
 from unetseg.volume import Volume
 
 
@@ -59,11 +60,12 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             inputs=[*(folder / MANIFEST for folder in folders), volume_path],
             names=[name],
             resumable=True,
+            next_command=command_line("segment", prediction=options.output),
         ) as writer:
             if options.force:
                 writer.begin_anew()
             elif writer.is_current():
-                return writer.nothing_to_do("unetseg segment")
+                return writer.nothing_to_do()
             ensemble = Ensemble(folders, tta=options.tta)
             write_to = _format(name)
             pieces = ensemble.plan(volume.shape, memory=memory, multiple=write_to.multiple)
@@ -90,7 +92,6 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
     return writer.result(
         read,
         notes=["0 is certainly membrane, 1 certainly interior"],
-        next_command="unetseg segment",
     )
 
 

@@ -23,6 +23,7 @@ from unetseg.npy import create_npy
 from unetseg.options import PreprocessOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
+from unetseg.running import command_line
 from unetseg.volume import Volume, describe
 
 PARTS = ("train", "held-out")
@@ -66,9 +67,10 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
         options=options.recorded(),
         inputs=[folder / MANIFEST],
         names=[f"{part}-{kind}.npy" for part in PARTS for kind in ARRAYS],
+        next_command=command_line("train", input=options.output),
     ) as writer:
         if not options.force and writer.is_current():
-            return writer.nothing_to_do("unetseg train")
+            return writer.nothing_to_do()
         with (
             open_volume(folder / "volume.tif") as volume,
             open_volume(folder / "labels.tif") as labels,
@@ -112,7 +114,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
         f"{describe((len(chosen['train']), *shape))} to train on, "
         + (f"source slices {held_out[0]}-{held_out[-1]} held out" if held_out else "none held out")
     ]
-    return writer.result(read, notes=notes, next_command="unetseg train")
+    return writer.result(read, notes=notes)
 
 
 def parse_held_out(text: str, slices: int, folder: Path) -> range:

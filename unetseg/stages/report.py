@@ -61,6 +61,7 @@ def report(options: ReportOptions, progress: Progress) -> StageResult:
         options=options.recorded(),
         inputs=[stage.folder / MANIFEST for stage in stages.values()],
         names=[NAME],
+        next_command=f"open {(output / NAME).resolve().as_uri()}",
     ) as writer:
         page = render(
             {
@@ -78,7 +79,6 @@ def report(options: ReportOptions, progress: Progress) -> StageResult:
         writer.path(NAME).write_text(page, encoding="utf-8")
     return writer.result(
         [str(stage.folder) for stage in stages.values()],
-        next_command=f"open {(output / NAME).resolve().as_uri()}",
     )
 
 

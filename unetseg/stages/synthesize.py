@@ -8,6 +8,7 @@ from unetseg.arrays.synthetic import synthesize as draw_stack
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.options import SynthesizeOptions
 from unetseg.progress import Progress
+from unetseg.running import command_line
 
 
 def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
@@ -29,9 +30,14 @@ def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
         options=options.recorded(),
         inputs=[],
         names=[f"{part}-{kind}.tif" for part in stacks for kind in ("volume", "labels")],
+        next_command=command_line(
+            "augment",
+            volume=options.output / "train-volume.tif",
+            labels=options.output / "train-labels.tif",
+        ),
     ) as writer:
         if not options.force and writer.is_current():
-            return writer.nothing_to_do("unetseg augment")
+            return writer.nothing_to_do()
         tracked = progress.track(stacks.items(), total=2, label="synthesize", unit="stack")
         for number, (part, slices) in enumerate(tracked):
             rng = np.random.default_rng([options.seed, number])
@@ -45,4 +51,4 @@ def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
                     shape=(slices, options.height, options.width),
                     dtype=np.uint8,
                 )
-    return writer.result([], next_command="unetseg augment")
+    return writer.result([])

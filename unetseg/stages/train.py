@@ -31,6 +31,7 @@ from unetseg.options import PredictOptions, TrainOptions
 from unetseg.prediction import Predictor, build_network
 from unetseg.progress import Progress
 from unetseg.recipes import NETWORKS, RECIPES
+from unetseg.running import command_line
 from unetseg.tiff import Stack
 from unetseg.volume import describe
 
@@ -79,6 +80,7 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         options=options.recorded(),
         inputs=[options.input / MANIFEST],
         names=NAMES,
+        next_command=command_line("predict", model=options.output),
     ) as writer:
         checkpoint = Checkpoint(
             options.output / CHECKPOINT, run={**writer.identity(), **describe_backend()}
@@ -87,7 +89,7 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         if current or options.force:
             checkpoint.remove()
         if current:
-            return writer.nothing_to_do("unetseg predict")
+            return writer.nothing_to_do()
         course = _Course(options, training, held_out, checkpoint, progress)
         course.run()
         save_model(course.model, writer.path("model.keras"))
@@ -101,7 +103,6 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
     return writer.result(
         [f"{options.input}: {describe(training.images.shape)} to train on"],
         notes=[f"kept the weights of epoch {course.kept_epoch} of {len(course.history)}"],
-        next_command="unetseg predict",
     )
 
 
