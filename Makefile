@@ -4,7 +4,7 @@ DATA ?= data
 # Where your images, their labels and new images lie, if not under the names of data/README.md.
 VOLUME ?= $(DATA)
 LABELS ?= $(DATA)
-TEST ?= $(DATA)
+TEST ?=
 WORK ?= work
 PYTHON ?= python3
 # Options of unetseg train; a synthetic stack gets a short course.
@@ -21,9 +21,13 @@ STACKS := --volume "$(VOLUME)" --labels "$(LABELS)"
 help:  ## show what make can do
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 	@echo '  DATA=path uses the stacks in another folder; VOLUME=, LABELS= and TEST= name single ones.'
-	@echo '  WORK=path puts the results elsewhere; VENV=path uses another environment.'
+	@echo '  WORK=path puts the results elsewhere; TRAIN="--minutes 5" adds options of unetseg train.'
+	@echo '  PYTHON=python3.12 makes .venv with another Python; VENV=path uses another environment.'
 
 $(VENV)/.installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; v = sys.version_info; \
+		sys.exit(0 if (3, 11) <= v < (3, 14) else "$(PYTHON): expected Python 3.11 to 3.13, found " \
+		+ sys.version.split()[0] + "; name another one, as in make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv "$(VENV)"
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
@@ -32,6 +36,8 @@ install: $(VENV)/.installed  ## make the virtual environment and install unetseg
 
 # A stack that unetseg drew has a manifest that says so beside it, and gets the short course.
 pipeline: install  ## run all stages on the stacks in data/, synthetic ones if there are none
+	@if [ -n "$(TEST)" ] && [ ! -e "$(TEST)" ]; then \
+		echo "TEST: expected a stack or a folder of slices, found no $(TEST)" >&2; exit 1; fi
 	@if [ "$(VOLUME)" = data ] && [ ! -e data/train-volume.tif ]; then \
 		echo "data holds no train-volume.tif: drawing a synthetic stack there"; \
 		echo "(for those of ISBI 2012: $(RUN) download --output data/isbi2012,"; \
@@ -42,9 +48,12 @@ pipeline: install  ## run all stages on the stacks in data/, synthetic ones if t
 	@if grep -qs '"stage": "synthesize"' "$(VOLUME)/manifest.json"; \
 	then set -- $(SYNTHETIC_TRAIN); else set --; fi; set -x; \
 	$(RUN) train --input "$(WORK)/preprocessed" --output "$(WORK)/model" "$$@" $(TRAIN)
-	@if [ "$(TEST)" != "$(DATA)" ] || [ -e "$(DATA)/test-volume.tif" ]; then set -x; \
-		$(RUN) predict --model "$(WORK)/model" --volume "$(TEST)" --output "$(WORK)/prediction"; \
-	else echo "$(DATA) holds no test-volume.tif: nothing to predict"; fi
+	@new="$(TEST)"; \
+	if [ -z "$$new" ] && [ -e "$(VOLUME)/test-volume.tif" ]; then new="$(VOLUME)"; fi; \
+	if [ -n "$$new" ]; then set -ex; \
+		$(RUN) predict --model "$(WORK)/model" --volume "$$new" --output "$(WORK)/prediction"; \
+		$(RUN) segment --prediction "$(WORK)/prediction" --output "$(WORK)/cells"; \
+	else echo "no new images: nothing to predict but the held-out slices"; fi
 	$(RUN) evaluate --prediction "$(WORK)/model" --output "$(WORK)/evaluation"
 	$(RUN) report --work "$(WORK)"
 

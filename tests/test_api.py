@@ -22,6 +22,7 @@ def test_paths_give_what_the_command_gives(data: Path, cli: Cli):
     result = unetseg.augment(data, str(data), output="again", copies=1, jobs=1)
     assert result.folder == Path("again")
     shown = shown.replace("data/", f"{data}/").replace("work/augmented", "again")
+    shown = shown.replace("unetseg preprocess", "unetseg preprocess --input again")
     assert str(result) == shown.rstrip("\n")
     assert list(result) == ["labels.tif", "volume.tif"]
     for name in result:
@@ -85,9 +86,42 @@ def test_faults_are_exceptions_with_the_same_line(data: Path, cli: Cli):
         unetseg.predict(np.array([[[-1, 0]]]))
 
 
+def test_results_are_passed_on(
+    tiny: tuple[np.ndarray, np.ndarray], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    copies = unetseg.augment(*tiny, copies=1, jobs=1)
+    assert str(copies).startswith("read  volume: 5 slices of 64 x 96, uint8\nread  labels: ")
+    arrays = unetseg.preprocess(copies, jobs=1)
+    assert arrays.temporary
+    assert not Path("work").exists()
+    assert arrays["train-images.npy"].shape == (8, 64, 96)
+    named = unetseg.preprocess(copies, jobs=1, output="mine")
+    assert (named.folder, named.temporary) == (Path("mine"), False)
+
+
+def test_faults_of_arrays_name_the_argument(tiny: tuple[np.ndarray, np.ndarray]):
+    volume, labels = tiny
+    with pytest.raises(InputError, match=r"^labels: expected 5 slices of 64 x 96, as in volume, f"):
+        unetseg.augment(volume, labels[:3])
+    with pytest.raises(UsageError, match=r"^input: expected a folder or a result, found"):
+        unetseg.preprocess(volume)
+
+
+def test_a_plain_script_needs_no_guard(tmp_path: Path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import numpy as np, unetseg\n"
+        "volume = np.random.default_rng(0).integers(0, 255, (4, 64, 64), dtype='uint8')\n"
+        "print(unetseg.augment(volume, volume > 100, copies=1, jobs=2).folder.name)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
 def test_warnings_are_those_of_python(tiny: tuple[np.ndarray, np.ndarray]):
     volume, labels = tiny
-    with pytest.warns(UserWarning, match="labels may be inverted"):
+    with pytest.warns(UserWarning, match="^labels: labels may be inverted"):
         unetseg.augment(volume, 255 - labels, copies=0, jobs=1)
 
 

@@ -57,7 +57,11 @@ def flatten_one(stack: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("file", "how", "warning"),
     [
-        ("train-labels.tif", invert, "labels may be inverted: interior is darker than membrane by"),
+        (
+            "train-labels.tif",
+            invert,
+            "labels may be inverted: interior, the higher value, is",
+        ),
         (
             "train-labels.tif",
             move,
@@ -69,7 +73,27 @@ def flatten_one(stack: np.ndarray) -> np.ndarray:
 def test_augment_warns(data: Path, cli: Cli, file: str, how: object, warning: str):
     assert "warning" not in cli("augment", "--copies", 0, "--jobs", 1).stderr
     change(data / file, how)
-    assert f"warning: {warning}" in cli("augment", "--copies", 0, "--jobs", 1).stderr
+    assert f"warning: data/{file}: {warning}" in cli("augment", "--copies", 0, "--jobs", 1).stderr
+
+
+def test_stacks_that_are_exchanged_are_told_apart(data: Path, cli: Cli):
+    swapped = ("--volume", data / "train-labels.tif", "--labels", data / "train-volume.tif")
+    line = cli("augment", *swapped, "--jobs", 1, code=1).stderr
+    assert "train-volume.tif: expected labels, of two values, found" in line
+    assert line.endswith("exchange --volume and --labels\n")
+
+
+def test_slices_whose_numbers_differ_are_told(data: Path, cli: Cli):
+    for kind in ("volume", "labels"):
+        (data / kind).mkdir()
+        for index, image in enumerate(tifffile.imread(data / f"train-{kind}.tif")):
+            tifffile.imwrite(data / kind / f"s{index + 1}.tif", image)
+    stacks = ("--volume", data / "volume", "--labels", data / "labels", "--jobs", 1)
+    assert "warning" not in cli("augment", *stacks, "--copies", 0).stderr
+    (data / "labels/s3.tif").rename(data / "labels/s9.tif")
+    shown = cli("augment", *stacks, "--copies", 0).stderr
+    assert "labels: the label at place 3 has number 4, its image in" in shown
+    assert "volume number 3; see that no slice is missing" in shown
 
 
 def test_preprocess_warns_of_slices_that_are_in_both_parts(data: Path, cli: Cli):

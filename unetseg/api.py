@@ -1,11 +1,16 @@
 """The stages as Python functions; the commands run the same code.
 
-Wherever a stack is wanted, its path or an array will do. Options not listed here are those of the
-command of the same name, with its defaults; their names have underscores for dashes.
+Wherever a stack is wanted, its path or an array will do; wherever a folder is wanted, its path or
+the `Result` that is in it. Options not listed here are those of the command of the same name, with
+its defaults; their names have underscores for dashes.
+
+Results of arrays, and of results of arrays, lie in a temporary folder, others where those of the
+command do (such as work/model, seen from the current folder), unless ``output`` names one.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import warnings
@@ -17,6 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from unetseg.errors import UnetsegError, UsageError
 from unetseg.formats import open_volume
 from unetseg.manifest import MANIFEST, Manifest
 from unetseg.progress import Silent
@@ -24,9 +30,6 @@ from unetseg.running import read_settings, run_stage
 from unetseg.terminal import Terminal, lines_of
 from unetseg.tiff import create_stack
 from unetseg.volume import DTYPES
-
-PathOrStr: TypeAlias = str | PathLike[str]
-Stack: TypeAlias = PathOrStr | npt.NDArray[Any]
 
 
 class Result:
@@ -38,12 +41,13 @@ class Result:
     Attributes
     ----------
     folder : Path
-        Where the files are. If the stacks were given as arrays and no output was named, it is
-        removed together with this object.
+        Where the files are. If it is a temporary one, it is removed together with this object.
     data : dict
         Figures, such as the scores of `evaluate`; those of `train` are in `manifest`.
     manifest : dict
         What the stage recorded: options, inputs, outputs, details.
+    temporary : bool
+        Whether the folder is a temporary one.
     """
 
     def __init__(self, folder: Path, *, text: str, data: dict[str, Any], temporary: bool) -> None:
@@ -52,6 +56,7 @@ class Result:
         self._manifest = Manifest.read(folder / MANIFEST)
         self.manifest = vars(self._manifest)
         self._text = text
+        self.temporary = temporary
         if temporary:
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
@@ -73,15 +78,31 @@ class Result:
         return self._text
 
     def __repr__(self) -> str:
-        return f"<results of unetseg {self._manifest.stage} in {self.folder}: {', '.join(self)}>"
+        stacks = f": {', '.join(self)}" if list(self) else ""
+        return f"<results of unetseg {self._manifest.stage} in {self.folder}{stacks}>"
+
+
+PathOrStr: TypeAlias = str | PathLike[str]
+Stack: TypeAlias = PathOrStr | npt.NDArray[Any]
+Folder: TypeAlias = PathOrStr | Result
+
+STACKS = ("volume", "labels", "prediction")  # what may be an array
 
 
 class _Warnings(Silent):
     """Shows nothing but warnings, as Python's own."""
 
+    def __init__(self, work: str) -> None:
+        self._work = work
+
     def warn(self, line: str) -> None:
         """Show a line that says what may be wrong."""
-        warnings.warn(line, UserWarning, stacklevel=2)
+        warnings.warn(_without(self._work, line), UserWarning, stacklevel=2)
+
+
+def _without(work: str, text: str) -> str:
+    """A text for the user, who knows an array by the name of the argument, not by its file."""
+    return re.sub(rf"{re.escape(work)}/(\w+)\.tif", r"\1", text)
 
 
 def augment(volume: Stack, labels: Stack, **options: Any) -> Result:
@@ -110,13 +131,13 @@ def augment(volume: Stack, labels: Stack, **options: Any) -> Result:
     return _run("augment", volume=volume, labels=labels, **options)
 
 
-def preprocess(input: PathOrStr | None = None, **options: Any) -> Result:  # noqa: A002
+def preprocess(input: Folder | None = None, **options: Any) -> Result:  # noqa: A002
     """Normalise images, set slices apart for scoring, weight pixels.
 
     Parameters
     ----------
-    input : path, optional
-        Folder that `augment` wrote.
+    input : path or Result, optional
+        Folder that `augment` wrote; work/augmented by default.
     **options
         Those of `unetseg preprocess`, such as ``output`` or ``held_out``; ``progress=True`` shows
         progress.
@@ -134,13 +155,13 @@ def preprocess(input: PathOrStr | None = None, **options: Any) -> Result:  # noq
     return _run("preprocess", input=input, **options)
 
 
-def train(input: PathOrStr | None = None, **options: Any) -> Result:  # noqa: A002
+def train(input: Folder | None = None, **options: Any) -> Result:  # noqa: A002
     """Train a U-Net and predict the held-out slices.
 
     Parameters
     ----------
-    input : path, optional
-        Folder that `preprocess` wrote.
+    input : path or Result, optional
+        Folder that `preprocess` wrote; work/preprocessed by default.
     **options
         Those of `unetseg train`, such as ``output``, ``minutes`` or ``epochs``; ``progress=True``
         shows progress.
@@ -158,17 +179,15 @@ def train(input: PathOrStr | None = None, **options: Any) -> Result:  # noqa: A0
     return _run("train", input=input, **options)
 
 
-def predict(
-    volume: Stack, model: PathOrStr | list[PathOrStr] | None = None, **options: Any
-) -> Result:
+def predict(volume: Stack, model: Folder | list[Folder] | None = None, **options: Any) -> Result:
     """Predict the probability of cell interior for every pixel.
 
     Parameters
     ----------
     volume : path or (Z, Y, X) or (Y, X) array
         Images: uint8, uint16 or float32, of any size.
-    model : path or list of paths, optional
-        Folder that `train` wrote; of several the probabilities are averaged.
+    model : path or Result or list of them, optional
+        Folder that `train` wrote, work/model by default; of several the probabilities are averaged.
     **options
         Those of `unetseg predict`, such as ``output``, ``tta`` or ``memory``; ``progress=True``
         shows progress.
@@ -186,7 +205,7 @@ def predict(
     return _run("predict", volume=volume, model=model, **options)
 
 
-def segment(prediction: Stack, **options: Any) -> Result:
+def segment(prediction: Stack | Result, **options: Any) -> Result:
     """Turn a prediction into labelled cells and a table.
 
     Parameters
@@ -210,7 +229,7 @@ def segment(prediction: Stack, **options: Any) -> Result:
     return _run("segment", prediction=prediction, **options)
 
 
-def evaluate(prediction: Stack, labels: Stack | None = None, **options: Any) -> Result:
+def evaluate(prediction: Stack | Result, labels: Stack | None = None, **options: Any) -> Result:
     """Score a prediction as the ISBI 2012 challenge does.
 
     Parameters
@@ -239,23 +258,37 @@ def _run(name: str, *, progress: bool = False, **settings: Any) -> Result:
     """Run a stage; arrays go to files first, because that is what stages read."""
     given = {key: value for key, value in settings.items() if value is not None}
     arrays = {key: value for key, value in given.items() if isinstance(value, np.ndarray)}
-    temporary = bool(arrays) and "output" not in given
+    results = [value for value in given.values() if isinstance(value, Result)]
+    passing = bool(arrays) or any(result.temporary for result in results)
+    temporary = passing and "output" not in given
+    given = {key: _folder_of(value) for key, value in given.items()}
     with tempfile.TemporaryDirectory(prefix="unetseg-") as work:
         for key, array in arrays.items():
+            if key not in STACKS:
+                raise UsageError(f"{key}: expected a folder or a result, found an array")
             given[key] = Path(work, f"{key}.tif")
             _write(given[key], array, name=key)
         if temporary:
             given["output"] = tempfile.mkdtemp(prefix=f"unetseg-{name}-")
         try:
             options = read_settings(name, given)
-            result = run_stage(name, options, Terminal() if progress else _Warnings())
-        except BaseException:
+            result = run_stage(name, options, Terminal() if progress else _Warnings(work))
+        except BaseException as error:
             if temporary:
                 shutil.rmtree(given["output"], ignore_errors=True)
+            if isinstance(error, UnetsegError):
+                error.args = tuple(_without(work, str(part)) for part in error.args)
             raise
     assert result.folder is not None  # all of these stages write
-    text = "\n".join(lines_of(result))
+    text = _without(work, "\n".join(lines_of(result)))
     return Result(result.folder, text=text, data=result.data, temporary=temporary)
+
+
+def _folder_of(value: Any) -> Any:
+    """The folder of a result; anything else as it is."""
+    if isinstance(value, list):
+        return [_folder_of(item) for item in value]
+    return value.folder if isinstance(value, Result) else value
 
 
 def _write(path: Path, array: npt.NDArray[Any], *, name: str) -> None:

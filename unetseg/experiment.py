@@ -41,10 +41,11 @@ def read_experiment(path: Path) -> dict[str, Options]:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        found = error.strerror if isinstance(error, OSError) else f"none ({error})"
-        raise InputError(
-            path, expected="a TOML file", found=str(found), remedy="see docs/experiments.md"
-        ) from error
+        if isinstance(error, OSError):
+            found, remedy = str(error.strerror), "check the path"
+        else:
+            found, remedy = f"none ({error})", "mend it: docs/experiments.md shows one"
+        raise InputError(path, expected="a TOML file", found=found, remedy=remedy) from error
     known = [*FOLDERS, *(f"[{stage}]" for stage in STAGES)]
     folders = {}
     for key, value in raw.items():

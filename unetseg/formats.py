@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unetseg.errors import InputError
 from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.slicefolder import SliceFolder
 from unetseg.tiff import Stack
@@ -64,8 +65,22 @@ def is_zarr(path: Path) -> bool:
 
 
 def find_stack(path: Path, name: str) -> Path:
-    """The stack itself: `path`, or the file of that name in a folder of stacks."""
+    """The stack itself: `path`, or the file of that name in a folder of stacks.
+
+    Raises
+    ------
+    InputError
+        If it is a folder of something else.
+    """
     if not path.is_dir() or is_zarr(path):
         return path
-    holds_stacks = any((path / stack).exists() for stack in STACKS)
-    return path if SliceFolder.slices_in(path) and not holds_stacks else path / name
+    if any((path / stack).exists() for stack in STACKS):
+        return path / name
+    if SliceFolder.slices_in(path):
+        return path
+    raise InputError(
+        path,
+        expected=f"{name} or slices (TIFF or PNG) in this folder",
+        found="neither",
+        remedy="name the stack itself, or the folder of its slices",
+    )

@@ -216,7 +216,10 @@ class TrainOptions(Options):
         20, "Epochs; each takes one random patch from every training slice.", minimum=1
     )
     minutes: float = option(
-        0.0, "Stop after so many minutes, if the epochs take longer; 0 for no limit.", minimum=0
+        0.0,
+        "Stop after so many minutes, if the epochs take longer; 0 for no limit. The start, and "
+        "the prediction of held-out slices, come on top.",
+        minimum=0,
     )
     batch_size: int = option(4, "Patches in a step.", minimum=1)
     patch: int = option(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from types import ModuleType
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -41,13 +44,29 @@ def ordered_map(
     ) as pool:
         try:
             for item in items:
-                pending.append(pool.submit(function, item))
+                with _hidden_main():
+                    pending.append(pool.submit(function, item))
                 if len(pending) >= 4 * jobs:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Keep new processes from running the user's script once more.
+
+    They would begin with it, and so with the call that starts them, unless it hid behind
+    `if __name__ == "__main__"`. Nothing of it is needed there.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _leave_interrupts_to_the_parent() -> None:

@@ -71,6 +71,11 @@ class SliceFolder(Volume):
         ]
         return sorted(files, key=lambda file: _natural(file.name))
 
+    def number(self, index: int) -> int | None:
+        """The last number in the name of a slice, if there is one."""
+        found = re.findall(r"\d+", self._files[index].stem)
+        return int(found[-1]) if found else None
+
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:
         """Read a part of a slice."""
         if self._opened is None or self._opened[0] != index:

@@ -22,6 +22,7 @@ from unetseg.options import AugmentOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
 from unetseg.running import command_line
+from unetseg.slicefolder import SliceFolder
 from unetseg.tiff import create_stack
 from unetseg.volume import Volume, check_same_shape, label_values
 
@@ -156,7 +157,7 @@ def _make(
     volume: Volume, labels: Volume, sources: list[int], recipes: list[Recipe], *, jobs: int
 ) -> Iterator[Pair]:
     low, high = _grey_range(volume)
-    _, interior = label_values(labels)
+    _, interior = _label_values(volume, labels)
     tasks = (
         (recipe, volume[source], np.where(labels[source] == interior, WHITE, BLACK))
         for source, recipe in zip(sources, recipes, strict=True)
@@ -171,19 +172,50 @@ def _make_copy(
     return apply_recipe(recipe, image, label, low=low, high=high)
 
 
+def _label_values(volume: Volume, labels: Volume) -> tuple[float, float]:
+    """The two values of the labels; if they have more, it may be that the images have not."""
+    try:
+        return label_values(labels)
+    except InputError as error:
+        if len(np.unique(volume[0])) > 2:
+            raise
+        raise InputError(
+            labels.path,
+            expected="labels, of two values",
+            found=f"{error.found}, and two values in {volume.path}",
+            remedy="exchange --volume and --labels",
+        ) from error
+
+
+def _warn_of_numbers(volume: Volume, labels: Volume, progress: Progress) -> None:
+    """Say where slices of two folders belong together by their place, but not by their names."""
+    if not (isinstance(volume, SliceFolder) and isinstance(labels, SliceFolder)):
+        return
+    for index in range(len(volume)):
+        numbers = volume.number(index), labels.number(index)
+        if None not in numbers and numbers[0] != numbers[1]:
+            progress.warn(
+                f"{labels.path}: the label at place {index + 1} has number {numbers[1]}, its image "
+                f"in {volume.path} number {numbers[0]}; see that no slice is missing in one of them"
+            )
+            return
+
+
 def _warn(volume: Volume, labels: Volume, progress: Progress) -> None:
     """Say what may be wrong with stacks that can be read."""
+    _warn_of_numbers(volume, labels, progress)
     _, interior = label_values(labels)
     contrasts = []
     for index, image in enumerate(volume):
         if float(image.std()) < FLAT:
-            progress.warn(f"slice {index} is constant")
+            progress.warn(f"{volume.path}: slice {index} is constant")
         contrasts.append(interior_contrast(image, labels[index] == interior))
     contrast = float(np.mean(contrasts))
     if contrast < 0:
         progress.warn(
-            "labels may be inverted: interior is darker than membrane by "
-            f"{-contrast:.2f} standard deviations of a slice (the higher label is interior)"
+            f"{labels.path}: labels may be inverted: interior, the higher value, is darker than "
+            f"membrane by {-contrast:.2f} standard deviations of a slice; if so, invert them (in "
+            "Fiji: Edit > Invert)"
         )
     sample = range(0, len(volume), math.ceil(len(volume) / SLICES_TO_REGISTER))
     rows, columns = (
@@ -198,7 +230,10 @@ def _warn(volume: Volume, labels: Volume, progress: Progress) -> None:
     if gain > CLEARLY_BETTER and max(abs(down), abs(right)) > TOLERATED_SHIFT:
         vertical = f"{abs(down)} pixels {'down' if down > 0 else 'up'}"
         horizontal = f"{abs(right)} to the {'right' if right > 0 else 'left'}"
-        progress.warn(f"labels may be out of register: they fit better {vertical} and {horizontal}")
+        progress.warn(
+            f"{labels.path}: labels may be out of register: they fit better {vertical} and "
+            f"{horizontal}"
+        )
 
 
 def _grey_range(volume: Volume) -> tuple[float, float]:

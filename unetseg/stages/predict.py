@@ -175,10 +175,11 @@ def _follow(
 def _describe(manifest: Manifest) -> str:
     """What made a model, and how good it is."""
     options, details = manifest.options, manifest.details
+    epochs = details["epochs_run"]
     # Earlier versions did not say what data it was.
     names = " and ".join(source["name"] for source in details.get("data", []))
     text = (
-        f"{options['network']} network, {details['epochs_run']} epochs on "
+        f"{options['network']} network, {epochs} epoch{'' if epochs == 1 else 's'} on "
         f"{len(details.get('train_slices', []))} slices of {names or 'unknown stacks'}"
     )
     scores = details.get("scores")

@@ -90,6 +90,7 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
             checkpoint.remove()
         if current:
             return writer.nothing_to_do()
+        _warn_of_earlier(options.output, progress)
         course = _Course(options, training, held_out, checkpoint, progress)
         course.run()
         save_model(course.model, writer.path("model.keras"))
@@ -102,8 +103,35 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
     checkpoint.remove()
     return writer.result(
         [f"{options.input}: {describe(training.images.shape)} to train on"],
-        notes=[f"kept the weights of epoch {course.kept_epoch} of {len(course.history)}"],
+        notes=_notes(course, writer.details.get("scores")),
     )
+
+
+def _warn_of_earlier(folder: Path, progress: Progress) -> None:
+    """Say that a model will be replaced, as long as it can be kept."""
+    if not (folder / MANIFEST).is_file():
+        return
+    scores = Manifest.read(folder / MANIFEST).details.get("scores")
+    score = f", with V_Rand {scores['v_rand']:.4f}," if scores else ""
+    progress.warn(
+        f"{folder}: the model that is there{score} is replaced when this one is finished; to keep "
+        "it press Ctrl-C, and name another --output"
+    )
+
+
+def _notes(course: _Course, scores: dict[str, Any] | None) -> list[str]:
+    """What came out, for people."""
+    done = len(course.history)
+    kept = f"kept the weights of epoch {course.kept_epoch} of {done}"
+    if done < course.options.epochs:
+        kept += f": --minutes ended the course of {course.options.epochs}"
+    if scores is None:
+        return [kept]
+    return [
+        kept,
+        f"held-out V_Rand {scores['v_rand']:.4f} V_Info {scores['v_info']:.4f}, at the best "
+        "threshold and averaged over 8 symmetries; after each epoch they are scored without",
+    ]
 
 
 class _Course:

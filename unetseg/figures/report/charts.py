@@ -87,7 +87,7 @@ def make_chart(
     """
     xs = sorted({x for line in series for x, _ in line.points})
     ys = [y for line in series for _, y in line.points]
-    x_ticks = nice_ticks(xs[0], xs[-1], most=6)
+    x_ticks = nice_ticks(xs[0], xs[-1], most=6, whole=all(x == int(x) for x in xs))
     low, high = (0.0, max(ys)) if top is None else (min(ys), top)
     y_ticks = nice_ticks(low if bottom is None else max(low, bottom), high, most=5)
     x_low, x_high = xs[0], xs[-1]
@@ -130,10 +130,15 @@ def _cell(line: Series, x: float) -> str:
     return f"{values[x]:.4f}" if x in values else ""
 
 
-def nice_ticks(low: float, high: float, *, most: int) -> list[float]:
-    """Round numbers that enclose a range, in steps of 1, 2 or 5 times a power of ten."""
+def nice_ticks(low: float, high: float, *, most: int, whole: bool = False) -> list[float]:
+    """Round numbers that enclose a range, in steps of 1, 2 or 5 times a power of ten.
+
+    If `whole`, none between the whole numbers.
+    """
     span = high - low or abs(high) or 1.0
     power = 10.0 ** math.floor(math.log10(span / most))
     step = next(s * power for s in (1, 2, 5, 10, 20) if span / (s * power) <= most)
+    if whole:
+        step = max(step, 1.0)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(n * step, 12) for n in range(first, last + 1)]
