@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,6 +99,23 @@ def test_results_are_passed_on(
     assert arrays["train-images.npy"].shape == (8, 64, 96)
     named = unetseg.preprocess(copies, jobs=1, output="mine")
     assert (named.folder, named.temporary) == (Path("mine"), False)
+
+
+def test_the_lines_in_the_document_run(
+    tiny: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name, stack in zip(("images.tif", "labels.tif"), tiny, strict=True):
+        tifffile.imwrite(name, stack, photometric="minisblack")
+    tifffile.imwrite("new.tif", tiny[0][:2], photometric="minisblack")
+    page = (Path(__file__).parents[1] / "docs/python.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    short = "epochs=1, batch_size=2, patch=64"
+    names: dict[str, Any] = {}
+    exec(lines.replace("minutes=5, progress=True", short), names)
+    assert names["probability"].shape == names["numbers"].shape == (2, 64, 96)
+    assert names["prediction"].temporary
+    assert Path("model/manifest.json").exists()
 
 
 def test_faults_of_arrays_name_the_argument(tiny: tuple[np.ndarray, np.ndarray]):

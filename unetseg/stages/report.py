@@ -78,8 +78,16 @@ def report(options: ReportOptions, progress: Progress) -> StageResult:
         )
         writer.path(NAME).write_text(page, encoding="utf-8")
     return writer.result(
-        [str(stage.folder) for stage in stages.values()],
+        [_shown(stage.folder) for stage in stages.values()],
     )
+
+
+def _shown(folder: Path) -> str:
+    """A folder as the user would write it."""
+    try:
+        return str(folder.resolve().relative_to(Path.cwd()))
+    except ValueError:  # it is elsewhere
+        return str(folder)
 
 
 def _held_out_parts(
