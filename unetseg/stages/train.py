@@ -129,8 +129,8 @@ def _notes(course: _Course, scores: dict[str, Any] | None) -> list[str]:
         return [kept]
     return [
         kept,
-        f"held-out V_Rand {scores['v_rand']:.4f} V_Info {scores['v_info']:.4f}, at the best "
-        "threshold and averaged over 8 symmetries; after each epoch they are scored without",
+        f"held-out V_Rand {scores['v_rand']:.4f} V_Info {scores['v_info']:.4f} (best threshold, "
+        "8 symmetries; epochs are scored without)",
     ]
 
 
