@@ -360,13 +360,18 @@ def test_scores_of_another_stack_are_not_taken_for_these(work: Path, data: Path,
     assert 'class="headline"' not in text
 
 
-def test_stale_scores_are_one_line(work: Path, tmp_path: Path, cli: Cli):
-    folder = tmp_path / "work"
-    shutil.copytree(work, folder)
-    manifest = folder / "evaluation" / "manifest.json"
+def make_stale(folder: Path) -> None:
+    """Let a stage have been made from another file than is there."""
+    manifest = folder / "manifest.json"
     old = json.loads(manifest.read_text())
     old["inputs"][0]["sha256"] = "0" * 64
     manifest.write_text(json.dumps(old))
+
+
+def test_stale_scores_are_one_line(work: Path, tmp_path: Path, cli: Cli):
+    folder = tmp_path / "work"
+    shutil.copytree(work, folder)
+    make_stale(folder / "evaluation")
     (line,) = cli("report", "--work", folder, code=1).stderr.splitlines()
     assert line.endswith("run unetseg evaluate again")
 
@@ -374,10 +379,7 @@ def test_stale_scores_are_one_line(work: Path, tmp_path: Path, cli: Cli):
 def test_a_prediction_by_an_earlier_model_is_left_out(work: Path, tmp_path: Path):
     folder = tmp_path / "work"
     shutil.copytree(work, folder)
-    manifest = folder / "prediction" / "manifest.json"
-    old = json.loads(manifest.read_text())
-    old["inputs"][0]["sha256"] = "0" * 64
-    manifest.write_text(json.dumps(old))
+    make_stale(folder / "prediction")
     run("report", "--work", folder)
     text = (folder / "report" / "report.html").read_text(encoding="utf-8")
     assert "predicted by an earlier model" in text

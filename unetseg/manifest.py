@@ -40,6 +40,10 @@ class Source:
     def __post_init__(self) -> None:
         _check_form(vars(self), {"path": str, "bytes": int, "sha256": str})
 
+    def seen_from(self, folder: Path) -> Path:
+        """Where it was when the stage of that folder ran."""
+        return Path(os.path.normpath(folder / self.path))
+
 
 @dataclass(frozen=True)
 class Output:
@@ -181,7 +185,7 @@ def open_stage(folder: Path, *, stage: str, fresh: bool) -> Manifest:
 def _check_inputs(folder: Path, manifest: Manifest, *, checked: set[Path]) -> None:
     """Raise if this stage, or one before it, read something else than what is there now."""
     for source in manifest.inputs:
-        origin = Path(os.path.normpath(folder / source.path))
+        origin = source.seen_from(folder)
         if not origin.exists():
             continue
         # Manifests of strangers may name each other in a circle.

@@ -7,7 +7,7 @@ import difflib
 import importlib
 import shlex
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +48,21 @@ def run_stage(name: str, settings: Options, progress: Progress) -> StageResult:
 
 def command_line(name: str, **paths: Path) -> str:
     """The command that runs a stage on these paths; those that are its defaults are left out."""
-    defaults = {field.name: field.default for field in dataclasses.fields(STAGES[name])}
-    given = {key: path for key, path in paths.items() if defaults[key] not in (path, (path,))}
-    flags = [word for key, path in given.items() for word in (f"--{key}", str(path))]
-    return shlex.join(["unetseg", name, *flags])
+    return shlex.join(["unetseg", name, *path_flags(name, paths.items())])
+
+
+def path_flags(name: str, paths: Iterable[tuple[str, Path | str]]) -> list[str]:
+    """Options of a stage with their paths, as words; those that are defaults are left out."""
+    words = []
+    for option, path in paths:
+        if default_of(name, option) not in (Path(path), (Path(path),)):
+            words += [f"--{option}", str(path)]
+    return words
+
+
+def default_of(name: str, option: str) -> Any:
+    """The default of a stage's option."""
+    return next(f.default for f in dataclasses.fields(STAGES[name]) if f.name == option)
 
 
 def read_settings(name: str, settings: Mapping[str, Any], *, origin: str = "") -> Options:

@@ -7,12 +7,12 @@ import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from unetseg import running
 from unetseg.errors import InputError
 from unetseg.formats import HELD_OUT_PREDICTION
 from unetseg.manifest import MANIFEST, Manifest, Output, Source, open_stage
+from unetseg.running import default_of, path_flags
 
 # Stages in the order in which they run, and what the inputs in their manifests were given as, in
 # their order; predict may have several models.
@@ -24,7 +24,6 @@ GIVEN_AS = {
     "segment": ("prediction",),
     "evaluate": ("prediction", "labels"),
 }
-
 
 STAGES = {name: running.STAGES[name] for name in GIVEN_AS}
 """Options of the stages that a work folder is made by; their folders are those of the defaults."""
@@ -47,7 +46,7 @@ class Stage:
 
     def path_of(self, source: Source) -> Path:
         """Where an input was when the stage ran."""
-        return Path(os.path.normpath(self.folder.resolve() / source.path))
+        return source.seen_from(self.folder.resolve())
 
 
 def find_stages(work: Path) -> tuple[dict[str, Stage], set[str]]:
@@ -103,14 +102,10 @@ def _open(folder: Path, stage: str) -> Stage:
 
 def _folder(stage: str) -> str:
     """Name of a stage's folder in the work folder."""
-    return str(_default(stage, "output").name)
+    return str(default_of(stage, "output").name)
 
 
-def _default(stage: str, name: str) -> Any:
-    return next(f.default for f in dataclasses.fields(STAGES[stage]) if f.name == name)
-
-
-def command_line(name: str, stage: Stage, *, base: Path) -> str:
+def command_of(name: str, stage: Stage, *, base: Path) -> str:
     """Write the command that makes a stage's folder again.
 
     Parameters
@@ -121,12 +116,8 @@ def command_line(name: str, stage: Stage, *, base: Path) -> str:
     base : Path
         Folder to run it in. Defaults are left out, where they lead to the same files from there.
     """
-    words = ["unetseg", name]
-    for given, place in (*_places(name, stage, base), ("output", _seen_from(base, stage.folder))):
-        default = _default(name, given)
-        defaults = default if isinstance(default, tuple) else (default,)
-        if [place] != [path.as_posix() for path in defaults if path is not None]:
-            words += [f"--{given}", place]
+    places = (*_places(name, stage, base), ("output", _seen_from(base, stage.folder)))
+    words = ["unetseg", name, *path_flags(name, places)]
     for field in dataclasses.fields(STAGES[name]):
         recorded = stage.manifest.options.get(field.name, field.default)
         if not field.metadata["recorded"] or recorded == field.default or recorded is None:

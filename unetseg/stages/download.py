@@ -103,10 +103,7 @@ def download(options: DownloadOptions, progress: Progress) -> StageResult:
         size, sha256 = fingerprint(options.output / PART)
         writer.details["archive"] = {"url": origin, "bytes": size, "sha256": sha256}
     source.forget()
-    return writer.result(
-        [origin],
-        notes=[*notes, *CITATIONS],
-    )
+    return writer.result([origin], notes=[*notes, *CITATIONS])
 
 
 def _unpack(path: Path, origin: str, writer: StageWriter) -> list[str]:

@@ -26,7 +26,7 @@ from unetseg.npy import open_npy
 from unetseg.options import WORK, ReportOptions
 from unetseg.progress import Progress
 from unetseg.volume import Volume
-from unetseg.workfolder import Stage, command_line, find_stages
+from unetseg.workfolder import Stage, command_of, find_stages
 
 NAME = "report.html"
 HELD_OUT_LABELS = "held-out-labels.tif"
@@ -243,7 +243,7 @@ def _describe_stages(stages: dict[str, Stage], work: Path) -> list[dict[str, Any
     """How every stage was run, and how to run it again from beside the work folder."""
     base = work.resolve().parent
     return [
-        contents.stage(name, stage.manifest, command_line(name, stage, base=base))
+        contents.stage(name, stage.manifest, command_of(name, stage, base=base))
         for name, stage in stages.items()
     ]
 

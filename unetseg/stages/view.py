@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +125,7 @@ def _predicted(path: Path) -> _Scene:
     manifest = Manifest.read(path / MANIFEST)
     if manifest.stage == "predict":
         # The models come before the stack.
-        volume = _source(path, manifest, -1)
+        volume = manifest.inputs[-1].seen_from(path)
         return _Scene(prediction=path / manifest.outputs[0].name, volume=volume)
     held_out = manifest.details.get("held_out")
     if manifest.stage != "train" or not held_out:
@@ -151,15 +150,11 @@ def _trained_on(folder: Path, manifest: Manifest) -> Path:
     Where one of their folders is gone, that is the path returned.
     """
     for _ in ("preprocess", "augment"):
-        path = _source(folder, manifest, 0)
+        path = manifest.inputs[0].seen_from(folder)
         if not path.is_file():
             return path
         folder, manifest = path.parent, Manifest.read(path)
-    return _source(folder, manifest, 0)
-
-
-def _source(folder: Path, manifest: Manifest, number: int) -> Path:
-    return Path(os.path.normpath(folder / manifest.inputs[number].path))
+    return manifest.inputs[0].seen_from(folder)
 
 
 def _labels_beside(volume: Path | None) -> Path | None:
@@ -182,7 +177,7 @@ def _cells(path: Path, prediction: Path | None) -> Path | None:
             found=f"those of unetseg {manifest.stage}",
             remedy="check --cells",
         )
-    if path == CELLS and not _same(_source(path, manifest, 0), prediction):
+    if path == CELLS and not _same(manifest.inputs[0].seen_from(path), prediction):
         return None
     return path / "labels.tif"
 
