@@ -16,6 +16,7 @@ import tifffile
 from conftest import Cli
 
 from unetseg.cli import main
+from unetseg.running import path_flags
 
 
 def test_every_command_and_option_has_help():
@@ -234,3 +235,9 @@ def test_the_next_command_goes_on_from_where_the_results_are(cli: Cli):
     assert there == f"next  unetseg {command}"
     *_, last = cli(*shlex.split(command), "--copies", 1, "--jobs", 1).stdout.splitlines()
     assert last == "next  unetseg preprocess"
+
+
+def test_a_default_is_left_out_where_it_is_alone():
+    both = [("model", "work/a"), ("model", "work/model")]
+    assert path_flags("predict", both[1:]) == []
+    assert path_flags("predict", both) == ["--model", "work/a", "--model", "work/model"]

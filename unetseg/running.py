@@ -52,10 +52,15 @@ def command_line(name: str, **paths: Path) -> str:
 
 
 def path_flags(name: str, paths: Iterable[tuple[str, Path | str]]) -> list[str]:
-    """Options of a stage with their paths, as words; those that are defaults are left out."""
+    """Options of a stage with their paths, as words; those that are defaults are left out.
+
+    A default that is one of several, such as the models of an ensemble, is not.
+    """
+    given = list(paths)
     words = []
-    for option, path in paths:
-        if default_of(name, option) not in (Path(path), (Path(path),)):
+    for option, path in given:
+        alone = sum(other == option for other, _ in given) == 1
+        if not alone or default_of(name, option) not in (Path(path), (Path(path),)):
             words += [f"--{option}", str(path)]
     return words
 
