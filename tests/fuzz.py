@@ -9,6 +9,7 @@ A find is left as crash-*, which is what a test is made of.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 import warnings
@@ -94,26 +95,36 @@ READERS: dict[str, tuple[str, Callable[[Path], None], Callable[[Path], None]]] =
 }
 
 
+def fuzz(work: Path, reader: str, options: list[str]) -> None:
+    """Fuzz one reader, with files in `work`; does not return."""
+    name, read, seed = READERS[reader]
+    corpus = work / "corpus"
+    corpus.mkdir()
+    seed(corpus)
+    path = work / name
+
+    def once(content: bytes) -> None:
+        path.write_bytes(content)
+        with contextlib.suppress(InputError):
+            read(path)
+
+    warnings.simplefilter("ignore")
+    limits = [f"-rss_limit_mb={MEMORY}", f"-timeout={SECONDS}", "-max_len=20000"]
+    atheris.Setup([sys.argv[0], *limits, *options, str(corpus)], once)
+    atheris.Fuzz()
+
+
 def main() -> None:
-    """Fuzz one reader."""
-    name, read, seed = READERS[sys.argv.pop(1)]
+    """Fuzz the reader that is asked for."""
     # Shared memory, where there is some: the disk has better to do.
     ram = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=ram if ram.is_dir() else None) as work:
-        corpus = Path(work) / "corpus"
-        corpus.mkdir()
-        seed(corpus)
-        path = Path(work) / name
-
-        def once(content: bytes) -> None:
-            path.write_bytes(content)
-            with contextlib.suppress(InputError):
-                read(path)
-
-        warnings.simplefilter("ignore")
-        limits = [f"-rss_limit_mb={MEMORY}", f"-timeout={SECONDS}", "-max_len=20000"]
-        atheris.Setup([sys.argv[0], *limits, *sys.argv[1:], str(corpus)], once)
-        atheris.Fuzz()
+        # The fuzzer ends its process on the spot: in one of its own, so that the folder is removed.
+        fuzzer = os.fork()
+        if fuzzer == 0:
+            fuzz(Path(work), sys.argv[1], sys.argv[2:])
+        status = os.waitpid(fuzzer, 0)[1]
+    sys.exit(os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":
