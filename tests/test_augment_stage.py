@@ -47,6 +47,22 @@ def test_the_manifest_says_what_was_drawn(data: Path, cli: Cli):
     assert np.shape(recipes[5]["displacement"]) == (2, 3, 3)
 
 
+def test_images_that_were_drawn_are_called_synthetic(cli: Cli):
+    def synthetic(stage: str) -> bool:
+        return json.loads(Path(f"work/{stage}/manifest.json").read_text())["details"]["synthetic"]
+
+    cli("synthesize", "--slices", 5, "--test-slices", 1, "--height", 64, "--width", 64)
+    cli("augment", "--copies", 0)
+    cli("preprocess")
+    assert synthetic("augmented")
+    assert synthetic("preprocessed")
+    # A stack that somebody has put in their place is not.
+    volume = tifffile.imread("data/train-volume.tif")
+    tifffile.imwrite("data/train-volume.tif", volume[::-1], metadata={"axes": "ZYX"})
+    cli("augment", "--copies", 0)
+    assert not synthetic("augmented")
+
+
 def test_a_rerun_has_nothing_to_do(data: Path, cli: Cli):
     cli("augment", "--copies", 1)
     before = Path("work/augmented/volume.tif").stat().st_mtime_ns

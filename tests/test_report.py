@@ -344,6 +344,18 @@ def test_what_is_missing_is_said(model: Path, tmp_path: Path):
     assert 'id="errors"' not in text
 
 
+def test_drawn_images_are_not_taken_for_real_ones(model: Path, page_path: Path, tmp_path: Path):
+    sentence = "The images were drawn by unetseg synthesize"
+    assert sentence not in page_path.read_text(encoding="utf-8")
+    shutil.copytree(model, tmp_path / "model")
+    manifest = tmp_path / "model" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["details"]["synthetic"] = True
+    manifest.write_text(json.dumps(content))
+    run("report", "--work", tmp_path)
+    assert sentence in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+
+
 def test_scores_of_another_stack_are_not_taken_for_these(work: Path, data: Path, tmp_path: Path):
     folder = tmp_path / "work"
     shutil.copytree(work, folder)

@@ -284,7 +284,7 @@ class StageWriter:
             complete = (self._staging / MANIFEST).exists()
             if self._begun and not complete and not self._resumable:
                 shutil.rmtree(self._staging, ignore_errors=True)
-            self._lock.release()
+            self._lock.close()
             self._remove_if_empty()
 
     def _publish(self) -> None:

@@ -7,10 +7,10 @@ import socket
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from unetseg.errors import OutputError
+from unetseg.files import Closing
 
 if sys.platform != "win32":  # where nobody is kept out
     import fcntl
@@ -18,7 +18,7 @@ if sys.platform != "win32":  # where nobody is kept out
 NAME = ".lock"
 
 
-class FolderLock:
+class FolderLock(Closing):
     """Keep other runs out of a folder, as a context manager.
 
     The system lets go of the lock when the process ends, however it ends.
@@ -66,7 +66,7 @@ class FolderLock:
             os.truncate(self._descriptor, 0)
             os.pwrite(self._descriptor, text.encode(), 0)
         except OSError:  # such as a full disk
-            self.release()
+            self.close()
             raise
         return self
 
@@ -76,15 +76,7 @@ class FolderLock:
         except FileNotFoundError:
             return False
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.release()
-
-    def release(self) -> None:
+    def close(self) -> None:
         """Let others in."""
         if self._descriptor is not None:
             self._path.unlink(missing_ok=True)

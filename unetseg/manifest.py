@@ -207,6 +207,17 @@ def matches(path: Path, record: Source | Output) -> bool:
     return size(path) == record.bytes and fingerprint(path)[1] == record.sha256
 
 
+def written_by(path: Path, stage: str) -> bool:
+    """Whether a file is what a stage wrote, unchanged and still in that stage's folder."""
+    try:
+        manifest = Manifest.read(path.parent / MANIFEST)
+    except (InputError, OSError):
+        return False
+    return manifest.stage == stage and any(
+        output.name == path.name and matches(path, output) for output in manifest.outputs
+    )
+
+
 def size(path: Path) -> int:
     """Size in bytes of a file, or of a folder with all that is in it; 0 if it is neither."""
     if path.is_file():

@@ -124,7 +124,8 @@ class ModelCard:
         ]
         slices = details.get("train_slices", [])
         return {
-            "Data": " and ".join(data) or "not recorded",
+            "Data": (" and ".join(data) or "not recorded")
+            + (", drawn by `unetseg synthesize`" if details.get("synthetic") else ""),
             "Slices": f"{len(slices)}: {', '.join(map(str, slices))}" if slices else "not recorded",
             "Program": f"unetseg, Keras {details['keras']} on {details['backend']}",
             "Epochs": f"{details['epochs_run']}, of which the weights of {details['kept_epoch']}",

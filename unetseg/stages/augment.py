@@ -17,7 +17,7 @@ from unetseg.arrays.intensity import FLAT
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError
 from unetseg.formats import find_stack, open_volume
-from unetseg.manifest import MANIFEST, open_stage
+from unetseg.manifest import MANIFEST, open_stage, written_by
 from unetseg.options import AugmentOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
@@ -97,8 +97,11 @@ def _augment_all(
             from unetseg.figures.preview import draw_preview
 
             draw_preview(writer.path(PREVIEW), shown)
-        writer.details["sources"] = sources
-        writer.details["recipes"] = [dataclasses.asdict(recipe) for recipe in recipes]
+        writer.details.update(
+            sources=sources,
+            recipes=[dataclasses.asdict(recipe) for recipe in recipes],
+            synthetic=written_by(volume.path, "synthesize"),
+        )
     return writer.result(
         [str(volume), str(labels)],
         notes=[f"{len(volume)} originals, then {options.copies} copies of each"],

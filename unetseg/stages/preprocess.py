@@ -106,6 +106,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
                 held_out=list(held_out),
                 interior_share=share,
                 normalisation=NORMALISATION,
+                synthetic=manifest.details.get("synthetic", False),
                 train_sources=[sources[i] for i in chosen["train"]],
             )
             read = [str(volume), str(labels)]
