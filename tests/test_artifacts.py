@@ -111,6 +111,34 @@ def test_obsolete_outputs_go(tmp_path: Path, source: Path):
     assert sorted(everything(tmp_path / "a")) == [MANIFEST, "x"]
 
 
+@pytest.mark.parametrize(("moment", "died_on"), [("_remove", "y"), ("flush", "")])
+def test_obsolete_outputs_go_when_a_run_dies_on_the_way(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, moment: str, died_on: str
+):
+    folder = tmp_path / "a"
+    run(folder, {"x": "1", "y": "2"}, source=source)
+
+    def die(path: Path) -> None:
+        if path == folder / died_on:
+            raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts, moment, die)
+        with pytest.raises(SystemExit):
+            run(folder, {"x": "3"}, source=source)
+    run(folder, {"x": "4", "y": "4"}, source=source)
+    assert everything(folder)["y"] == "4"
+
+
+def test_what_is_read_is_not_removed_as_obsolete(tmp_path: Path, source: Path):
+    folder = tmp_path / "a"
+    run(folder, {"x": "1"}, source=source)
+    before = everything(folder)
+    with pytest.raises(OutputError, match="other than that of the input"):
+        run(folder, {"y": "2"}, source=folder / "x")
+    assert everything(folder) == before
+
+
 def test_files_of_others_are_never_touched(tmp_path: Path, source: Path):
     folder = tmp_path / "a"
     folder.mkdir()

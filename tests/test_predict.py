@@ -62,7 +62,8 @@ def test_results_in_every_form_are_the_same(model: Path, tmp_path: Path, cli: Cl
     cli(*common)
     expected = read(tmp_path / "work/prediction/prediction.tif")
     for name in ("p.ome.tif", "p.ome.zarr"):
-        cli(*common, "--name", name)
+        (line,) = cli(*common, "--name", name, "--quiet").stderr.splitlines()
+        assert ": what an earlier run has made is removed when" in line
         assert sorted(path.name for path in Path("work/prediction").iterdir()) == [
             "manifest.json",
             name,
@@ -161,6 +162,7 @@ def test_usage_errors_of_prediction(model: Path, tmp_path: Path, cli: Cli):
         (("--memory", "100MB"), "--memory: expected more than 0.1GB"),
         (("--name", "a/b.tif"), "--name: expected a file name"),
         (("--name", "p.png"), "--name: expected a file name"),
+        (("--name", ".p.tif"), "--name: expected a file name"),
         (("--scheduler", "tcp://127.0.0.1:1", "--name", "p.tif"), "--scheduler: expected --name"),
     ):
         (line,) = cli(*common, *arguments, code=2).stderr.splitlines()

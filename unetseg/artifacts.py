@@ -114,25 +114,24 @@ class StageWriter:
         self._names = [*names, MANIFEST]
         self._paths = list(inputs)
         self._lock = FolderLock(folder, holder=f"unetseg {stage}")
-        if folder.suffix in (".tif", ".tiff") or (folder.exists() and not folder.is_dir()):
+        if folder.suffix in (".tif", ".tiff", ".zarr") or (folder.exists() and not folder.is_dir()):
             raise OutputError(
                 f"{folder}: expected a folder to write into, found the name of a file; "
                 "choose another --output"
             )
 
-    def _check_inputs_apart(self) -> None:
-        """Refuse to write over, or into, what is read."""
-        folder = self.folder.resolve()
+    def _check_inputs_apart(self, names: Iterable[str]) -> None:
+        """Refuse to write over, to write into, or to remove what is read."""
+        ours = {self.folder.resolve() / name for name in (*names, "")}
         for path in self._paths:
-            inside = path.resolve().parent == folder and path.name in self._names
-            if path.resolve() == folder or inside:
+            if path.resolve() in ours:
                 raise OutputError(
                     f"{self.folder}: expected a folder other than that of the input, found {path} "
                     "in it; choose another --output"
                 )
 
     def __enter__(self) -> Self:
-        self._check_inputs_apart()
+        self._check_inputs_apart(self._names)
         self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -140,6 +139,7 @@ class StageWriter:
                 held.enter_context(self._lock)
                 _recover(self.folder)
                 self._earlier = self._check_ours()
+                self._check_inputs_apart(self._earlier)
                 self._inputs = [_source(path, self.folder) for path in self._paths]
                 held.pop_all()
         except BaseException:
@@ -174,6 +174,10 @@ class StageWriter:
                     "write; move it away or choose another --output"
                 )
         return earlier
+
+    def obsolete(self) -> list[Path]:
+        """Earlier results that this run, which writes all of its `names`, will remove."""
+        return [self.folder / name for name in sorted(set(self._earlier) - set(self._names))]
 
     def identity(self) -> dict[str, Any]:
         """What makes another run the same as this one: it would write the same."""
@@ -263,9 +267,13 @@ class StageWriter:
     def _check_same_run(self) -> None:
         """Refuse to go on with, or to sweep away, what another run has begun."""
         path = self._staging / RUN
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            found = {}
         refuse_other_run(
             self.folder,
-            found=json.loads(path.read_text(encoding="utf-8")),
+            found=found,
             # By way of JSON, which turns tuples into lists.
             expected=json.loads(json.dumps(self.identity())),
         )
@@ -302,13 +310,17 @@ class StageWriter:
             file.write(self.manifest.to_json().encode())
         flush(self._staging)
         _move_into_place(self.folder)
-        for name in set(self._earlier) - {output.name for output in outputs} - {MANIFEST}:
-            _remove(self.folder / name)
 
 
 def _move_into_place(folder: Path) -> None:
     """Move a complete staging folder's files to their places, the manifest last."""
     staging = folder / UNFINISHED
+    if (folder / MANIFEST).exists():
+        # First of all, because only the old manifest says what was here.
+        kept = [output.name for output in Manifest.read(staging / MANIFEST).outputs]
+        for output in Manifest.read(folder / MANIFEST).outputs:
+            if output.name not in kept:
+                _remove(folder / output.name)
     paths = [path for path in _finished(staging) if path.name != MANIFEST]
     if paths:
         # From here until the last move the folder says that it is not complete.

@@ -63,7 +63,7 @@ class Checkpoint:
                 for entry in entries.files if same else ():
                     if entry != RECORD:
                         groups.setdefault(entry.rpartition("-")[0], []).append(entries[entry])
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(
                 self.path,
                 expected="the state of an unfinished run",

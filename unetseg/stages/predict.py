@@ -66,6 +66,11 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
                 writer.begin_anew()
             elif writer.is_current():
                 return writer.nothing_to_do()
+            for path in writer.obsolete():
+                progress.warn(
+                    f"{path}: what an earlier run has made is removed when this one is finished; "
+                    "to keep it press Ctrl-C, and name another --output"
+                )
             ensemble = Ensemble(folders, tta=options.tta)
             write_to = _format(name)
             pieces = ensemble.plan(volume.shape, memory=memory, multiple=write_to.multiple)
@@ -100,7 +105,8 @@ def _name(options: PredictOptions) -> str:
     if options.name is None:
         return "prediction.ome.zarr" if options.scheduler else "prediction.tif"
     path = Path(options.name)
-    if path.name != options.name or path.suffix not in (".tif", ".tiff", ".zarr"):
+    hidden = options.name.startswith(".")
+    if path.name != options.name or hidden or path.suffix not in (".tif", ".tiff", ".zarr"):
         raise UsageError(
             f"--name: expected a file name that ends in .tif, .ome.tif or .ome.zarr, found "
             f"{options.name}"
