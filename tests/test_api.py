@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import dask.array
 import numpy as np
 import pytest
 import tifffile
@@ -82,9 +83,13 @@ def test_faults_are_exceptions_with_the_same_line(data: Path, cli: Cli):
         unetseg.augment(data, data, copies=-1)
     with pytest.raises(UsageError, match="copies: expected a whole number, found '3'"):
         unetseg.augment(data, data, copies="3")
-    with pytest.raises(ValueError, match="found complex128 of shape"):
+    with pytest.raises(UsageError, match=r"^volume: expected a path, found .{,90}$"):
+        unetseg.augment(np.zeros((3, 40, 40)).tolist(), data)
+    with pytest.raises(UsageError, match="model is empty, must name at least one"):
+        unetseg.predict(data, model=[])
+    with pytest.raises(UsageError, match="found complex128 of shape"):
         unetseg.predict(np.zeros((3, 4, 5), complex))
-    with pytest.raises(ValueError, match="found -1 to 0"):
+    with pytest.raises(UsageError, match="found -1 to 0"):
         unetseg.predict(np.array([[[-1, 0]]]))
 
 
@@ -116,6 +121,19 @@ def test_the_lines_in_the_document_run(
     assert names["probability"].shape == names["numbers"].shape == (2, 64, 96)
     assert names["prediction"].temporary
     assert Path("model/manifest.json").exists()
+
+
+def test_numbers_of_numpy_and_arrays_of_others(tiny: tuple[np.ndarray, np.ndarray]):
+    volume, labels = (dask.array.from_array(stack) for stack in tiny)
+    strange = unetseg.augment(volume, labels, copies=np.int64(1), rotation=np.float32(3), jobs=1)
+    plain = unetseg.augment(*tiny, copies=1, rotation=3, jobs=1)
+    np.testing.assert_array_equal(strange["volume.tif"], plain["volume.tif"])
+    one = unetseg.augment(*tiny, copies=1, rotation=3, only=7)
+    np.testing.assert_array_equal(one["volume.tif"][0], plain["volume.tif"][7])
+    room = one.folder.parent
+    del one
+    gc.collect()
+    assert not room.exists()
 
 
 def test_faults_of_arrays_name_the_argument(tiny: tuple[np.ndarray, np.ndarray]):

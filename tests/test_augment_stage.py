@@ -24,6 +24,12 @@ def test_one_slice_is_made_again_bit_for_bit(data: Path, cli: Cli):
         for stack, name in zip(whole, ("volume", "labels"), strict=True):
             one = tifffile.imread(f"work/augmented-{number}/{name}.tif")
             np.testing.assert_array_equal(one, stack[number])
+    recorded = json.loads(Path("work/augmented-5/manifest.json").read_text())["options"]
+    assert (recorded["copies"], recorded["seed"], recorded["only"]) == (4, 3, 5)
+    other = data / "test-volume.tif"
+    tifffile.imwrite(other, whole[0][:5][::-1], metadata={"axes": "ZYX"})
+    (line,) = cli("augment", "--only", 2, "--volume", other, code=1).stderr.splitlines()
+    assert "expected the stack that work/augmented was made from, found another" in line
     (line,) = cli("augment", "--only", 25, code=1).stderr.splitlines()
     assert "found 25 slices, counted from 0" in line
 

@@ -30,6 +30,11 @@ def test_a_shift_is_found(shift: tuple[int, int]):
     assert (gain > 1.2) == (shift != (0, 0))
 
 
+def test_where_nothing_is_labelled_nothing_fits_better():
+    images = np.random.default_rng(0).normal(size=(2, 40, 40))
+    assert best_shift(images, np.zeros((2, 40, 40), bool), reach=16) == ((0, 0), 1.0)
+
+
 def test_inverted_images_find_the_same_shift():
     interiors = np.random.default_rng(0).random((2, 60, 80)) > 0.3
     images = -np.roll(interiors, 4, 1).astype(float)
@@ -47,6 +52,11 @@ def invert(stack: np.ndarray) -> np.ndarray:
 
 def move(stack: np.ndarray) -> np.ndarray:
     return np.roll(stack, (6, 9), (1, 2))
+
+
+def keep_odd(stack: np.ndarray) -> np.ndarray:
+    stack[::2] = 0
+    return stack
 
 
 def flatten_one(stack: np.ndarray) -> np.ndarray:
@@ -68,12 +78,14 @@ def flatten_one(stack: np.ndarray) -> np.ndarray:
             "labels may be out of register: they fit better 6 pixels up and 9",
         ),
         ("train-volume.tif", flatten_one, "slice 3 is constant"),
+        ("train-labels.tif", keep_odd, "one value everywhere in slices 0, 2, 4; if nobody has"),
     ],
 )
 def test_augment_warns(data: Path, cli: Cli, file: str, how: object, warning: str):
     assert "warning" not in cli("augment", "--copies", 0, "--jobs", 1).stderr
     change(data / file, how)
-    assert f"warning: data/{file}: {warning}" in cli("augment", "--copies", 0, "--jobs", 1).stderr
+    (line,) = cli("augment", "--copies", 0, "--jobs", 1).stderr.splitlines()
+    assert line.startswith(f"warning: data/{file}: {warning}")
 
 
 def test_stacks_that_are_exchanged_are_told_apart(data: Path, cli: Cli):
@@ -94,6 +106,21 @@ def test_slices_whose_numbers_differ_are_told(data: Path, cli: Cli):
     shown = cli("augment", *stacks, "--copies", 0).stderr
     assert "labels: the label at place 3 has number 4, its image in" in shown
     assert "volume number 3; see that no slice is missing" in shown
+
+
+def test_slices_that_nobody_has_labelled_cannot_be_scored(data: Path, cli: Cli):
+    labels = data / "train-labels.tif"
+    probabilities = tifffile.imread(labels) / np.float32(255)
+    tifffile.imwrite(data / "p.tif", probabilities, metadata={"axes": "ZYX"})
+    change(labels, keep_odd)
+    cli("augment", "--copies", 0, "--jobs", 1)
+    (line,) = cli("preprocess", "--jobs", 1, code=1).stderr.splitlines()
+    assert "expected cells in every held-out slice, found only membrane in slice 4; " in line
+    cli("preprocess", "--jobs", 1, "--held-out", "3-3")
+    arguments = ("--prediction", data / "p.tif", "--labels", labels)
+    (line,) = cli("evaluate", *arguments, code=1).stderr.splitlines()
+    assert "labels.tif: expected cells in every slice that is scored, found only membrane" in line
+    assert "in slice 0;" in line
 
 
 def test_preprocess_warns_of_slices_that_are_in_both_parts(data: Path, cli: Cli):

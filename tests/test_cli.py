@@ -179,6 +179,16 @@ def test_usage_errors_exit_with_2(data: Path, cli: Cli):
     cli("evaluate", "--prediction", "data/train-volume.tif", code=2)
     cli("augment", "--copies", 0, "--jobs", 1)
     cli("preprocess", "--held-out", "first", code=2)
+    (line,) = cli("augment", "--rotation", "nan", code=2).stderr.splitlines()
+    assert line == "unetseg: error: rotation is nan, must be a finite number"
+    cli("preprocess", "--border-weight", "inf", code=2)
+
+
+def test_a_gallery_of_nothing_is_one_line(cli: Cli):
+    for image in (np.full((40, 40), 7, np.uint8), np.array([[0, 1]], np.uint8)):
+        tifffile.imwrite("image.tif", image)
+        (line,) = cli("gallery", "image.tif", code=1).stderr.splitlines()
+        assert "image.tif: expected an image with contrast, of at least 16 x 16" in line
 
 
 @pytest.mark.parametrize("block", ["3-7", "0-4"])

@@ -203,6 +203,13 @@ def test_addresses_outside_of_the_web(cli: Cli, url: str):
     assert not Path("data").exists()
 
 
+def test_a_password_is_not_shown(server: Server, cli: Cli):
+    address = server.url.replace("http://", "http://user:secret@")
+    shown = cli("download", "--verbose", "--url", address, code=1).stderr
+    assert "  --url http://" in shown
+    assert "secret" not in shown
+
+
 def test_the_makefile_knows_synthetic_stacks_from_downloaded(tmp_path: Path, cli: Cli):
     text = (REPOSITORY / "Makefile").read_text()
     (pattern,) = re.findall("grep -qs '(.*?)' \"\\$\\(VOLUME\\)/manifest.json\"", text)

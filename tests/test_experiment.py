@@ -88,6 +88,8 @@ def test_folders_move_the_defaults(tmp_path: Path, cli: Cli):
         ("[predict]\nmodel = [3]", "[predict] model: expected a path, found 3"),
         ("[predict]\ntta = 1", "[predict] tta: expected true or false, found 1"),
         ("work = 3", "work: expected a path, found 3"),
+        ("[augment]\nrotation = nan", "[augment] rotation is nan, must be a finite number"),
+        ("[predict]\nmodel = []", "[predict] model is empty, must name at least one"),
         ("zzz = 3", "found zzz; there are data, work, [synthesize]"),
     ],
 )
@@ -103,8 +105,11 @@ def test_a_mistake_is_one_line_and_nothing_runs(cli: Cli, text: str, line: str):
 def test_no_file_and_no_toml(cli: Cli):
     (line,) = cli("run", "nothing.toml", code=1).stderr.splitlines()
     assert "nothing.toml: expected a TOML file, found No such file" in line
-    (line,) = cli("run", written("a = "), code=1).stderr.splitlines()
+    (line,) = cli("run", written("a = "), code=2).stderr.splitlines()
     assert "trial.toml: expected a TOML file, found none (Invalid value (at end of" in line
+    for text in ("", "work = 'w'"):
+        (line,) = cli("run", written(text), code=2).stderr.splitlines()
+        assert "trial.toml: expected the table of a stage such as [train], found none" in line
 
 
 def test_quiet_verbose_and_both(data: Path, cli: Cli):

@@ -50,11 +50,30 @@ def test_a_result_that_is_a_link_is_replaced_not_followed(data: Path, cli: Cli, 
 
 
 def test_a_folder_that_is_a_link_works(data: Path, cli: Cli, tmp_path: Path):
-    (tmp_path / "big disk").mkdir()
-    Path("work").symlink_to(tmp_path / "big disk")
+    (tmp_path / "big disk" / "mine").mkdir(parents=True)
+    Path("work").symlink_to(tmp_path / "big disk" / "mine")
     cli("augment", "--copies", 0)
     cli("preprocess", "--jobs", 1)
-    assert (tmp_path / "big disk" / "preprocessed" / "manifest.json").exists()
+    assert (tmp_path / "big disk" / "mine" / "preprocessed" / "manifest.json").exists()
+    # What was read is found through the link, too.
+    volume = tifffile.imread(data / "train-volume.tif")
+    tifffile.imwrite(data / "train-volume.tif", volume[::-1], metadata={"axes": "ZYX"})
+    assert "made from an earlier one" in cli("preprocess", "--jobs", 1, code=1).stderr
+
+
+def test_what_lies_beside_slices_changes_nothing(model: Path, tmp_path: Path, cli: Cli):
+    slices = tmp_path / "slices"
+    slices.mkdir()
+    image = np.random.default_rng(0).integers(256, size=(40, 40)).astype(np.uint8)
+    tifffile.imwrite(slices / "1.tif", image)
+    output = slices / "prediction"
+    cli("predict", "--model", model, "--volume", slices, "--output", output, "--no-tta")
+    (slices / ".DS_Store").write_bytes(b"of a file manager")
+    (slices / "notes.txt").write_text("mine")
+    cli("segment", "--prediction", output, "--jobs", 1)
+    tifffile.imwrite(slices / "2.tif", image)
+    shown = cli("segment", "--prediction", output, "--jobs", 1, code=1).stderr
+    assert "made from an earlier one" in shown
 
 
 def test_a_path_too_long_is_one_line(data: Path, cli: Cli):

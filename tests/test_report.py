@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -25,6 +26,7 @@ from unetseg.cli import main
 from unetseg.figures.report.charts import nice_ticks
 from unetseg.figures.report.contents import choose
 from unetseg.figures.report.page import duration, render, span
+from unetseg.stages import segment
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -354,6 +356,31 @@ def test_drawn_images_are_not_taken_for_real_ones(model: Path, page_path: Path, 
     manifest.write_text(json.dumps(content))
     run("report", "--work", tmp_path)
     assert sentence in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_name_that_is_no_text_does_not_stop_a_page(model: Path, tmp_path: Path):
+    shutil.copytree(model, tmp_path / "model")
+    manifest = tmp_path / "model" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["details"]["data"][0]["name"] = os.fsdecode(b"v\xff.tif")
+    manifest.write_text(json.dumps(content))
+    run("report", "--work", tmp_path)
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Cell membranes in v?.tif" in page
+
+
+def test_more_cells_than_16_bits_hold_are_shown(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "work"
+    shutil.copytree(work, folder)
+    measure = segment.measure_cells
+    monkeypatch.setattr(segment, "measure_cells", lambda cells: [*measure(cells)] * 70_000)
+    again = ("--prediction", folder / "prediction", "--output", folder / "cells", "--force")
+    run("segment", *again, "--jobs", 1)
+    assert tifffile.imread(folder / "cells" / "labels.tif").dtype == np.uint32
+    run("report", "--work", folder)
+    assert "each in a colour of its own" in (folder / "report" / "report.html").read_text()
 
 
 def test_scores_of_another_stack_are_not_taken_for_these(work: Path, data: Path, tmp_path: Path):

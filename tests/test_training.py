@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from conftest import Cli
 
 from unetseg.checkpoint import Checkpoint
 from unetseg.errors import InputError, TrainingError
+from unetseg.network import training as training_module
 from unetseg.network.backend import make_deterministic
 from unetseg.network.batches import Patches, Slices
 from unetseg.network.saving import hash_weights
@@ -134,6 +136,20 @@ def test_time_ends_training_and_counts_what_was_spent():
     resumed.restore(training.state(), epochs=7, seconds=epochs[-1].seconds)
     resumed.run(rest.append)
     assert rest == []
+
+
+def test_the_last_epoch_is_known_as_the_last(monkeypatch: pytest.MonkeyPatch):
+    clock = [0.0]
+    monkeypatch.setattr(training_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    epochs: list[Epoch] = []
+
+    def score(epoch: Epoch) -> None:
+        epochs.append(epoch)
+        clock[0] += 25  # which scoring may take
+
+    _, training = trainer(epochs=100, minutes=1)
+    training.run(score)
+    assert [epoch.progress for epoch in epochs] == pytest.approx([0.01, 25 / 60, 50 / 60, 1])
 
 
 def test_a_loss_that_is_not_finite_ends_training():

@@ -21,6 +21,9 @@ from conftest import Cli
 
 from unetseg.errors import InputError
 from unetseg.formats import open_volume
+from unetseg.options import ViewOptions
+from unetseg.progress import Silent
+from unetseg.stages.view import find_stacks
 from unetseg.viewer.window import LOOKS, Shown, add_layers
 from unetseg.volume import ArrayVolume
 from unetseg.voxel import Voxel
@@ -85,6 +88,24 @@ def test_nothing_to_show_is_one_line(tmp_path: Path, cli: Cli):
     said, line = cli("view", code=1).stderr.splitlines()
     assert said == "data/test-volume.tif: not there, left out; --volume names a stack"
     assert "run unetseg predict first" in line
+
+
+def test_a_work_folder_elsewhere(model: Path, data: Path, cli: Cli):
+    cli("predict", "--model", model, "--no-tta", "--output", "w2/prediction")
+    options = ViewOptions(work=Path("w2"))
+    found = {
+        "image": data / "test-volume.tif",
+        "probability": Path("w2/prediction/prediction.tif"),
+        "true labels": data / "test-labels.tif",
+    }
+    assert resolved(find_stacks(options, Silent())[0]) == resolved(found)
+    cli("segment", "--prediction", "w2/prediction", "--output", "w2/cells", "--jobs", 1)
+    found["cells"] = Path("w2/cells/labels.tif")
+    assert resolved(find_stacks(options, Silent())[0]) == resolved(found)
+
+
+def resolved(paths: dict[str, Path]) -> dict[str, Path]:
+    return {kind: path.resolve() for kind, path in paths.items()}
 
 
 def test_held_out_slices_of_another_stack_are_refused(model: Path, data: Path, cli: Cli):
@@ -318,6 +339,13 @@ def test_the_plugin_tells_what_is_wrong_in_a_line(form: Any, model: Path, tmp_pa
     assert "expected the finished results of unetseg train, found no such folder" in line
     (line,) = press(form, Image(np.full((20, 20), np.nan), name="mine"), model)
     assert "found NaN or infinity in slice 0" in line
+    from napari.utils.notifications import notification_manager
+
+    form.image.choices = [layer := Image(np.zeros((20, 20, 3), np.uint8), rgb=True, name="mine")]
+    form.image.value = layer
+    form.start.native.click()
+    message = notification_manager.records[-1].message
+    assert message == "mine: expected grey levels, found colours; split its channels first"
     assert not form._viewer.layers
 
 

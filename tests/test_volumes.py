@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,20 @@ def test_a_damaged_png_is_refused(tmp_path: Path):
         (tmp_path / "a.png").write_bytes(whole[:length])
         with pytest.raises(InputError, match="damage"), open_volume(tmp_path) as volume:
             volume[0]
+
+
+def test_a_large_png_is_no_bomb(tmp_path: Path):
+    for path, shape in ((tmp_path / "a/1.png", (20_000, 9_500)), (tmp_path / "b/1.png", (1, 1))):
+        path.parent.mkdir()
+        Image.fromarray(np.zeros(shape, np.uint8)).save(path, compress_level=1)
+    with open_volume(tmp_path / "a") as volume:
+        assert volume.part(0, (slice(19_990, 20_000), slice(0, 5))).shape == (10, 5)
+    header = bytearray((tmp_path / "b/1.png").read_bytes())
+    header[16:24] = struct.pack(">II", 40_000, 30_000)
+    header[29:33] = struct.pack(">I", zlib.crc32(header[12:29]))
+    (tmp_path / "b/1.png").write_bytes(header)
+    with pytest.raises(InputError, match=r"at most 1000 MB of pixels.*found 1 slice of 30000 x 4"):
+        open_volume(tmp_path / "b")
 
 
 def test_a_folder_of_stacks_is_not_one_of_slices(data: Path):

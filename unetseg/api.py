@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.errors import UnetsegError, UsageError
-from unetseg.formats import open_volume
+from unetseg.formats import open_labels
 from unetseg.manifest import MANIFEST, Manifest
 from unetseg.progress import Silent
 from unetseg.running import read_settings, run_stage
@@ -50,15 +50,15 @@ class Result:
         Whether the folder is a temporary one.
     """
 
-    def __init__(self, folder: Path, *, text: str, data: dict[str, Any], temporary: bool) -> None:
+    def __init__(self, folder: Path, *, text: str, data: dict[str, Any], room: str | None) -> None:
         self.folder = folder
         self.data = data
         self._manifest = Manifest.read(folder / MANIFEST)
         self.manifest = vars(self._manifest)
         self._text = text
-        self.temporary = temporary
-        if temporary:
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.temporary = room is not None
+        if room is not None:
+            weakref.finalize(self, shutil.rmtree, room, ignore_errors=True)
 
     def __iter__(self) -> Any:
         return (output.name for output in self._manifest.outputs if output.shape)
@@ -71,7 +71,7 @@ class Result:
         if path.suffix == ".npy":
             array: npt.NDArray[Any] = np.load(path)  # which does not unpickle
             return array
-        with open_volume(path) as volume:
+        with open_labels(path) as volume:  # which takes more than a volume may hold
             return np.stack(list(volume))
 
     def __str__(self) -> str:
@@ -111,7 +111,7 @@ def augment(volume: Stack, labels: Stack, **options: Any) -> Result:
     Parameters
     ----------
     volume : path or (Z, Y, X) array
-        Images: uint8, uint16 or float32.
+        Images: uint8, uint16 or float32; NumPy's array, or one that NumPy can read.
     labels : path or (Z, Y, X) array
         Two values, the higher one inside cells.
     **options
@@ -257,10 +257,10 @@ def evaluate(prediction: Stack | Result, labels: Stack | None = None, **options:
 def _run(name: str, *, progress: bool = False, **settings: Any) -> Result:
     """Run a stage; arrays go to files first, because that is what stages read."""
     given = {key: value for key, value in settings.items() if value is not None}
-    arrays = {key: value for key, value in given.items() if isinstance(value, np.ndarray)}
+    arrays = {key: np.asarray(value) for key, value in given.items() if _is_array(value)}
     results = [value for value in given.values() if isinstance(value, Result)]
     passing = bool(arrays) or any(result.temporary for result in results)
-    temporary = passing and "output" not in given
+    room = None
     given = {key: _folder_of(value) for key, value in given.items()}
     with tempfile.TemporaryDirectory(prefix="unetseg-") as work:
         for key, array in arrays.items():
@@ -268,20 +268,26 @@ def _run(name: str, *, progress: bool = False, **settings: Any) -> Result:
                 raise UsageError(f"{key}: expected a folder or a result, found an array")
             given[key] = Path(work, f"{key}.tif")
             _write(given[key], array, name=key)
-        if temporary:
-            given["output"] = tempfile.mkdtemp(prefix=f"unetseg-{name}-")
+        if passing and "output" not in given:
+            room = tempfile.mkdtemp(prefix=f"unetseg-{name}-")
+            given["output"] = Path(room, "result")
         try:
             options = read_settings(name, given)
             result = run_stage(name, options, Terminal() if progress else _Warnings(work))
         except BaseException as error:
-            if temporary:
-                shutil.rmtree(given["output"], ignore_errors=True)
+            if room is not None:
+                shutil.rmtree(room, ignore_errors=True)
             if isinstance(error, UnetsegError):
                 error.args = tuple(_without(work, str(part)) for part in error.args)
             raise
     assert result.folder is not None  # all of these stages write
     text = _without(work, "\n".join(lines_of(result)))
-    return Result(result.folder, text=text, data=result.data, temporary=temporary)
+    return Result(result.folder, text=text, data=result.data, room=room)
+
+
+def _is_array(value: Any) -> bool:
+    """Whether it is an array of NumPy, or of others such as Dask; a NumPy number is none."""
+    return hasattr(value, "__array__") and getattr(value, "ndim", 0) > 0
 
 
 def _folder_of(value: Any) -> Any:
@@ -300,13 +306,13 @@ def _write(path: Path, array: npt.NDArray[Any], *, name: str) -> None:
         low, high = int(stack.min()), int(stack.max())
         stack = stack.astype(np.uint8 if 0 <= low <= high < 2**8 else np.uint16, copy=False)
         if not 0 <= low <= high < 2**16:
-            raise ValueError(
+            raise UsageError(
                 f"{name}: expected whole numbers from 0 to 65535, found {low} to {high}"
             )
     elif stack.dtype.kind == "f":
         stack = stack.astype(np.float32, copy=False)
     if stack.ndim != 3 or not stack.size or stack.dtype.name not in DTYPES:
-        raise ValueError(
+        raise UsageError(
             f"{name}: expected an array with axes ZYX or YX, found {array.dtype} of shape "
             f"{array.shape}"
         )

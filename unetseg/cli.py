@@ -13,7 +13,7 @@ import click
 from unetseg import __version__, options
 from unetseg.cli_options import stage_options
 from unetseg.errors import UnetsegError
-from unetseg.running import run_stage
+from unetseg.running import make_options, run_stage
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
@@ -84,7 +84,8 @@ def stage(
         name = function.__name__
 
         def callback(quiet: bool, verbose: bool, as_json: bool, **settings: Any) -> None:
-            run_stages({name: kind(**settings)}, quiet=quiet, verbose=verbose, as_json=as_json)
+            stages = {name: make_options(kind, settings)}
+            run_stages(stages, quiet=quiet, verbose=verbose, as_json=as_json)
 
         callback = reporting(stage_options(kind, argument=argument)(callback))
         return main.command(name=name, help=function.__doc__)(callback)

@@ -36,16 +36,21 @@ def read_experiment(path: Path) -> dict[str, Options]:
     InputError
         If the file cannot be read.
     UsageError
-        If it names a stage or an option that is none, or a value that is not allowed.
+        If it is no TOML, or names no stage, or names a stage or an option that is none, or a
+        value that is not allowed.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError):
-            found, remedy = str(error.strerror), "check the path"
-        else:
-            found, remedy = f"none ({error})", "mend it: docs/experiments.md shows one"
-        raise InputError(path, expected="a TOML file", found=found, remedy=remedy) from error
+    except OSError as error:
+        found = str(error.strerror)
+        raise InputError(
+            path, expected="a TOML file", found=found, remedy="check the path"
+        ) from error
+    except ValueError as error:
+        raise UsageError(
+            f"{path}: expected a TOML file, found none ({error}); mend it: docs/experiments.md "
+            "shows one"
+        ) from error
     known = [*FOLDERS, *(f"[{stage}]" for stage in STAGES)]
     folders = {}
     for key, value in raw.items():
@@ -59,6 +64,8 @@ def read_experiment(path: Path) -> dict[str, Options]:
             if not isinstance(value, str):
                 raise UsageError(f"{path}: {key}: expected a path, found {value!r}")
             folders[FOLDERS[key]] = Path(value)
+    if not set(raw) & set(STAGES):
+        raise UsageError(f"{path}: expected the table of a stage such as [train], found none")
     return {
         stage: _read_stage(stage, raw[stage], folders, origin=f"{path}: [{stage}] ")
         for stage in STAGES

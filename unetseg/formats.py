@@ -8,7 +8,7 @@ from unetseg.errors import InputError
 from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.slicefolder import SliceFolder
 from unetseg.tiff import Stack
-from unetseg.volume import Volume
+from unetseg.volume import LABEL_DTYPES, Volume
 
 # A folder that holds one of these is a folder of stacks, not of slices.
 STACKS = ("train-volume.tif", "train-labels.tif", "test-volume.tif", "test-labels.tif")
@@ -39,6 +39,11 @@ def open_volume(path: Path) -> Volume:
     return SliceFolder(path) if path.is_dir() else Stack(path)
 
 
+def open_labels(path: Path) -> Volume:
+    """Open a stack of labels, in which there may be more cells than 16 bits count."""
+    return Stack(path, dtypes=LABEL_DTYPES) if path.is_file() else open_volume(path)
+
+
 def find_prediction(path: Path) -> Path:
     """The prediction itself: `path`, or what `unetseg predict` or `unetseg train` left there.
 
@@ -51,10 +56,28 @@ def find_prediction(path: Path) -> Path:
     if not known and (path.exists() or path.suffix):
         return path
     if known and Manifest.read(path / MANIFEST).stage == "train":
-        open_stage(path, stage="train", fresh=False)
-        return path / HELD_OUT_PREDICTION
+        return find_held_out(path)
     manifest = open_stage(path, stage="predict", fresh=True)
     return path / manifest.outputs[0].name
+
+
+def find_held_out(folder: Path) -> Path:
+    """The prediction of held-out slices, in a folder of `unetseg train`.
+
+    Raises
+    ------
+    InputError
+        If it did not finish, or held no slices out.
+    """
+    manifest = open_stage(folder, stage="train", fresh=False)
+    if not manifest.details["held_out"]:
+        raise InputError(
+            folder,
+            expected="a model with held-out slices",
+            found="one trained on all of them",
+            remedy="give --prediction the results of unetseg predict",
+        )
+    return folder / HELD_OUT_PREDICTION
 
 
 def is_zarr(path: Path) -> bool:

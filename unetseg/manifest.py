@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from unetseg.errors import InputError
+from unetseg.slicefolder import SliceFolder
 
 MANIFEST = "manifest.json"
 
@@ -42,7 +44,8 @@ class Source:
 
     def seen_from(self, folder: Path) -> Path:
         """Where it was when the stage of that folder ran."""
-        return Path(os.path.normpath(folder / self.path))
+        # Paths were written as seen from the folder itself, not from a link to it.
+        return Path(os.path.normpath(folder.resolve() / self.path))
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """Serialise; equal manifests give equal text."""
-        return json.dumps(asdict(self), indent=1) + "\n"
+        return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -219,17 +222,28 @@ def written_by(path: Path, stage: str) -> bool:
 
 
 def size(path: Path) -> int:
-    """Size in bytes of a file, or of a folder with all that is in it; 0 if it is neither."""
+    """Size in bytes of a file or folder, as of `fingerprint`; 0 if it is neither."""
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """A file itself; the slices of a folder of slices, all files of another."""
     if path.is_file():
-        return path.stat().st_size
-    files = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    return sum(file.stat().st_size for file in files if file.is_file())
+        yield path
+    elif path.is_dir():
+        # What systems and other programs leave beside slices changes nothing.
+        yield from SliceFolder.slices_in(path) or (
+            file
+            for folder, _, names in os.walk(path)
+            for name in names
+            if (file := Path(folder, name)).is_file()
+        )
 
 
 def fingerprint(path: Path) -> tuple[int, str]:
-    """Size in bytes and sha256 of a file, or of a folder with all that is in it."""
+    """Size in bytes and sha256 of a file, or of a folder: of its slices, or of all in it."""
     if path.is_dir():
-        files = sorted(entry for entry in path.rglob("*") if entry.is_file())
+        files = sorted(_files(path))
         parts = [(file.relative_to(path).as_posix(), *fingerprint(file)) for file in files]
         return size(path), hashlib.sha256(repr(parts).encode()).hexdigest()
     with path.open("rb") as file:

@@ -6,6 +6,7 @@ The commands, the Python functions and the manifests all take them from here.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,10 @@ class Options:
             value, bounds = getattr(self, field.name), field.metadata
             if value is None:
                 continue
+            if value == ():
+                raise ValueError(f"{field.name} is empty, must name at least one")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{field.name} is {value}, must be a finite number")
             if bounds["minimum"] is not None and value < bounds["minimum"]:
                 raise ValueError(f"{field.name} is {value}, must be at least {bounds['minimum']}")
             if bounds["maximum"] is not None and value > bounds["maximum"]:
@@ -73,6 +78,7 @@ CROSSVALIDATION = WORK / "crossvalidation"
 
 SEED_HELP = "Seed of everything random: the same seed gives the same result."
 JOBS_HELP = "Processes that work side by side; 0 means one for each core."
+WORK_HELP = "Folder that holds the folders of all stages."
 FORCE_HELP = "Do the work again even if its results are there already."
 
 
@@ -120,7 +126,10 @@ class AugmentOptions(Options):
     output: Path = option(AUGMENTED, "Folder for the augmented stacks.")
     copies: int = option(9, "Augmented copies of every slice, beside the original.", minimum=0)
     elastic_sigma: float = option(
-        10.0, "Elastic deformation: standard deviation of the displacements in pixels.", minimum=0
+        10.0,
+        "Elastic deformation: standard deviation of the displacements in pixels.",
+        minimum=0,
+        maximum=1000,
     )
     elastic_points: int = option(
         3, "Elastic deformation: control points along each axis.", minimum=2, maximum=64
@@ -149,18 +158,25 @@ class AugmentOptions(Options):
         0.2, "Gamma: largest change of the exponent, as a share.", minimum=0, maximum=0.9
     )
     gaussian_noise: float = option(
-        10.0, "Gaussian noise: highest standard deviation, in grey levels.", minimum=0
+        10.0,
+        "Gaussian noise: highest standard deviation, in grey levels.",
+        minimum=0,
+        maximum=255,
     )
     uniform_noise: float = option(
-        10.0, "Uniform noise: highest amplitude to either side, in grey levels.", minimum=0
+        10.0,
+        "Uniform noise: highest amplitude to either side, in grey levels.",
+        minimum=0,
+        maximum=255,
     )
     brightness: float = option(
-        20.0, "Brightness: largest shift up or down, in grey levels.", minimum=0
+        20.0, "Brightness: largest shift up or down, in grey levels.", minimum=0, maximum=255
     )
     preview: bool = option(True, "Draw some originals and copies side by side: preview.png.")
     only: int | None = option(
         None,
-        "Make one slice of the result alone, by its number, in a folder of its own.",
+        "Make one slice of the result alone, by its number, in a folder of its own; with the "
+        "options of the finished result, if there is one.",
         minimum=0,
     )
     seed: int = option(0, SEED_HELP, minimum=0)
@@ -192,7 +208,10 @@ class PreprocessOptions(Options):
         "from 0), 'last-fifth' or 'none'.",
     )
     border_weight: float = option(
-        10.0, "w0 of the U-Net paper's weight map: extra weight between two cells.", minimum=0
+        10.0,
+        "w0 of the U-Net paper's weight map: extra weight between two cells.",
+        minimum=0,
+        maximum=1000,
     )
     border_sigma: float = option(
         5.0, "sigma of the U-Net paper's weight map, in pixels.", minimum=0.1, maximum=100
@@ -343,8 +362,8 @@ class ExportOptions(Options):
     volume: Path | None = option(
         None,
         "Stack that the results are tried out on, or a folder that holds train-volume.tif; a piece "
-        "of it goes into a package as its example.  [default: data/train-volume.tif, or a "
-        "synthetic slice where there is none]",
+        "of it goes into a package as its example.  [default: the one that the model was trained "
+        "on, or a synthetic slice where that is gone]",
         recorded=False,
     )
     author: str | None = option(None, "Author of the model, for a package.")
@@ -358,7 +377,7 @@ class ExportOptions(Options):
 class ReportOptions(Options):
     """Options of `unetseg report`."""
 
-    work: Path = option(WORK, "Folder that holds the folders of all stages.")
+    work: Path = option(WORK, WORK_HELP)
     output: Path | None = option(
         None, "Folder for report.html.  [default: report in the work folder]", recorded=False
     )
@@ -372,9 +391,11 @@ class ReportOptions(Options):
 class ViewOptions(Options):
     """Options of `unetseg view`."""
 
-    prediction: Path = option(
-        PREDICTION,
-        "Prediction, or the folder of `unetseg predict` or `unetseg train` (held-out slices).",
+    work: Path = option(WORK, WORK_HELP)
+    prediction: Path | None = option(
+        None,
+        "Prediction, or the folder of `unetseg predict` or `unetseg train` (held-out slices).  "
+        "[default: prediction in the work folder]",
     )
     volume: Path | None = option(
         None,
@@ -386,7 +407,11 @@ class ViewOptions(Options):
         "True labels of the same slices.  [default: NAME-labels.tif beside NAME-volume.tif; of "
         "held-out slices those in the model's folder]",
     )
-    cells: Path = option(CELLS, "Cells, or the folder of `unetseg segment`.")
+    cells: Path | None = option(
+        None,
+        "Cells, or the folder of `unetseg segment`.  [default: cells in the work folder, if they "
+        "are of this prediction]",
+    )
     voxel: str | None = option(
         None,
         "Depth, height and width of a voxel in nanometres, such as '50 4 4'.  [default: what the "

@@ -6,8 +6,10 @@ import dataclasses
 import difflib
 import importlib
 import shlex
+import textwrap
 import typing
 from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +67,20 @@ def path_flags(name: str, paths: Iterable[tuple[str, Path | str]]) -> list[str]:
     return words
 
 
+def flags_of(option: str, value: Any) -> list[str]:
+    """An option with its value, as on the command line: `--copies 3`, a line for each of several.
+
+    What is not given, such as None or no --force, has no line.
+    """
+    flag = option.replace("_", "-")
+    if value is None or (option == "force" and not value):
+        return []
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    values = value if isinstance(value, (tuple, list)) else (value,)
+    return [f"--{flag} {shlex.quote(str(one))}" for one in values]
+
+
 def default_of(name: str, option: str) -> Any:
     """The default of a stage's option."""
     return next(f.default for f in dataclasses.fields(STAGES[name]) if f.name == option)
@@ -97,6 +113,11 @@ def read_settings(name: str, settings: Mapping[str, Any], *, origin: str = "") -
                 f"{origin}expected an option of unetseg {name}, found {key}{nearest(key, known)}"
             )
         values[key] = _read(value, hints[key], f"{origin}{key}")
+    return make_options(kind, values, origin=origin)
+
+
+def make_options(kind: type[Options], values: Mapping[str, Any], *, origin: str = "") -> Options:
+    """Options of a stage; `UsageError`, with `origin` before it, where a value is not allowed."""
     try:
         return kind(**values)
     except ValueError as error:
@@ -117,14 +138,20 @@ def _read(value: Any, hint: Any, name: str) -> Any:
         return tuple(_read(item, kinds[0], name) for item in values)
     if Path in kinds and isinstance(value, (str, Path)):
         return Path(value)
-    if float in kinds and type(value) is int:
-        return float(value)
     if type(value) in kinds:
         return value
+    # NumPy's numbers too. To Python true and false are numbers, to nobody else.
+    if not isinstance(value, bool):
+        if int in kinds and isinstance(value, Integral):
+            return int(value)
+        if float in kinds and isinstance(value, Real):
+            return float(value)
     wanted = " or ".join(WORDS[kind] for kind in kinds if kind in WORDS)
-    raise UsageError(f"{name}: expected {wanted}, found {value!r}")
+    found = textwrap.shorten(repr(value), LONGEST_VALUE, placeholder=" ...")
+    raise UsageError(f"{name}: expected {wanted}, found {found}")
 
 
+LONGEST_VALUE = 80  # of a value that is shown, in characters
 WORDS = {
     bool: "true or false",
     int: "a whole number",

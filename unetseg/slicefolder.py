@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from PIL import Image
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
 from unetseg.tiff import Stack
-from unetseg.volume import Volume, describe
+from unetseg.volume import LARGEST_SLICE, Volume, describe
 
 TIFF = (".tif", ".tiff")
 PNG = (".png",)
@@ -67,7 +69,9 @@ class SliceFolder(Volume):
         files = [
             file
             for file in path.iterdir()
-            if file.suffix.lower() in TIFF + PNG and not file.name.startswith(".")
+            if file.suffix.lower() in TIFF + PNG
+            and not file.name.startswith(".")
+            and file.is_file()
         ]
         return sorted(files, key=lambda file: _natural(file.name))
 
@@ -119,8 +123,9 @@ def _look(file: Path) -> tuple[tuple[int, int], np.dtype[Any]]:
 
 def _open_png(file: Path) -> Image.Image:
     try:
-        image = Image.open(file, formats=["PNG"])
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        with _without_limit():
+            image = Image.open(file, formats=["PNG"])
+    except (OSError, SyntaxError, ValueError) as error:
         raise _damaged(file, error) from error
     if image.mode not in MODES:
         mode = image.mode
@@ -131,7 +136,28 @@ def _open_png(file: Path) -> Image.Image:
             found=f"a PNG of mode {mode}",
             remedy="convert it in Fiji (Image > Type)",
         )
+    dtype = np.dtype(MODES[image.mode])
+    if image.height * image.width * dtype.itemsize > LARGEST_SLICE:
+        shape = (1, image.height, image.width)
+        image.close()
+        raise InputError(
+            file,
+            expected=f"a PNG of at most {LARGEST_SLICE // 10**6} MB of pixels, to be read whole",
+            found=describe(shape, dtype),
+            remedy="save it as TIFF or OME-Zarr, which are read in parts",
+        )
     return image
+
+
+@contextmanager
+def _without_limit() -> Iterator[None]:
+    """Keep Pillow from its own opinion of what is too large; nothing is decoded yet."""
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _read_png(file: Path) -> npt.NDArray[Any]:

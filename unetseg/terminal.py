@@ -18,6 +18,7 @@ from unetseg.machine import peak_memory
 from unetseg.manifest import MANIFEST, Manifest
 from unetseg.options import Options
 from unetseg.progress import one
+from unetseg.running import flags_of
 
 T = TypeVar("T")
 
@@ -90,8 +91,12 @@ class Terminal:
         if self.verbose:
             self.say(f"unetseg {__version__} {name}")
             for option, value in vars(settings).items():
-                shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
-                self.say(f"  --{option.replace('_', '-')} {shown}")
+                if option == "url":
+                    from unetseg.web import public
+
+                    value = public(value)
+                for line in flags_of(option, value):
+                    self.say(f"  {line}")
 
     def report(self, name: str, result: StageResult) -> None:
         """Show what a stage has done."""

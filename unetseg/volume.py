@@ -176,6 +176,26 @@ def label_values(labels: Volume) -> tuple[float, float]:
     return membrane, interior
 
 
+def interior_of(labels: Volume, interior: float) -> Iterator[npt.NDArray[np.bool_]]:
+    """The inside of the cells of every slice, as scores want it: some in each.
+
+    Raises
+    ------
+    InputError
+        If there is none in a slice.
+    """
+    for index, label in enumerate(labels):
+        inside: npt.NDArray[np.bool_] = label == interior
+        if not inside.any():
+            raise InputError(
+                labels.path,
+                expected="cells in every slice that is scored",
+                found=f"only membrane in slice {index}",
+                remedy="leave out slices that nobody has labelled",
+            )
+        yield inside
+
+
 def check_same_shape(volume: Volume, labels: Volume) -> None:
     """Raise an InputError unless both stacks have the same slices."""
     if volume.shape != labels.shape:

@@ -12,7 +12,7 @@ from unetseg import running
 from unetseg.errors import InputError
 from unetseg.formats import HELD_OUT_PREDICTION
 from unetseg.manifest import MANIFEST, Manifest, Output, Source, open_stage
-from unetseg.running import default_of, path_flags
+from unetseg.running import default_of, flags_of, path_flags
 
 # Stages in the order in which they run, and what the inputs in their manifests were given as, in
 # their order; predict may have several models.
@@ -46,7 +46,7 @@ class Stage:
 
     def path_of(self, source: Source) -> Path:
         """Where an input was when the stage ran."""
-        return source.seen_from(self.folder.resolve())
+        return source.seen_from(self.folder)
 
 
 def find_stages(work: Path) -> tuple[dict[str, Stage], set[str]]:
@@ -105,6 +105,29 @@ def _folder(stage: str) -> str:
     return str(default_of(stage, "output").name)
 
 
+def trained_on(folder: Path, manifest: Manifest) -> Path:
+    """The stack that a model was made from: preprocess and augment say what they read.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the model.
+    manifest : Manifest
+        Its manifest.
+
+    Returns
+    -------
+    Path
+        Where the stack was. Where a folder on the way to it is gone, the path of that.
+    """
+    for _ in ("preprocess", "augment"):
+        path = manifest.inputs[0].seen_from(folder)
+        if not path.is_file():
+            return path
+        folder, manifest = path.parent, Manifest.read(path)
+    return manifest.inputs[0].seen_from(folder)
+
+
 def command_of(name: str, stage: Stage, *, base: Path) -> str:
     """Write the command that makes a stage's folder again.
 
@@ -117,17 +140,13 @@ def command_of(name: str, stage: Stage, *, base: Path) -> str:
         Folder to run it in. Defaults are left out, where they lead to the same files from there.
     """
     places = (*_places(name, stage, base), ("output", _seen_from(base, stage.folder)))
-    words = ["unetseg", name, *path_flags(name, places)]
+    words = ["unetseg", name, *map(shlex.quote, path_flags(name, places))]
     for field in dataclasses.fields(STAGES[name]):
         recorded = stage.manifest.options.get(field.name, field.default)
         if not field.metadata["recorded"] or recorded == field.default or recorded is None:
             continue
-        flag = field.name.replace("_", "-")
-        if isinstance(recorded, bool):
-            words.append(f"--{flag}" if recorded else f"--no-{flag}")
-        else:
-            words += [f"--{flag}", str(recorded)]
-    return shlex.join(words)
+        words += flags_of(field.name, recorded)
+    return " ".join(words)
 
 
 def _places(name: str, stage: Stage, base: Path) -> list[tuple[str, str]]:

@@ -50,7 +50,8 @@ def best_shift(
     (down, right) : tuple of int
         How far labels would have to be moved.
     gain : float
-        Correlation there over that where they are; infinite where they do not correlate at all.
+        Correlation there over that where they are; infinite where they do not correlate at all,
+        1 where they do so nowhere.
     """
     grey = images.astype(np.float64)
     grey -= grey.mean((1, 2), keepdims=True)
@@ -60,6 +61,8 @@ def best_shift(
     correlation = np.abs(np.fft.irfft2(spectrum, s=grey.shape[1:]).sum(0))
     moves = np.arange(-reach, reach + 1)
     near = ndimage.gaussian_filter(correlation, 1, mode="wrap")[np.ix_(moves, moves)]
+    if not near.max() > 0:  # such as where nothing is labelled
+        return (0, 0), 1.0
     down, right = np.unravel_index(near.argmax(), near.shape)
     here = near[reach, reach]
     gain = float(near.max() / here) if here > 0 else np.inf

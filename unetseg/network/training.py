@@ -129,16 +129,19 @@ class Trainer:
         """
         self._began = time.monotonic()
         with ThreadPoolExecutor(max_workers=1) as reader:
-            while self._progress(self._epochs_done) < 1:
+            progress = self._progress(self._epochs_done)
+            while progress < 1:
                 loss = self._train_epoch(reader)
                 self._update_model()
                 self._epochs_done += 1
+                # The clock is asked once: who is told that an epoch is not the last can rely on it.
+                progress = self._progress(self._epochs_done)
                 epoch = Epoch(
                     number=self._epochs_done,
                     loss=loss,
                     learning_rate=float(self._optimizer.learning_rate),
                     seconds=self._seconds(),
-                    progress=self._progress(self._epochs_done),
+                    progress=progress,
                 )
                 after_epoch(epoch)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -12,28 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.augmentation import IDENTITY, Recipe, Strengths, apply_recipe, draw_recipe
-from unetseg.arrays.checks import best_shift, interior_contrast
-from unetseg.arrays.intensity import FLAT
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError
 from unetseg.formats import find_stack, open_volume
-from unetseg.manifest import MANIFEST, open_stage, written_by
+from unetseg.inputchecks import warn_of_input
+from unetseg.manifest import MANIFEST, matches, open_stage, written_by
 from unetseg.options import AugmentOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
 from unetseg.running import command_line
-from unetseg.slicefolder import SliceFolder
 from unetseg.tiff import create_stack
 from unetseg.volume import Volume, check_same_shape, label_values
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
-
-# Labels drawn by hand are a pixel or two off, and correlation of so few slices is not exact.
-SLICES_TO_REGISTER = 5
-MIDDLE = 1024  # pixels of a slice's height and width that are looked at
-FARTHEST_SHIFT = 16
-TOLERATED_SHIFT = 2
-CLEARLY_BETTER = 1.2
 
 BLACK, WHITE = np.uint8(0), np.uint8(255)  # labels: membrane, interior
 
@@ -84,13 +74,14 @@ def _augment_all(
         if not options.force and writer.is_current():
             return writer.nothing_to_do()
         sources, recipes = _plan(options, volume.shape)
+        interior = _interior(volume, labels)
         copies = progress.track(
-            _make(volume, labels, sources, recipes, jobs=options.jobs),
+            _make(volume, labels, sources, recipes, interior=interior, jobs=options.jobs),
             total=len(sources),
             label="augment",
             unit="slice",
         )
-        _warn(volume, labels, progress)
+        warn_of_input(volume, labels, interior=interior, progress=progress)
         shape = (len(sources), *volume.shape[1:])
         shown = _write(writer, copies, shape=shape, dtype=volume.dtype, originals=len(volume))
         if options.preview:
@@ -112,10 +103,20 @@ def _augment_one(
     options: AugmentOptions, number: int, volume: Volume, labels: Volume
 ) -> StageResult:
     """Make one slice again, by the recipe in the finished folder if there is one."""
+    recorded = options.recorded()
     if (options.output / MANIFEST).exists():
-        details = open_stage(options.output, stage="augment", fresh=True).details
-        sources = [int(source) for source in details["sources"]]
-        recipes = [Recipe(**recipe) for recipe in details["recipes"]]
+        whole = open_stage(options.output, stage="augment", fresh=True)
+        for stack, source in zip((volume, labels), whole.inputs, strict=True):
+            if not matches(stack.path, source):
+                raise InputError(
+                    stack.path,
+                    expected=f"the stack that {options.output} was made from",
+                    found="another",
+                    remedy="choose another --output",
+                )
+        recorded = {**whole.options, "only": number}
+        sources = [int(source) for source in whole.details["sources"]]
+        recipes = [Recipe(**recipe) for recipe in whole.details["recipes"]]
     else:
         sources, recipes = _plan(options, volume.shape)
     if number >= len(sources):
@@ -128,11 +129,18 @@ def _augment_one(
     with StageWriter(
         options.output.with_name(f"{options.output.name}-{number}"),
         stage="augment --only",
-        options=options.recorded(),
+        options=recorded,
         inputs=[volume.path, labels.path],
         names=["volume.tif", "labels.tif"],
     ) as writer:
-        copies = _make(volume, labels, [sources[number]], [recipes[number]], jobs=1)
+        copies = _make(
+            volume,
+            labels,
+            [sources[number]],
+            [recipes[number]],
+            interior=_interior(volume, labels),
+            jobs=1,
+        )
         shape = (1, *volume.shape[1:])
         _write(writer, copies, shape=shape, dtype=volume.dtype, originals=1)
         writer.details.update(source=sources[number], recipe=dataclasses.asdict(recipes[number]))
@@ -157,10 +165,15 @@ def _plan(options: AugmentOptions, shape: tuple[int, int, int]) -> tuple[list[in
 
 
 def _make(
-    volume: Volume, labels: Volume, sources: list[int], recipes: list[Recipe], *, jobs: int
+    volume: Volume,
+    labels: Volume,
+    sources: list[int],
+    recipes: list[Recipe],
+    *,
+    interior: float,
+    jobs: int,
 ) -> Iterator[Pair]:
     low, high = _grey_range(volume)
-    _, interior = _label_values(volume, labels)
     tasks = (
         (recipe, volume[source], np.where(labels[source] == interior, WHITE, BLACK))
         for source, recipe in zip(sources, recipes, strict=True)
@@ -175,10 +188,10 @@ def _make_copy(
     return apply_recipe(recipe, image, label, low=low, high=high)
 
 
-def _label_values(volume: Volume, labels: Volume) -> tuple[float, float]:
-    """The two values of the labels; if they have more, it may be that the images have not."""
+def _interior(volume: Volume, labels: Volume) -> float:
+    """The label inside cells; if there are more than two, it may be that the images have not."""
     try:
-        return label_values(labels)
+        return label_values(labels)[1]
     except InputError as error:
         if len(np.unique(volume[0])) > 2:
             raise
@@ -188,55 +201,6 @@ def _label_values(volume: Volume, labels: Volume) -> tuple[float, float]:
             found=f"{error.found}, and two values in {volume.path}",
             remedy="exchange --volume and --labels",
         ) from error
-
-
-def _warn_of_numbers(volume: Volume, labels: Volume, progress: Progress) -> None:
-    """Say where slices of two folders belong together by their place, but not by their names."""
-    if not (isinstance(volume, SliceFolder) and isinstance(labels, SliceFolder)):
-        return
-    for index in range(len(volume)):
-        numbers = volume.number(index), labels.number(index)
-        if None not in numbers and numbers[0] != numbers[1]:
-            progress.warn(
-                f"{labels.path}: the label at place {index + 1} has number {numbers[1]}, its image "
-                f"in {volume.path} number {numbers[0]}; see that no slice is missing in one of them"
-            )
-            return
-
-
-def _warn(volume: Volume, labels: Volume, progress: Progress) -> None:
-    """Say what may be wrong with stacks that can be read."""
-    _warn_of_numbers(volume, labels, progress)
-    _, interior = label_values(labels)
-    contrasts = []
-    for index, image in enumerate(volume):
-        if float(image.std()) < FLAT:
-            progress.warn(f"{volume.path}: slice {index} is constant")
-        contrasts.append(interior_contrast(image, labels[index] == interior))
-    contrast = float(np.mean(contrasts))
-    if contrast < 0:
-        progress.warn(
-            f"{labels.path}: labels may be inverted: interior, the higher value, is darker than "
-            f"membrane by {-contrast:.2f} standard deviations of a slice; if so, invert them (in "
-            "Fiji: Edit > Invert)"
-        )
-    sample = range(0, len(volume), math.ceil(len(volume) / SLICES_TO_REGISTER))
-    rows, columns = (
-        slice((n - min(n, MIDDLE)) // 2, (n + min(n, MIDDLE)) // 2) for n in volume.shape[1:]
-    )
-    middle = rows, columns
-    (down, right), gain = best_shift(
-        np.stack([volume.part(i, middle) for i in sample]),
-        np.stack([labels.part(i, middle) == interior for i in sample]),
-        reach=min(FARTHEST_SHIFT, (min(volume.shape[1:]) - 1) // 2),
-    )
-    if gain > CLEARLY_BETTER and max(abs(down), abs(right)) > TOLERATED_SHIFT:
-        vertical = f"{abs(down)} pixels {'down' if down > 0 else 'up'}"
-        horizontal = f"{abs(right)} to the {'right' if right > 0 else 'left'}"
-        progress.warn(
-            f"{labels.path}: labels may be out of register: they fit better {vertical} and "
-            f"{horizontal}"
-        )
 
 
 def _grey_range(volume: Volume) -> tuple[float, float]:

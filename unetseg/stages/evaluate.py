@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
 from unetseg.artifacts import StageResult, StageWriter
-from unetseg.errors import InputError, UsageError
-from unetseg.formats import HELD_OUT_PREDICTION, find_prediction, find_stack, open_volume
-from unetseg.manifest import MANIFEST, Manifest, open_stage
+from unetseg.errors import UsageError
+from unetseg.formats import find_held_out, find_prediction, find_stack, open_volume
+from unetseg.manifest import MANIFEST, Manifest
 from unetseg.options import EvaluateOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
-from unetseg.volume import check_probabilities, check_same_shape, label_values
+from unetseg.volume import check_probabilities, check_same_shape, interior_of, label_values
 
 NAME = "scores.json"
 
@@ -56,8 +56,10 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
             names=[NAME],
         ) as writer:
             pairs = (
-                (probability, label == interior)
-                for probability, label in zip(prediction, labels, strict=True)
+                (probability, inside)
+                for probability, inside in zip(
+                    prediction, interior_of(labels, interior), strict=True
+                )
             )
             scored = ordered_map(_score, pairs, jobs=options.jobs)
             slices = list(
@@ -84,20 +86,13 @@ def _find(options: EvaluateOptions) -> tuple[Path, Path]:
         manifest_path = folder / MANIFEST
         known = manifest_path.is_file() and Manifest.read(manifest_path).stage
         if known != "predict":
-            manifest = open_stage(folder, stage="train", fresh=False)
+            held_out = find_held_out(folder)
             if options.labels is not None:
                 raise UsageError(
                     f"--labels: {folder} holds its own labels; give --prediction a prediction "
                     "to score against others"
                 )
-            if not manifest.details["held_out"]:
-                raise InputError(
-                    folder,
-                    expected="a model with held-out slices",
-                    found="one trained on all of them",
-                    remedy="give --prediction and --labels",
-                )
-            return folder / HELD_OUT_PREDICTION, folder / "held-out-labels.tif"
+            return held_out, folder / "held-out-labels.tif"
         folder = find_prediction(folder)
     if options.labels is None:
         raise UsageError("--labels: needed with --prediction, to know what is right")

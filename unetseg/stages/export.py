@@ -33,9 +33,10 @@ from unetseg.network.exporting import (
     write_saved_model,
 )
 from unetseg.network.inference import prepare
-from unetseg.options import AugmentOptions, ExportOptions
+from unetseg.options import ExportOptions
 from unetseg.prediction import Predictor, load_network, open_model
 from unetseg.progress import Progress
+from unetseg.workfolder import trained_on
 
 if TYPE_CHECKING:
     import keras
@@ -82,7 +83,7 @@ def export(options: ExportOptions, progress: Progress) -> StageResult:
     formats = [name for name in NAMES if name in options.format]
     _check_possible(formats)
     card = ModelCard(manifest)
-    stack = _find_stack(options)
+    stack = _find_stack(options, manifest)
     with StageWriter(
         options.output,
         stage="export",
@@ -176,12 +177,14 @@ def _check_possible(formats: list[str]) -> None:
         modelpackage.import_bioimageio(describe_backend()["backend"])
 
 
-def _find_stack(options: ExportOptions) -> Path | None:
+def _find_stack(options: ExportOptions, manifest: Manifest) -> Path | None:
     """The stack to try things out on, None if there is none and the user named none."""
-    default = AugmentOptions().volume
-    path = find_stack(options.volume or default, default.name)
-    if not options.volume and not path.exists():
-        return None
+    if options.volume:
+        path = find_stack(options.volume, "train-volume.tif")
+    else:
+        path = trained_on(options.model, manifest)
+        if not path.exists():
+            return None
     open_volume(path).close()
     return path
 
@@ -229,7 +232,7 @@ def _export_package(job: _Job, path: Path) -> float:
     np.save(folder / modelpackage.TEST_OUTPUT, job.prediction[None, ..., None])
     draw_cover(folder / modelpackage.COVER, image=pixels, prediction=job.prediction)
     document = job.card.document(example=job.example.text)
-    (folder / modelpackage.DOCUMENT).write_text(document, encoding="utf-8")
+    (folder / modelpackage.DOCUMENT).write_text(document, encoding="utf-8", errors="replace")
     description = modelpackage.describe_package(
         job.card,
         modelpackage.Weights(

@@ -10,6 +10,7 @@ from unetseg.options import GalleryOptions
 from unetseg.progress import Progress
 
 NAME = "gallery.png"
+SMALLEST = 16  # pixels; on less there is nothing to see
 
 
 def gallery(options: GalleryOptions, progress: Progress) -> StageResult:
@@ -27,7 +28,7 @@ def gallery(options: GalleryOptions, progress: Progress) -> StageResult:
     Raises
     ------
     InputError
-        If there is no such slice.
+        If there is no such slice, or nothing to see on it.
     """
     path = find_stack(options.image, "train-volume.tif")
     with open_volume(path) as volume:
@@ -38,6 +39,15 @@ def gallery(options: GalleryOptions, progress: Progress) -> StageResult:
                 found=f"{len(volume)}, counted from 0",
                 remedy="choose a lower --slice-number",
             )
+        image = volume[options.slice_number]
+        if min(image.shape) < SMALLEST or image.min() == image.max():
+            raise InputError(
+                path,
+                expected=f"an image with contrast, of at least {SMALLEST} x {SMALLEST} pixels",
+                found=f"{image.shape[0]} x {image.shape[1]} from {image.min():g} to "
+                f"{image.max():g}",
+                remedy="choose another",
+            )
         with StageWriter(
             options.output,
             stage="gallery",
@@ -45,5 +55,5 @@ def gallery(options: GalleryOptions, progress: Progress) -> StageResult:
             inputs=[path],
             names=[NAME],
         ) as writer:
-            draw_gallery(writer.path(NAME), volume[options.slice_number], seed=options.seed)
+            draw_gallery(writer.path(NAME), image, seed=options.seed)
         return writer.result([str(volume)])

@@ -76,6 +76,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
             open_volume(folder / "labels.tif") as labels,
         ):
             share = _interior_share(labels, chosen["train"])
+            _check_labelled(labels, held_out)
             _warn_of_duplicates(volume, originals, held_out, progress)
             membrane, interior = class_weights(share)
             weigh = partial(
@@ -149,6 +150,18 @@ def parse_held_out(text: str, slices: int, folder: Path) -> range:
             remedy="hold out fewer, or 'none'",
         )
     return block
+
+
+def _check_labelled(labels: Volume, held_out: range) -> None:
+    """Raise an InputError if a held-out slice has no cells: it could not be scored."""
+    for index in held_out:
+        if not labels[index].any():
+            raise InputError(
+                labels.path,
+                expected="cells in every held-out slice",
+                found=f"only membrane in slice {index}",
+                remedy="choose others with --held-out",
+            )
 
 
 def _warn_of_duplicates(

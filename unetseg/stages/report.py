@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,11 +19,12 @@ from unetseg.figures.report import contents
 from unetseg.figures.report.contents import Predicted
 from unetseg.figures.report.page import render
 from unetseg.figures.report.slices import HeldOutSlice, compare
-from unetseg.formats import HELD_OUT_PREDICTION, open_volume
+from unetseg.formats import HELD_OUT_PREDICTION, open_labels, open_volume
 from unetseg.manifest import MANIFEST, matches
 from unetseg.npy import open_npy
 from unetseg.options import WORK, ReportOptions
 from unetseg.progress import Progress
+from unetseg.running import default_of, flags_of
 from unetseg.volume import Volume
 from unetseg.workfolder import Stage, command_of, find_stages
 
@@ -76,7 +76,8 @@ def report(options: ReportOptions, progress: Progress) -> StageResult:
                 "command": _own_command(options),
             }
         )
-        writer.path(NAME).write_text(page, encoding="utf-8")
+        # A name of a file may hold bytes that are no text.
+        writer.path(NAME).write_text(page, encoding="utf-8", errors="replace")
     return writer.result(
         [_shown(stage.folder) for stage in stages.values()],
     )
@@ -212,7 +213,7 @@ def _predicted_parts(stages: dict[str, Stage], stale: set[str]) -> dict[str, Any
     with ExitStack() as opened:
         prediction = opened.enter_context(open_volume(predict.folder / result.name))
         image = opened.enter_context(open_volume(path)) if path.exists() else None
-        labels = opened.enter_context(open_volume(cells.folder / "labels.tif")) if cells else None
+        labels = opened.enter_context(open_labels(cells.folder / "labels.tif")) if cells else None
         box = _middle(prediction.shape)
         chosen = contents.choose(list(range(len(prediction))), PREDICTED_SLICES)
         return contents.predicted(
@@ -252,8 +253,8 @@ def _own_command(options: ReportOptions) -> str:
     """The line that makes this page again, from beside the work folder."""
     words = ["unetseg", "report"]
     if options.work.resolve().name != WORK.name:
-        words += ["--work", options.work.resolve().name]
+        words += flags_of("work", options.work.resolve().name)
     for name, value in options.recorded().items():
-        if value != getattr(ReportOptions(), name):
-            words += [f"--{name}", str(value)]
-    return shlex.join(words)
+        if value != default_of("report", name):
+            words += flags_of(name, value)
+    return " ".join(words)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from unetseg.artifacts import StageResult
 from unetseg.errors import InputError, UsageError
-from unetseg.formats import HELD_OUT_PREDICTION, find_stack, open_volume
+from unetseg.formats import HELD_OUT_PREDICTION, find_stack, open_labels, open_volume
 from unetseg.manifest import MANIFEST, Manifest
 from unetseg.options import CELLS, DATA, PREDICTION, ViewOptions
 from unetseg.progress import Progress
-from unetseg.tiff import Stack
 from unetseg.viewer.window import LABELS, Shown, add_layers, import_napari
-from unetseg.volume import LABEL_DTYPES, Volume, describe
+from unetseg.volume import Volume, describe
 from unetseg.voxel import Voxel
+from unetseg.workfolder import trained_on
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def view(options: ViewOptions, progress: Progress) -> StageResult:
     """
     voxel = _parse_voxel(options.voxel)
     with ExitStack() as opened:
-        paths, held_out = _find(options, progress)
+        paths, held_out = find_stacks(options, progress)
         stacks = [
             _choose(kind, opened.enter_context(_open(kind, path)), held_out)
             for kind, path in paths.items()
@@ -87,14 +87,14 @@ def _parse_voxel(text: str | None) -> Voxel | None:
         ) from error
 
 
-def _find(options: ViewOptions, progress: Progress) -> tuple[dict[str, Path], range]:
+def find_stacks(options: ViewOptions, progress: Progress) -> tuple[dict[str, Path], range]:
     """Stacks to show, by kind, from the bottom to the top; and the held-out slices, if of those.
 
     What was not asked for by name is left out where it is missing or of another stack.
     """
-    scene = _predicted(options.prediction)
+    scene = _find_scene(options)
     named = options.volume and find_stack(options.volume, "test-volume.tif")
-    if named and options.prediction == PREDICTION and not _same(named, scene.volume):
+    if named and options.prediction is None and not _same(named, scene.volume):
         scene = _Scene()
     volume: Path | None = named or scene.volume or DATA / "test-volume.tif"
     if volume and not named and not volume.exists():
@@ -105,12 +105,12 @@ def _find(options: ViewOptions, progress: Progress) -> tuple[dict[str, Path], ra
         "image": volume,
         "probability": scene.prediction,
         "true labels": labels or scene.labels or _labels_beside(volume),
-        "cells": _cells(options.cells, scene.prediction),
+        "cells": _find_cells(options, scene.prediction),
     }
     found = {kind: path for kind, path in kinds.items() if path is not None}
     if not found:
         raise InputError(
-            options.prediction,
+            options.work / PREDICTION.name,
             expected="the results of unetseg predict",
             found="none",
             remedy="run unetseg predict first, or name a stack with --volume",
@@ -118,10 +118,11 @@ def _find(options: ViewOptions, progress: Progress) -> tuple[dict[str, Path], ra
     return found, scene.held_out
 
 
-def _predicted(path: Path) -> _Scene:
+def _find_scene(options: ViewOptions) -> _Scene:
     """What belongs to a prediction, or to the folder of one."""
+    path = options.prediction or options.work / PREDICTION.name
     if not (path / MANIFEST).is_file():
-        return _Scene() if path == PREDICTION else _Scene(prediction=path)
+        return _Scene(prediction=options.prediction)
     manifest = Manifest.read(path / MANIFEST)
     if manifest.stage == "predict":
         # The models come before the stack.
@@ -138,23 +139,10 @@ def _predicted(path: Path) -> _Scene:
         )
     return _Scene(
         prediction=path / HELD_OUT_PREDICTION,
-        volume=_trained_on(path, manifest),
+        volume=trained_on(path, manifest),
         labels=path / "held-out-labels.tif",
         held_out=range(held_out[0], held_out[-1] + 1),
     )
-
-
-def _trained_on(folder: Path, manifest: Manifest) -> Path:
-    """The stack that a model was made from: preprocess and augment say what they read.
-
-    Where one of their folders is gone, that is the path returned.
-    """
-    for _ in ("preprocess", "augment"):
-        path = manifest.inputs[0].seen_from(folder)
-        if not path.is_file():
-            return path
-        folder, manifest = path.parent, Manifest.read(path)
-    return manifest.inputs[0].seen_from(folder)
 
 
 def _labels_beside(volume: Path | None) -> Path | None:
@@ -165,10 +153,11 @@ def _labels_beside(volume: Path | None) -> Path | None:
     return path if path.is_file() else None
 
 
-def _cells(path: Path, prediction: Path | None) -> Path | None:
-    """The cells to show; those on the default path only if they are of this prediction."""
+def _find_cells(options: ViewOptions, prediction: Path | None) -> Path | None:
+    """The cells to show; if they were not named, only those of this prediction."""
+    path = options.cells or options.work / CELLS.name
     if not (path / MANIFEST).is_file():
-        return None if path == CELLS else path
+        return options.cells
     manifest = Manifest.read(path / MANIFEST)
     if manifest.stage != "segment":
         raise InputError(
@@ -177,7 +166,7 @@ def _cells(path: Path, prediction: Path | None) -> Path | None:
             found=f"those of unetseg {manifest.stage}",
             remedy="check --cells",
         )
-    if path == CELLS and not _same(manifest.inputs[0].seen_from(path), prediction):
+    if options.cells is None and not _same(manifest.inputs[0].seen_from(path), prediction):
         return None
     return path / "labels.tif"
 
@@ -187,9 +176,7 @@ def _same(path: Path, other: Path | None) -> bool:
 
 
 def _open(kind: str, path: Path) -> Volume:
-    # There may be more cells than 16 bits count.
-    is_file = kind in LABELS and path.is_file()
-    return Stack(path, dtypes=LABEL_DTYPES) if is_file else open_volume(path)
+    return open_labels(path) if kind in LABELS else open_volume(path)
 
 
 def _choose(kind: str, volume: Volume, held_out: range) -> Shown:

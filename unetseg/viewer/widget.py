@@ -66,6 +66,9 @@ class PredictMembranes(Container):
         if layer is None:
             _tell("expected an image layer, found none; open an image first")
             return
+        if layer.rgb:
+            _tell(f"{layer.name}: expected grey levels, found colours; split its channels first")
+            return
         place = {name: getattr(layer, name) for name in PLACE if hasattr(layer, name)}
         pixels = layer.data[0] if layer.multiscale else layer.data
         self._prediction = Prediction(
