@@ -1,15 +1,16 @@
 # Everything runs in its own virtual environment: VENV=path uses (or makes) another one.
 VENV ?= .venv
-DATA ?= data
-# Where your images, their labels and new images lie, if not under the names of data/README.md.
-VOLUME ?= $(DATA)
-LABELS ?= $(DATA)
-TEST ?=
-WORK ?= work
 PYTHON ?= python3
+# The others are not taken from the environment, where WORK is all that a user has on many clusters.
+DATA = data
+# Where your images, their labels and new images lie, if not under the names of data/README.md.
+VOLUME = $(DATA)
+LABELS = $(DATA)
+TEST =
+WORK = work
 # Options of unetseg train; a synthetic stack gets a short course.
-TRAIN ?=
-SYNTHETIC_TRAIN ?= --minutes 3
+TRAIN =
+SYNTHETIC_TRAIN = --minutes 3
 
 BIN := $(VENV)/bin
 RUN := $(BIN)/unetseg
@@ -38,7 +39,7 @@ install: $(VENV)/.installed  ## make the virtual environment and install unetseg
 pipeline: install  ## run all stages on the stacks in data/, synthetic ones if there are none
 	@if [ -n "$(TEST)" ] && [ ! -e "$(TEST)" ]; then \
 		echo "TEST: expected a stack or a folder of slices, found no $(TEST)" >&2; exit 1; fi
-	@if [ "$(VOLUME)" = data ] && [ ! -e data/train-volume.tif ]; then \
+	@if [ "$(VOLUME:%/=%)" = data ] && [ ! -e data/train-volume.tif ]; then \
 		echo "data holds no train-volume.tif: drawing a synthetic stack there"; \
 		echo "(for those of ISBI 2012: $(RUN) download --output data/isbi2012,"; \
 		echo " then make pipeline DATA=data/isbi2012)"; \

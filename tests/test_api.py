@@ -125,7 +125,9 @@ def test_the_lines_in_the_document_run(
 
 def test_numbers_of_numpy_and_arrays_of_others(tiny: tuple[np.ndarray, np.ndarray]):
     volume, labels = (dask.array.from_array(stack) for stack in tiny)
-    strange = unetseg.augment(volume, labels, copies=np.int64(1), rotation=np.float32(3), jobs=1)
+    strange = unetseg.augment(
+        volume, labels, copies=np.int64(1), rotation=np.float32(3), jobs=1, flips=np.True_
+    )
     plain = unetseg.augment(*tiny, copies=1, rotation=3, jobs=1)
     np.testing.assert_array_equal(strange["volume.tif"], plain["volume.tif"])
     one = unetseg.augment(*tiny, copies=1, rotation=3, only=7)

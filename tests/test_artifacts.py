@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def test_a_run_that_dies_between_moves_is_finished_by_the_next(
     folder = tmp_path / "a"
     run(folder, {"x": "old", "y": "old"}, source=source)
     real = Path.replace
-    left = [moves + 1]  # the manifest's own draft moves first
+    left = [moves + 2]  # the manifest's own draft moves first, then the old one out of the way
 
     def replace(path: Path, target: Path) -> Path:
         if left[0] == 0:
@@ -126,6 +127,9 @@ def test_obsolete_outputs_go_when_a_run_dies_on_the_way(
         patch.setattr(artifacts, moment, die)
         with pytest.raises(SystemExit):
             run(folder, {"x": "3"}, source=source)
+    if moment == "_remove":
+        with pytest.raises(InputError, match="found no manifest"):
+            open_stage(folder, stage="segment", fresh=True)
     run(folder, {"x": "4", "y": "4"}, source=source)
     assert everything(folder)["y"] == "4"
 
@@ -194,6 +198,12 @@ def test_a_change_two_stages_back_is_noticed(tmp_path: Path, source: Path):
     source.write_text("other")
     with pytest.raises(InputError, match=r"input.txt.*run unetseg segment again"):
         open_stage(tmp_path / "b", stage="evaluate", fresh=True)
+
+
+def test_an_error_comes_back_whole_from_another_process():
+    error = InputError("a.tif", expected="this", found="that", remedy="do so")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.found) == (str(error), "that")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "not json", '{"stage": 1}', "\x00\xff"])

@@ -184,6 +184,20 @@ def test_usage_errors_exit_with_2(data: Path, cli: Cli):
     cli("preprocess", "--border-weight", "inf", code=2)
 
 
+def test_the_environment_does_not_move_folders():
+    # On many clusters WORK is all that a user has.
+    shown = subprocess.run(
+        ["make", "--dry-run", "clean", "pipeline"],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "WORK": "/nowhere", "DATA": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert 'rm -rf "work"' in shown
+    assert "/nowhere" not in shown
+
+
 def test_a_gallery_of_nothing_is_one_line(cli: Cli):
     for image in (np.full((40, 40), 7, np.uint8), np.array([[0, 1]], np.uint8)):
         tifffile.imwrite("image.tif", image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -23,7 +24,7 @@ NAME = "prediction.ome.zarr"
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Address of a scheduler on this machine, and its two workers."""
+    """Address of a scheduler on this machine; its two workers, and itself."""
     with ExitStack() as processes:
 
         def start(*command: object) -> subprocess.Popen[bytes]:
@@ -36,14 +37,17 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
             return process
 
         at = ("--scheduler-file", tmp_path / "scheduler.json")
-        start("scheduler", *at, "--host", "127.0.0.1", "--port", 0, "--no-dashboard")
+        scheduler = start("scheduler", *at, "--host", "127.0.0.1", "--port", 0, "--no-dashboard")
         one = ("--nworkers", 1, "--nthreads", 1, "--no-nanny", "--no-dashboard")
         workers = [start("worker", *at, *one, "--host", "127.0.0.1") for _ in range(2)]
         deadline = time.monotonic() + 60
         while not (tmp_path / "scheduler.json").exists():
             assert time.monotonic() < deadline, (tmp_path / "cluster.log").read_text()
             time.sleep(0.1)
-        yield json.loads((tmp_path / "scheduler.json").read_text())["address"], workers
+        yield (
+            json.loads((tmp_path / "scheduler.json").read_text())["address"],
+            [*workers, scheduler],
+        )
 
 
 def test_a_killed_worker_costs_its_chunks_only(
@@ -52,7 +56,7 @@ def test_a_killed_worker_costs_its_chunks_only(
     cli: Cli,
     cluster: tuple[str, list[subprocess.Popen[bytes]]],
 ):
-    scheduler, workers = cluster
+    scheduler, (*workers, _) = cluster
     volume = np.random.default_rng(0).integers(256, size=(16, 300, 300)).astype(np.uint8)
     tifffile.imwrite("v.tif", volume, photometric="minisblack")
     arguments = ("predict", "--model", model, "--volume", "v.tif", "--name", NAME)
@@ -76,11 +80,52 @@ def test_a_killed_worker_costs_its_chunks_only(
     for name, moment in written.items():
         assert (done / name).stat().st_mtime_ns == moment, "written twice"
     cli(*arguments, "--output", "alone")
-    results = []
-    for folder in ("by-two", "alone"):
-        with open_volume(Path(folder) / NAME) as result:
-            results.append(np.stack(list(result)))
-    np.testing.assert_array_equal(*results)
+    np.testing.assert_array_equal(read("by-two"), read("alone"))
+
+
+def read(folder: str) -> np.ndarray:
+    with open_volume(Path(folder) / NAME) as result:
+        return np.stack(list(result))
+
+
+def test_workers_outlive_a_model_and_a_scheduler_its_runs(
+    model: Path,
+    other_model: Path,
+    cli: Cli,
+    cluster: tuple[str, list[subprocess.Popen[bytes]]],
+):
+    scheduler, (*_, process) = cluster
+    volume = np.random.default_rng(0).integers(256, size=(40, 100, 100)).astype(np.uint8)
+    tifffile.imwrite("few.tif", volume[:2], photometric="minisblack")
+    tifffile.imwrite("many.tif", volume, photometric="minisblack")
+    arguments = ("predict", "--model", "m", "--volume", "few.tif", "--no-tta")
+    shutil.copytree(model, "m")
+    cli(*arguments, "--output", "first", "--scheduler", scheduler)
+    shutil.rmtree("m")
+    shutil.copytree(other_model, "m")
+    cli(*arguments, "--output", "second", "--scheduler", scheduler)
+    # What was made with a scheduler is not what the same options make without.
+    assert "up to date" in cli(*arguments, "--output", "second", "--name", NAME).stdout
+    assert "up to date" not in cli(*arguments, "--output", "second").stdout
+    cli(*arguments, "--output", "alone", "--name", NAME)
+    cli(*arguments, "--output", "second", "--scheduler", scheduler)
+    np.testing.assert_array_equal(read("second"), read("alone"))
+    assert np.abs(read("second") - read("first")).max() > 0.01
+
+    chunks = Path("lost/.unfinished") / NAME / "0/c"
+
+    def kill_the_scheduler() -> None:
+        while not any(path.is_file() for path in chunks.rglob("*")):
+            time.sleep(0.02)
+        process.kill()
+
+    killer = threading.Thread(target=kill_the_scheduler, daemon=True)
+    killer.start()
+    many = ("predict", "--model", "m", "--volume", "many.tif", "--output", "lost")
+    shown = cli(*many, "--scheduler", scheduler, code=1).stderr
+    assert f"--scheduler {scheduler}: expected it to stay, lost it; start it" in shown
+    shown = cli(*many, "--name", NAME).stderr
+    assert "going on: " in shown
 
 
 def test_no_scheduler_is_one_line(

@@ -8,6 +8,7 @@ import statistics
 from pathlib import Path
 
 import pytest
+import tifffile
 from conftest import Cli
 
 from unetseg.crossvalidation import split
@@ -37,6 +38,24 @@ def done(data: Path, cli: Cli, tmp_path: Path) -> Path:
     cli("augment", "--copies", 1)
     cli(*RUN)
     return tmp_path / "work/crossvalidation"
+
+
+def test_a_slice_that_cannot_be_scored_is_said_at_once(data: Path, cli: Cli):
+    labels = tifffile.imread(data / "train-labels.tif")
+    labels[4] = 0
+    tifffile.imwrite(data / "train-labels.tif", labels, metadata={"axes": "ZYX"})
+    cli("augment", "--copies", 1)
+    (line,) = cli(*RUN, code=1).stderr.splitlines()
+    assert "found only membrane in slice 4; leave it out of both stacks, and run unetseg" in line
+    assert not Path("work/crossvalidation").exists()
+
+
+def test_what_is_not_of_this_run_is_said(done: Path, cli: Cli):
+    fewer = ("crossvalidate", "--folds", 3, "--epochs", 1, "--patch", 32)
+    shown = cli(*fewer).stderr
+    assert "table.md: of a run with other options, and not true any more as soon as folds" in shown
+    assert "held-out-2-4: of a run with other folds, and not a part of this one" in shown
+    assert "held-out-0-0" not in shown
 
 
 def test_every_slice_is_scored_by_a_network_that_never_saw_it(done: Path):

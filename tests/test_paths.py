@@ -10,6 +10,10 @@ import pytest
 import tifffile
 from conftest import Cli
 
+from unetseg.manifest import fingerprint
+from unetseg.omezarr import ZarrPieces
+from unetseg.pieces import Piece
+
 
 @pytest.mark.parametrize("name", ["with space", "größe 細胞", "-dash", "a'b\"c;d"])
 def test_odd_names_work_as_any_other(data: Path, cli: Cli, name: str):
@@ -71,9 +75,21 @@ def test_what_lies_beside_slices_changes_nothing(model: Path, tmp_path: Path, cl
     (slices / ".DS_Store").write_bytes(b"of a file manager")
     (slices / "notes.txt").write_text("mine")
     cli("segment", "--prediction", output, "--jobs", 1)
+    # A picture beside the pixels of a Zarr is not taken for them.
+    image_of(tmp_path / "a.ome.zarr", 1)
+    before = fingerprint(tmp_path / "a.ome.zarr")
+    tifffile.imwrite(tmp_path / "a.ome.zarr" / "thumbnail.tif", image)
+    beside = fingerprint(tmp_path / "a.ome.zarr")
+    image_of(tmp_path / "a.ome.zarr", 2)
+    assert len({before, beside, fingerprint(tmp_path / "a.ome.zarr")}) == 3
     tifffile.imwrite(slices / "2.tif", image)
     shown = cli("segment", "--prediction", output, "--jobs", 1, code=1).stderr
     assert "made from an earlier one" in shown
+
+
+def image_of(path: Path, value: float) -> None:
+    piece = Piece(0, 0, 8, 0, 8)
+    ZarrPieces(path, shape=(1, 8, 8)).write(piece, np.full((8, 8), value, np.float32))
 
 
 def test_a_path_too_long_is_one_line(data: Path, cli: Cli):

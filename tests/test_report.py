@@ -31,7 +31,7 @@ from unetseg.stages import segment
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSERS = ("google-chrome", "chromium", "chromium-browser")
 HOSTILE = "<script>window.mine = 1<"
 HOSTILE_STACK = '"><img src=x onerror="window.mine = 2">.tif'
 

@@ -112,7 +112,7 @@ def test_held_out_slices_of_another_stack_are_refused(model: Path, data: Path, c
     arguments = ("--prediction", model, "--volume", data / "test-volume.tif")
     # One slice was held out, of number 4; of two slices there is none.
     (line,) = cli("view", *arguments, code=1).stderr.splitlines()
-    assert "expected slices 4-4, which were held out, found 2 slices" in line
+    assert "expected slice 4, held out in training, found 2 slices" in line
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,19 @@ def write_older_zarr(path: Path, stack: np.ndarray, axes: str) -> None:
     ]
 
 
+def test_a_chunk_that_a_power_cut_left_empty_is_not_there(tmp_path: Path):
+    path, piece = tmp_path / "a.ome.zarr", Piece(0, 0, 8, 0, 8)
+    ZarrPieces(path, shape=(1, 8, 8)).write(piece, np.zeros((8, 8), np.float32))
+    assert ZarrPieces(path, shape=(1, 8, 8)).has(piece)
+    (chunk,) = (file for file in (path / "0" / "c").rglob("*") if file.is_file())
+    for left in (chunk.read_bytes()[:-3], b""):
+        chunk.write_bytes(left)
+        again = ZarrPieces(path, shape=(1, 8, 8))
+        assert not again.has(piece)
+    again.write(piece, np.ones((8, 8), np.float32))
+    assert again.has(piece)
+
+
 def test_older_ome_zarr_with_one_channel_is_read(tmp_path: Path, stack: np.ndarray):
     write_older_zarr(tmp_path / "a.zarr", stack[None, None], "tczyx")
     with open_volume(tmp_path / "a.zarr") as volume:

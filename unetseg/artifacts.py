@@ -32,6 +32,7 @@ from unetseg.volume import describe
 
 UNFINISHED = ".unfinished"
 RUN = ".run.json"
+REPLACED = ".replaced.json"
 
 
 @dataclass(frozen=True)
@@ -316,16 +317,15 @@ def _move_into_place(folder: Path) -> None:
     """Move a complete staging folder's files to their places, the manifest last."""
     staging = folder / UNFINISHED
     if (folder / MANIFEST).exists():
-        # First of all, because only the old manifest says what was here.
+        # From here until the last move the folder says that it is not complete. The old manifest
+        # is kept: only it says what was here.
+        (folder / MANIFEST).replace(staging / REPLACED)
+    if (staging / REPLACED).exists():
         kept = [output.name for output in Manifest.read(staging / MANIFEST).outputs]
-        for output in Manifest.read(folder / MANIFEST).outputs:
+        for output in Manifest.read(staging / REPLACED).outputs:
             if output.name not in kept:
                 _remove(folder / output.name)
-    paths = [path for path in _finished(staging) if path.name != MANIFEST]
-    if paths:
-        # From here until the last move the folder says that it is not complete.
-        (folder / MANIFEST).unlink(missing_ok=True)
-    for path in paths:
+    for path in [path for path in _finished(staging) if path.name != MANIFEST]:
         if path.is_dir():  # a folder only takes the place of an empty one
             _remove(folder / path.name)
         path.replace(folder / path.name)

@@ -72,13 +72,8 @@ def main() -> None:
     """Read the command line."""
 
 
-def stage(
-    kind: type[options.Options], *, argument: str | None = None
-) -> Callable[[Callable[[], None]], click.Command]:
-    """Make a command of a stage from its options; the function only brings its name and help.
-
-    `argument` names the one option, if any, that is given without a flag.
-    """
+def stage(kind: type[options.Options]) -> Callable[[Callable[[], None]], click.Command]:
+    """Make a command of a stage from its options; the function only brings its name and help."""
 
     def decorate(function: Callable[[], None]) -> click.Command:
         name = function.__name__
@@ -87,7 +82,7 @@ def stage(
             stages = {name: make_options(kind, settings)}
             run_stages(stages, quiet=quiet, verbose=verbose, as_json=as_json)
 
-        callback = reporting(stage_options(kind, argument=argument)(callback))
+        callback = reporting(stage_options(kind)(callback))
         return main.command(name=name, help=function.__doc__)(callback)
 
     return decorate
@@ -136,7 +131,7 @@ def augment() -> None:
     """Make altered copies of images and labels."""
 
 
-@stage(options.GalleryOptions, argument="image")
+@stage(options.GalleryOptions)
 def gallery() -> None:
     """Show what augmentation does to IMAGE, ever stronger."""
 

@@ -15,19 +15,14 @@ from unetseg.options import Options
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def stage_options(
-    kind: type[Options], *, argument: str | None = None
-) -> Callable[[Command], Command]:
-    """Give a command one option for each field of a dataclass of `unetseg.options`.
-
-    `argument` names the one field, if any, that is given without a flag.
-    """
+def stage_options(kind: type[Options]) -> Callable[[Command], Command]:
+    """Give a command one option for each field of a dataclass of `unetseg.options`."""
 
     def decorate(command: Command) -> Command:
         hints = typing.get_type_hints(kind)
         for field in reversed(dataclasses.fields(kind)):
             hint = hints[field.name]
-            if field.name == argument:
+            if not field.metadata["flag"]:
                 place = click.argument(field.name, type=_type(field, hint), default=field.default)
                 command = place(command)
             else:

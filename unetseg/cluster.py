@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 from unetseg.errors import UnetsegError
 from unetseg.pieces import Piece
+from unetseg.progress import Progress
 
 # TensorFlow uses all cores for one piece; two at a time would only take twice the memory.
 _ONE_AT_A_TIME = threading.Lock()
@@ -24,16 +27,22 @@ SECONDS_TO_CONNECT = 30
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker must know: absolute paths, and how to predict."""
+    """What a worker must know: absolute paths, and how to predict.
+
+    `identity` says what the files hold: a worker outlives runs, and keeps open what it knows.
+    """
 
     models: tuple[Path, ...]
     volume: Path
     output: Path
     shape: tuple[int, int, int]
     tta: bool
+    identity: str
 
 
-def predict_on_cluster(scheduler: str, job: Job, pieces: Sequence[Piece]) -> Iterator[Piece]:
+def predict_on_cluster(
+    scheduler: str, job: Job, pieces: Sequence[Piece], progress: Progress
+) -> Iterator[Piece]:
     """Let the workers of a cluster predict and write pieces.
 
     A worker that dies costs what it was working on: its pieces go to others, and chunks that it
@@ -45,14 +54,21 @@ def predict_on_cluster(scheduler: str, job: Job, pieces: Sequence[Piece]) -> Ite
         Address, such as tcp://host:8786.
     job : Job
     pieces : sequence of Piece
+    progress : Progress
 
     Yields
     ------
     Piece
         As they are finished, in any order.
+
+    Raises
+    ------
+    UnetsegError
+        If there is no scheduler, or it is lost, or a piece is too much for every worker.
     """
     try:
-        from distributed import Client, as_completed
+        from distributed import Client, KilledWorker, as_completed
+        from distributed.comm import CommClosedError
     except ImportError as error:
         raise UnetsegError(
             "--scheduler: expected the package distributed, found none; "
@@ -66,13 +82,26 @@ def predict_on_cluster(scheduler: str, job: Job, pieces: Sequence[Piece]) -> Ite
             "start one with dask scheduler"
         ) from error
     with client:
+        if not client.scheduler_info()["workers"]:
+            progress.say(f"{scheduler} has no workers yet: waiting for the first")
         # Not `pure`: a piece of an earlier run of other options is not this one.
         futures = client.map(_predict_piece, pieces, job=job, pure=False)
         try:
             for future in as_completed(futures):
                 yield future.result()
+        except KilledWorker as error:
+            raise UnetsegError(
+                f"--scheduler {scheduler}: expected workers to live, found that several died of "
+                "one piece; give them more memory, and the same command goes on from here"
+            ) from error
+        except (CancelledError, CommClosedError) as error:
+            raise UnetsegError(
+                f"--scheduler {scheduler}: expected it to stay, lost it; start it and its workers, "
+                "and the same command goes on from here"
+            ) from error
         finally:
-            client.cancel(futures)
+            with suppress(CancelledError, OSError):
+                client.cancel(futures)
 
 
 def _predict_piece(piece: Piece, job: Job) -> Piece:

@@ -8,6 +8,7 @@ ordinary commands.
 from __future__ import annotations
 
 import csv
+import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -16,6 +17,7 @@ from typing import Any
 
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError
+from unetseg.formats import open_volume
 from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.options import (
     CrossvalidateOptions,
@@ -27,6 +29,7 @@ from unetseg.progress import Progress
 from unetseg.stages.evaluate import evaluate
 from unetseg.stages.preprocess import preprocess
 from unetseg.stages.train import train
+from unetseg.volume import check_labelled, name_slices
 
 TABLE = "table.md"
 SCORES = "scores.csv"
@@ -93,10 +96,16 @@ def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageRes
         inputs=[options.input / MANIFEST],
         names=(TABLE, SCORES),
     ) as writer:
-        for block in split(slices, options.folds):
-            progress.say(
-                f"fold {len(folds) + 1} of {options.folds}: slices {_name(block)} held out"
+        blocks = split(slices, options.folds)
+        with open_volume(options.input / "labels.tif") as labels:  # now, not in hours
+            check_labelled(
+                labels,
+                range(slices),
+                remedy="leave it out of both stacks, and run unetseg augment again",
             )
+        _warn_of_earlier(options, blocks, progress)
+        for block in blocks:
+            progress.say(f"fold {len(folds) + 1} of {options.folds}: {name_slices(block)} held out")
             folds.append(_run_fold(options, block, progress))
             progress.say(
                 f"fold {len(folds)} of {options.folds}: "
@@ -114,6 +123,22 @@ def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageRes
         ],
         data={"folds": {str(fold): fold.scores for fold in folds}, "summary": summary},
     )
+
+
+def _warn_of_earlier(
+    options: CrossvalidateOptions, blocks: list[range], progress: Progress
+) -> None:
+    """Say what in the folder is not of this run."""
+    path = options.output / MANIFEST
+    # By way of JSON, as they were written.
+    if path.is_file() and Manifest.read(path).options != json.loads(json.dumps(options.recorded())):
+        progress.warn(
+            f"{options.output / TABLE}: of a run with other options, and not true any more as soon "
+            "as folds are replaced; to keep all of it press Ctrl-C, and name another --output"
+        )
+    folders = {_folder(options, block) for block in blocks}
+    for folder in sorted(set(options.output.glob("held-out-*")) - folders):
+        progress.warn(f"{folder}: of a run with other folds, and not a part of this one")
 
 
 def split(slices: int, folds: int) -> list[range]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from os import PathLike
+from typing import Any
 
 
 class UnetsegError(Exception):
@@ -29,6 +31,12 @@ class InputError(UnetsegError):
     ) -> None:
         super().__init__(f"{path}: expected {expected}, found {found}; {remedy}")
         self.found = found
+        self._parts = {"expected": expected, "found": found, "remedy": remedy}
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it come back whole from another process."""
+        return partial(type(self), **self._parts), (self._path,)
 
 
 class OutputError(UnetsegError):

@@ -8,7 +8,7 @@ from unetseg.errors import InputError
 from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.slicefolder import SliceFolder
 from unetseg.tiff import Stack
-from unetseg.volume import LABEL_DTYPES, Volume
+from unetseg.volume import LABEL_DTYPES, Volume, is_zarr
 
 # A folder that holds one of these is a folder of stacks, not of slices.
 STACKS = ("train-volume.tif", "train-labels.tif", "test-volume.tif", "test-labels.tif")
@@ -78,13 +78,6 @@ def find_held_out(folder: Path) -> Path:
             remedy="give --prediction the results of unetseg predict",
         )
     return folder / HELD_OUT_PREDICTION
-
-
-def is_zarr(path: Path) -> bool:
-    """Whether a path is that of a Zarr, by its name or by what is in it."""
-    return path.suffix == ".zarr" or any(
-        (path / name).is_file() for name in ("zarr.json", ".zgroup", ".zattrs")
-    )
 
 
 def find_stack(path: Path, name: str) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 
 from unetseg.errors import InputError
 from unetseg.slicefolder import SliceFolder
+from unetseg.volume import is_zarr
 
 MANIFEST = "manifest.json"
 
@@ -232,7 +233,8 @@ def _files(path: Path) -> Iterator[Path]:
         yield path
     elif path.is_dir():
         # What systems and other programs leave beside slices changes nothing.
-        yield from SliceFolder.slices_in(path) or (
+        slices = [] if is_zarr(path) else SliceFolder.slices_in(path)
+        yield from slices or (
             file
             for folder, _, names in os.walk(path)
             for name in names

@@ -117,7 +117,7 @@ def _damage_is_an_error(path: Path) -> Iterator[None]:
 class ZarrPieces(PieceWriter):
     """An OME-Zarr image of float32 that is written in whole chunks, by any number of processes.
 
-    A chunk that is there is complete: zarr writes each beside its place and renames it.
+    A process that dies leaves whole chunks: zarr writes each beside its place and renames it.
 
     Parameters
     ----------
@@ -151,8 +151,15 @@ class ZarrPieces(PieceWriter):
         self._array = zarr.open_array(path / "0", mode="r+")
 
     def has(self, piece: Piece) -> bool:
-        """Whether all chunks of a piece are there."""
-        return all(chunk.is_file() for chunk in self._chunks(piece))
+        """Whether all chunks of a piece are there, and whole."""
+        if not all(chunk.is_file() for chunk in self._chunks(piece)):
+            return False
+        # After a power cut a file may have its name, and nothing in it.
+        try:
+            pixels = np.asarray(self._array[(piece.index, *piece.box)])
+        except Exception:  # of whatever kind the codec raises
+            return False
+        return not np.isnan(pixels).any()
 
     def _chunks(self, piece: Piece) -> Iterator[Path]:
         _, height, width = self._array.chunks

@@ -20,8 +20,11 @@ def option(
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
     recorded: bool = True,
+    flag: bool = True,
 ) -> Any:
     """A dataclass field that also carries help text and bounds.
+
+    On the command line it has a flag, unless `flag=False`: then it is given as it is.
 
     `recorded=False` keeps an option out of manifests: where files lie and how many processes
     work do not change a result, so they must not change its manifest either.
@@ -33,6 +36,7 @@ def option(
         "maximum": maximum,
         "choices": choices,
         "recorded": recorded,
+        "flag": flag,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -189,7 +193,9 @@ class GalleryOptions(Options):
     """Options of `unetseg gallery`."""
 
     image: Path = option(
-        DATA / "train-volume.tif", "Stack of images, or a folder that holds train-volume.tif."
+        DATA / "train-volume.tif",
+        "Stack of images, or a folder that holds train-volume.tif.",
+        flag=False,
     )
     slice_number: int = option(0, "Slice of the stack, counted from 0.", minimum=0)
     output: Path = option(WORK / "gallery", "Folder for gallery.png.")
@@ -284,7 +290,8 @@ class PredictOptions(Options):
     name: str | None = option(
         None,
         "Name of the result. Its ending says what it is: .tif (for ImageJ; above 4 GB "
-        "OME-BigTIFF), .ome.tif or .ome.zarr.  [default: prediction.tif]",
+        "OME-BigTIFF), .ome.tif or .ome.zarr.  [default: prediction.tif, with --scheduler "
+        "prediction.ome.zarr]",
     )
     tta: bool = option(
         True, "Average over the 8 flips and rotations: better, and 8 times the work."

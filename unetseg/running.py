@@ -9,7 +9,6 @@ import shlex
 import textwrap
 import typing
 from collections.abc import Iterable, Mapping
-from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,19 +132,17 @@ def nearest(word: str, known: list[str]) -> str:
 def _read(value: Any, hint: Any, name: str) -> Any:
     """A value as the type that a field has."""
     kinds = typing.get_args(hint) or (hint,)
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:  # NumPy's own numbers
+        value = value.item()
     if typing.get_origin(hint) is tuple:
         values = value if isinstance(value, (list, tuple)) else [value]
         return tuple(_read(item, kinds[0], name) for item in values)
     if Path in kinds and isinstance(value, (str, Path)):
         return Path(value)
+    if float in kinds and type(value) is int:
+        return float(value)
     if type(value) in kinds:
         return value
-    # NumPy's numbers too. To Python true and false are numbers, to nobody else.
-    if not isinstance(value, bool):
-        if int in kinds and isinstance(value, Integral):
-            return int(value)
-        if float in kinds and isinstance(value, Real):
-            return float(value)
     wanted = " or ".join(WORDS[kind] for kind in kinds if kind in WORDS)
     found = textwrap.shorten(repr(value), LONGEST_VALUE, placeholder=" ...")
     raise UsageError(f"{name}: expected {wanted}, found {found}")

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 import click
@@ -90,12 +90,14 @@ class Terminal:
             self.say(f"== {name}")
         if self.verbose:
             self.say(f"unetseg {__version__} {name}")
-            for option, value in vars(settings).items():
-                if option == "url":
+            for option in fields(settings):
+                value = getattr(settings, option.name)
+                if option.name == "url":
                     from unetseg.web import public
 
                     value = public(value)
-                for line in flags_of(option, value):
+                lines = flags_of(option.name, value) if option.metadata["flag"] else [str(value)]
+                for line in lines:
                     self.say(f"  {line}")
 
     def report(self, name: str, result: StageResult) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,20 @@ class ArrayVolume(Volume):
         """The array is not ours."""
 
 
+def is_zarr(path: Path) -> bool:
+    """Whether a path is that of a Zarr, by its name or by what is in it."""
+    return path.suffix == ".zarr" or any(
+        (path / name).is_file() for name in ("zarr.json", ".zgroup", ".zattrs")
+    )
+
+
+def name_slices(block: range) -> str:
+    """Say which slices a block holds."""
+    if len(block) == 1:
+        return f"slice {block.start}"
+    return f"slices {block.start}-{block.stop - 1}"
+
+
 def describe(shape: tuple[int, ...], dtype: npt.DTypeLike | None = None) -> str:
     """Say in words what a stack holds."""
     slices = "1 slice" if shape[0] == 1 else f"{shape[0]} slices"
@@ -194,6 +208,18 @@ def interior_of(labels: Volume, interior: float) -> Iterator[npt.NDArray[np.bool
                 remedy="leave out slices that nobody has labelled",
             )
         yield inside
+
+
+def check_labelled(labels: Volume, slices: Iterable[int], *, remedy: str) -> None:
+    """Raise an InputError if one of these slices has no cells: it could not be scored."""
+    for index in slices:
+        if not labels[index].any():
+            raise InputError(
+                labels.path,
+                expected="cells in every held-out slice",
+                found=f"only membrane in slice {index}",
+                remedy=remedy,
+            )
 
 
 def check_same_shape(volume: Volume, labels: Volume) -> None:

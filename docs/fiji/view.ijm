@@ -1,8 +1,8 @@
 // Opens a volume, its prediction and its cells as one aligned, calibrated hyperstack.
 //
 // Fiji or ImageJ: drag this file onto the window, press Run, name the files. Without dialogs:
-//     fiji -macro view.ijm "volume=FILE|prediction=FILE|cells=FILE|voxel=50 4 4|save=FILE"
-// where cells, voxel (depth, height and width in nm) and save may be left out.
+//     fiji -batch view.ijm "volume=FILE|prediction=FILE|cells=FILE|voxel=50 4 4|save=FILE"
+// where cells and voxel (depth, height and width in nm) may be left out.
 //
 // Channels: 1 image, 2 probability of cell interior (membrane shows red), 3 outlines of the cells
 // (yellow), 4 their numbers (hidden at first). A composite wants one type of pixel. It is 32-bit,

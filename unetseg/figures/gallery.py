@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 
 from unetseg.arrays import elastic
 from unetseg.arrays.augmentation import IDENTITY, Recipe, apply_recipe
+from unetseg.figures.panels import panel_height
 
 NOISE_DEVIATIONS = NOISE_AMPLITUDES = (10, 50, 100)  # grey levels
 BRIGHTNESS_SHIFTS = (10, 20, 30)  # grey levels
@@ -67,10 +68,10 @@ def draw_gallery(path: Path, image: npt.NDArray[Any], *, seed: int) -> None:
     """
     specimen = Specimen(image, float(image.min()), float(image.max()), seed)
     rows = _rows(specimen)
-    height, width = image.shape
+    height = panel_height(image.shape, width=2.6)
     columns = max(len(panels) for _, panels in rows)
     figure = Figure(
-        figsize=(2.6 * columns + 0.4, (2.6 * height / width + 0.3) * len(rows)),
+        figsize=(2.6 * columns + 0.4, (height + 0.3) * len(rows)),
         layout="constrained",
         dpi=80,
     )

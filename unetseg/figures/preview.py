@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from unetseg.figures.panels import panel_height
+
 # Membrane of the label, laid over the image: red on top of grey is seen by all but few.
 MEMBRANE = ListedColormap(["#e6194b"])
 OPACITY = 0.45
@@ -30,9 +32,9 @@ def draw_preview(
         An original and its copies in each row.
     """
     columns = max(len(row) for row in rows)
-    height, width = rows[0][0][0].shape
+    height = panel_height(rows[0][0][0].shape, width=3)
     figure = Figure(
-        figsize=(3 * columns, (3 * height / width + 0.3) * len(rows)), layout="constrained", dpi=100
+        figsize=(3 * columns, (height + 0.3) * len(rows)), layout="constrained", dpi=100
     )
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for source, row in enumerate(rows):

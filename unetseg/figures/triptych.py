@@ -8,6 +8,8 @@ from typing import Any
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from unetseg.figures.panels import panel_height
+
 
 def draw_triptych(
     path: Path,
@@ -32,8 +34,8 @@ def draw_triptych(
     title : str
         Which slice this is.
     """
-    height, width = image.shape
-    figure = Figure(figsize=(12, 4 * height / width + 0.6), layout="constrained", dpi=120)
+    height = panel_height(image.shape, width=4)
+    figure = Figure(figsize=(12, height + 0.6), layout="constrained", dpi=120)
     panels = (
         ("image", image, None, None),
         ("label", label > 0, 0, 1),

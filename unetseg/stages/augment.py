@@ -95,7 +95,10 @@ def _augment_all(
         )
     return writer.result(
         [str(volume), str(labels)],
-        notes=[f"{len(volume)} originals, then {options.copies} copies of each"],
+        notes=[
+            f"{len(volume)} originals, then {options.copies} "
+            f"{'copy' if options.copies == 1 else 'copies'} of each"
+        ],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.cluster import Job, predict_on_cluster
 from unetseg.errors import UsageError
-from unetseg.formats import find_stack, is_zarr, open_volume
+from unetseg.formats import find_stack, open_volume
 from unetseg.machine import parse_memory, peak_memory
 from unetseg.manifest import MANIFEST, Manifest
 from unetseg.options import PredictOptions
@@ -19,7 +20,9 @@ from unetseg.pieces import Piece, PieceWriter, TiffPieces
 from unetseg.prediction import Ensemble, open_model
 from unetseg.progress import Progress
 from unetseg.running import command_line
-from unetseg.volume import Volume
+from unetseg.volume import Volume, is_zarr
+
+DEFAULT_NAME = "prediction.tif"
 
 
 def predict(options: PredictOptions, progress: Progress) -> StageResult:
@@ -56,7 +59,8 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
         with StageWriter(
             options.output,
             stage="predict",
-            options=options.recorded(),
+            # The name decides the format: what it is by default depends on --scheduler.
+            options={**options.recorded(), "name": None if name == DEFAULT_NAME else name},
             inputs=[*(folder / MANIFEST for folder in folders), volume_path],
             names=[name],
             resumable=True,
@@ -78,8 +82,16 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             with write_to(target, shape=volume.shape, voxel=volume.voxel) as output:
                 missing = [piece for piece in pieces if not output.has(piece)]
                 if options.scheduler:
-                    job = _job(folders, volume, target, options)
-                    done = predict_on_cluster(options.scheduler, job, missing)
+                    job = Job(
+                        # Workers run elsewhere: paths say nothing of where this process is.
+                        models=tuple(folder.resolve() for folder in folders),
+                        volume=volume.path.resolve(),
+                        output=target.resolve(),
+                        shape=volume.shape,
+                        tta=options.tta,
+                        identity=json.dumps(writer.identity()),
+                    )
+                    done = predict_on_cluster(options.scheduler, job, missing, progress)
                 else:
                     done = _predict(missing, ensemble, volume, output)
                 speed = _follow(
@@ -103,7 +115,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
 def _name(options: PredictOptions) -> str:
     """Name of the result; its ending says what it is."""
     if options.name is None:
-        return "prediction.ome.zarr" if options.scheduler else "prediction.tif"
+        return "prediction.ome.zarr" if options.scheduler else DEFAULT_NAME
     path = Path(options.name)
     hidden = options.name.startswith(".")
     if path.name != options.name or hidden or path.suffix not in (".tif", ".tiff", ".zarr"):
@@ -126,17 +138,6 @@ def _format(name: str) -> type[PieceWriter]:
 
         return ZarrPieces
     return TiffPieces
-
-
-def _job(folders: list[Path], volume: Volume, output: Path, options: PredictOptions) -> Job:
-    """What workers elsewhere need; paths without reference to where this process runs."""
-    return Job(
-        models=tuple(folder.resolve() for folder in folders),
-        volume=volume.path.resolve(),
-        output=output.resolve(),
-        shape=volume.shape,
-        tta=options.tta,
-    )
 
 
 def _predict(

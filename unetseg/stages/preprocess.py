@@ -24,7 +24,7 @@ from unetseg.options import PreprocessOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
 from unetseg.running import command_line
-from unetseg.volume import Volume, describe
+from unetseg.volume import Volume, check_labelled, describe, name_slices
 
 PARTS = ("train", "held-out")
 ARRAYS = {"images": np.float32, "labels": np.uint8, "weights": np.float32}
@@ -76,7 +76,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
             open_volume(folder / "labels.tif") as labels,
         ):
             share = _interior_share(labels, chosen["train"])
-            _check_labelled(labels, held_out)
+            check_labelled(labels, held_out, remedy="choose others with --held-out")
             _warn_of_duplicates(volume, originals, held_out, progress)
             membrane, interior = class_weights(share)
             weigh = partial(
@@ -114,7 +114,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
             shape = volume.shape[1:]
     notes = [
         f"{describe((len(chosen['train']), *shape))} to train on, "
-        + (f"source slices {held_out[0]}-{held_out[-1]} held out" if held_out else "none held out")
+        + (f"source {name_slices(held_out)} held out" if held_out else "none held out")
     ]
     return writer.result(read, notes=notes)
 
@@ -150,18 +150,6 @@ def parse_held_out(text: str, slices: int, folder: Path) -> range:
             remedy="hold out fewer, or 'none'",
         )
     return block
-
-
-def _check_labelled(labels: Volume, held_out: range) -> None:
-    """Raise an InputError if a held-out slice has no cells: it could not be scored."""
-    for index in held_out:
-        if not labels[index].any():
-            raise InputError(
-                labels.path,
-                expected="cells in every held-out slice",
-                found=f"only membrane in slice {index}",
-                remedy="choose others with --held-out",
-            )
 
 
 def _warn_of_duplicates(

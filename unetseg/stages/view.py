@@ -13,7 +13,7 @@ from unetseg.manifest import MANIFEST, Manifest
 from unetseg.options import CELLS, DATA, PREDICTION, ViewOptions
 from unetseg.progress import Progress
 from unetseg.viewer.window import LABELS, Shown, add_layers, import_napari
-from unetseg.volume import Volume, describe
+from unetseg.volume import Volume, describe, name_slices
 from unetseg.voxel import Voxel
 from unetseg.workfolder import trained_on
 
@@ -186,7 +186,7 @@ def _choose(kind: str, volume: Volume, held_out: range) -> Shown:
     if held_out.stop > len(volume):
         raise InputError(
             volume.path,
-            expected=f"slices {held_out[0]}-{held_out[-1]}, which were held out",
+            expected=f"{name_slices(held_out)}, held out in training",
             found=describe(volume.shape),
             remedy="give the stack that the model was trained on",
         )
