@@ -68,7 +68,7 @@ def predict_on_cluster(
     """
     try:
         from distributed import Client, KilledWorker, as_completed
-        from distributed.comm import CommClosedError
+        from distributed.comm.core import CommClosedError
     except ImportError as error:
         raise UnetsegError(
             "--scheduler: expected the package distributed, found none; "
