@@ -118,3 +118,23 @@ def test_ctrl_c_leaves_nothing_half_made_and_says_so(
     assert errors == "unetseg: error: interrupted; what was there before is unchanged\n"
     after = {path.name: path.read_bytes() for path in Path("work/augmented").iterdir()}
     assert after == before
+
+
+def test_no_process_outlives_one_that_was_killed(data: Path, tmp_path: Path, cli: Cli):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unetseg", "augment", "--copies", "2000", "--jobs", "2"],
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    volume = Path("work/augmented/.unfinished/volume.tif")
+    while not volume.exists() and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
