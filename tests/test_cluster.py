@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -50,6 +50,19 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
         )
 
 
+def when_written(chunks: Path, count: int, act: Callable[[list[Path]], None]) -> threading.Thread:
+    """Start a thread that acts on the first chunks as soon as there are so many."""
+
+    def watch() -> None:
+        while len(found := [path for path in chunks.rglob("*") if path.is_file()]) < count:
+            time.sleep(0.02)
+        act(found)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    return watcher
+
+
 def test_a_killed_worker_costs_its_chunks_only(
     model: Path,
     tmp_path: Path,
@@ -63,14 +76,11 @@ def test_a_killed_worker_costs_its_chunks_only(
     chunks = tmp_path / "by-two/.unfinished" / NAME / "0/c"
     written: dict[str, int] = {}
 
-    def kill_a_worker() -> None:
-        while len(found := [path for path in chunks.rglob("*") if path.is_file()]) < 3:
-            time.sleep(0.02)
+    def kill_a_worker(found: list[Path]) -> None:
         workers[0].kill()
         written.update({str(path.relative_to(chunks)): path.stat().st_mtime_ns for path in found})
 
-    killer = threading.Thread(target=kill_a_worker, daemon=True)
-    killer.start()
+    killer = when_written(chunks, 3, kill_a_worker)
     cli(*arguments, "--output", "by-two", "--scheduler", scheduler)
     killer.join(1)
     assert workers[0].wait(10) == -9
@@ -114,13 +124,7 @@ def test_workers_outlive_a_model_and_a_scheduler_its_runs(
 
     chunks = Path("lost/.unfinished") / NAME / "0/c"
 
-    def kill_the_scheduler() -> None:
-        while not any(path.is_file() for path in chunks.rglob("*")):
-            time.sleep(0.02)
-        process.kill()
-
-    killer = threading.Thread(target=kill_the_scheduler, daemon=True)
-    killer.start()
+    when_written(chunks, 1, lambda found: process.kill())
     many = ("predict", "--model", "m", "--volume", "many.tif", "--output", "lost")
     shown = cli(*many, "--scheduler", scheduler, code=1).stderr
     assert f"--scheduler {scheduler}: expected it to stay, lost it; start it" in shown
