@@ -16,7 +16,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from reference import commands_page, python_page  # noqa: E402  # it lies in HERE
 
-from unetseg import __version__  # noqa: E402  # of this checkout, not of one that is installed
+from unetseg.version import __version__  # noqa: E402  # of this checkout, not of one that is installed
 
 # Chapter, then its pages in the order in which they are listed, as seen from the repository.
 PAGES: dict[str, list[str]] = {

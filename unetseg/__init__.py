@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from unetseg.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from unetseg.api import Result, augment, evaluate, predict, preprocess, segment, train
 
-__version__ = "0.1.0"
 __all__ = ["Result", "augment", "evaluate", "predict", "preprocess", "segment", "train"]
 
 

@@ -21,13 +21,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from unetseg import __version__
 from unetseg.checkpoint import refuse_other_run
 from unetseg.errors import OutputError
 from unetseg.files import flush, replacing
 from unetseg.lock import FolderLock
 from unetseg.manifest import MANIFEST, Manifest, Output, Source, fingerprint, matches
 from unetseg.tiff import create_stack
+from unetseg.version import __version__
 from unetseg.volume import describe
 
 UNFINISHED = ".unfinished"

@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
-from unetseg import __version__, options
+from unetseg import options
 from unetseg.cli_options import stage_options
 from unetseg.errors import UnetsegError
 from unetseg.running import make_options, run_stage
+from unetseg.version import __version__
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 

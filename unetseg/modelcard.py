@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from unetseg import __version__
 from unetseg.manifest import Manifest
 from unetseg.network.unet import halo, total_pooling
 from unetseg.recipes import NetworkOptions
+from unetseg.version import __version__
 
 # By the names of unetseg.arrays.intensity.NORMALISATIONS.
 NORMALISATIONS = {

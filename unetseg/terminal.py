@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 import click
 
-from unetseg import __version__
 from unetseg.artifacts import StageResult
 from unetseg.machine import peak_memory
 from unetseg.manifest import MANIFEST, Manifest
 from unetseg.options import Options
 from unetseg.progress import one
 from unetseg.running import flags_of
+from unetseg.version import __version__
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from unetseg import __version__
 from unetseg.errors import InputError, UsageError
 from unetseg.partial import Partial, Version
 from unetseg.progress import Progress
+from unetseg.version import __version__
 
 CHUNK = 2**14  # bytes; a lost connection loses less than that
 # What a server says when it is busy: worth another attempt.

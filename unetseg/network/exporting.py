@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from unetseg import __version__
 from unetseg.errors import UnetsegError, UsageError
+from unetseg.version import __version__
 
 Pixels = npt.NDArray[np.float32]
 Run = Callable[[Pixels], Pixels]

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from unetseg import __version__
 from unetseg.arrays.metrics import THRESHOLDS
 from unetseg.arrays.tiles import Box
 from unetseg.artifacts import StageResult, StageWriter
@@ -25,6 +24,7 @@ from unetseg.npy import open_npy
 from unetseg.options import WORK, ReportOptions
 from unetseg.progress import Progress
 from unetseg.running import default_of, flags_of
+from unetseg.version import __version__
 from unetseg.volume import Volume
 from unetseg.workfolder import Stage, command_of, find_stages
 
