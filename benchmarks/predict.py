@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 from step import matrix_product_rate, multiply_adds
 
-from unetseg.formats import open_volume
 from unetseg.prediction import Predictor, build_network, load_predictor, open_model
 from unetseg.recipes import NETWORKS, NetworkOptions
+from unetseg.stacks.opening import open_volume
 
 PLAIN = """
 import sys, keras, numpy as np, tifffile

@@ -19,8 +19,8 @@ import numpy as np
 from unetseg.arrays.cells import segment_cells
 from unetseg.arrays.metrics import THRESHOLDS, StackScores, score_slice, segmentation_scores
 from unetseg.arrays.segments import label_cells
-from unetseg.formats import HELD_OUT_PREDICTION, open_volume
 from unetseg.options import SegmentOptions
+from unetseg.stacks.opening import HELD_OUT_PREDICTION, open_volume
 
 SETTINGS = {
     key: value

@@ -23,9 +23,9 @@ with atheris.instrument_imports(include=["tifffile", "unetseg"]):
     import tifffile
 
     from unetseg.errors import InputError
-    from unetseg.formats import open_volume
     from unetseg.manifest import Manifest, open_stage
-    from unetseg.npy import open_npy
+    from unetseg.stacks.npy import open_npy
+    from unetseg.stacks.opening import open_volume
 
 STACK = np.random.default_rng(0).integers(256, size=(3, 20, 30)).astype(np.uint8)
 SEEDS = (

@@ -16,7 +16,7 @@ from misbehaving import zipped
 
 from unetseg.archive import Archive, Bounds
 from unetseg.errors import InputError
-from unetseg.formats import STACKS
+from unetseg.stacks.opening import STACKS
 
 BOUNDS = Bounds(file=50_000, total=80_000, ratio=100)
 STACK = bytes(range(256)) * 100

@@ -17,7 +17,7 @@ import pytest
 import tifffile
 from conftest import Cli
 
-from unetseg.formats import open_volume
+from unetseg.stacks.opening import open_volume
 
 NAME = "prediction.ome.zarr"
 

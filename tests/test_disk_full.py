@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from conftest import Cli
 
-from unetseg.npy import create_npy
+from unetseg.stacks.npy import create_npy
 
 Resize = Callable[[str], None]
 
@@ -112,7 +112,7 @@ def test_room_is_checked_where_it_cannot_be_reserved(
 
 
 def test_room_for_an_ome_zarr(tmp_path: Path):
-    omezarr = pytest.importorskip("unetseg.omezarr")
+    omezarr = pytest.importorskip("unetseg.stacks.omezarr")
     free = shutil.disk_usage(tmp_path).free
     with pytest.raises(OSError, match="No space left"):
         omezarr.ZarrPieces(tmp_path / "a.zarr", shape=(free // 10**6, 1000, 1000))

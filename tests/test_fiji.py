@@ -11,9 +11,9 @@ import tifffile
 from conftest import Cli
 from scipy import ndimage
 
-from unetseg.formats import open_volume
-from unetseg.tiff import create_stack
-from unetseg.voxel import Voxel
+from unetseg.stacks.opening import open_volume
+from unetseg.stacks.tiff import create_stack
+from unetseg.stacks.voxel import Voxel
 
 MACRO = Path(__file__).parents[1] / "docs/fiji/view.ijm"
 

@@ -16,10 +16,10 @@ import pytest
 import tifffile
 
 from unetseg.errors import InputError
-from unetseg.formats import open_volume
 from unetseg.manifest import Manifest, open_stage
-from unetseg.npy import open_npy
 from unetseg.prediction import load_predictor, open_model
+from unetseg.stacks.npy import open_npy
+from unetseg.stacks.opening import open_volume
 
 SECONDS = 10
 STACK = np.random.default_rng(0).integers(256, size=(4, 20, 30)).astype(np.uint8)

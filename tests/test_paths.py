@@ -11,8 +11,8 @@ import tifffile
 from conftest import Cli
 
 from unetseg.manifest import fingerprint
-from unetseg.omezarr import ZarrPieces
-from unetseg.pieces import Piece
+from unetseg.stacks.omezarr import ZarrPieces
+from unetseg.stacks.pieces import Piece
 
 
 @pytest.mark.parametrize("name", ["with space", "größe 細胞", "-dash", "a'b\"c;d"])

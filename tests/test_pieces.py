@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from unetseg import pieces
-from unetseg.pieces import Piece, TiffPieces
+from unetseg.stacks import pieces
+from unetseg.stacks.pieces import Piece, TiffPieces
 
 SHAPE = (2, 20, 30)
 PIECES = [

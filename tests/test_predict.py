@@ -15,9 +15,9 @@ import tifffile
 from conftest import SHARED, Cli
 
 from unetseg import prediction
-from unetseg.formats import open_volume
-from unetseg.pieces import Piece
 from unetseg.prediction import Ensemble
+from unetseg.stacks.opening import open_volume
+from unetseg.stacks.pieces import Piece
 
 
 def write_volume(path: Path, *shape: int) -> Path:

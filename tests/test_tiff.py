@@ -10,8 +10,8 @@ import pytest
 import tifffile
 
 from unetseg.errors import InputError
-from unetseg.tiff import Stack, create_stack
-from unetseg.volume import label_values
+from unetseg.stacks.tiff import Stack, create_stack
+from unetseg.stacks.volume import label_values
 
 
 def write(path: Path, stack: np.ndarray, **settings: object) -> Path:
@@ -190,7 +190,7 @@ def test_a_writer_wants_every_slice(tmp_path: Path):
 
 
 def test_a_large_stack_is_ome_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("unetseg.tiff.IMAGEJ_LIMIT", 1000)
+    monkeypatch.setattr("unetseg.stacks.tiff.IMAGEJ_LIMIT", 1000)
     path = write(tmp_path / "a.tif", example("uint8"), display_range=(0, 255))
     with tifffile.TiffFile(path) as file:
         assert file.is_ome

@@ -20,13 +20,13 @@ import tifffile
 from conftest import Cli
 
 from unetseg.errors import InputError
-from unetseg.formats import open_volume
 from unetseg.options import ViewOptions
 from unetseg.progress import Silent
+from unetseg.stacks.opening import open_volume
+from unetseg.stacks.volume import ArrayVolume
+from unetseg.stacks.voxel import Voxel
 from unetseg.stages.view import find_stacks
 from unetseg.viewer.window import LOOKS, Shown, add_layers
-from unetseg.volume import ArrayVolume
-from unetseg.voxel import Voxel
 
 SECONDS = 120
 

@@ -16,9 +16,9 @@ from ome_zarr_models import open_ome_zarr
 from PIL import Image
 
 from unetseg.errors import InputError
-from unetseg.formats import find_stack, open_volume
-from unetseg.omezarr import ZarrPieces
-from unetseg.pieces import Piece
+from unetseg.stacks.omezarr import ZarrPieces
+from unetseg.stacks.opening import find_stack, open_volume
+from unetseg.stacks.pieces import Piece
 
 BOXES = [
     (slice(0, 70), slice(0, 90)),

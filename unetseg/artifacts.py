@@ -23,12 +23,12 @@ import numpy.typing as npt
 
 from unetseg.checkpoint import refuse_other_run
 from unetseg.errors import OutputError
-from unetseg.files import flush, replacing
 from unetseg.lock import FolderLock
 from unetseg.manifest import MANIFEST, Manifest, Output, Source, fingerprint, matches
-from unetseg.tiff import create_stack
+from unetseg.stacks.files import flush, replacing
+from unetseg.stacks.tiff import create_stack
+from unetseg.stacks.volume import describe
 from unetseg.version import __version__
-from unetseg.volume import describe
 
 UNFINISHED = ".unfinished"
 RUN = ".run.json"
@@ -255,7 +255,7 @@ class StageWriter:
         dtype: npt.DTypeLike,
         **look: Any,
     ) -> None:
-        """Write an output that is a TIFF stack; arguments as for `unetseg.tiff.create_stack`."""
+        """Write an output that is a TIFF stack, by `stacks.tiff.create_stack`."""
         with create_stack(self.path(name), shape=shape, dtype=dtype, **look) as out:
             for image in slices:
                 out.append(image)

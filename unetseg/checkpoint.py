@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.errors import InputError
-from unetseg.files import replacing
+from unetseg.stacks.files import replacing
 
 Arrays = Sequence[npt.NDArray[Any]]
 RECORD = "record"

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from unetseg.errors import UnetsegError
-from unetseg.pieces import Piece
 from unetseg.progress import Progress
+from unetseg.stacks.pieces import Piece
 
 # TensorFlow uses all cores for one piece; two at a time would only take twice the memory.
 _ONE_AT_A_TIME = threading.Lock()
@@ -116,9 +116,9 @@ def _predict_piece(piece: Piece, job: Job) -> Piece:
 @lru_cache(maxsize=1)
 def _open(job: Job) -> tuple[Any, Any, Any]:
     """What a worker keeps from piece to piece."""
-    from unetseg.formats import open_volume
-    from unetseg.omezarr import ZarrPieces
     from unetseg.prediction import Ensemble
+    from unetseg.stacks.omezarr import ZarrPieces
+    from unetseg.stacks.opening import open_volume
 
     return (
         Ensemble(job.models, tta=job.tta),

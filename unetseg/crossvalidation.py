@@ -17,7 +17,6 @@ from typing import Any
 
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError
-from unetseg.formats import open_volume
 from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.options import (
     CrossvalidateOptions,
@@ -26,10 +25,11 @@ from unetseg.options import (
     TrainOptions,
 )
 from unetseg.progress import Progress
+from unetseg.stacks.opening import open_volume
+from unetseg.stacks.volume import check_labelled, name_slices
 from unetseg.stages.evaluate import evaluate
 from unetseg.stages.preprocess import preprocess
 from unetseg.stages.train import train
-from unetseg.volume import check_labelled, name_slices
 
 TABLE = "table.md"
 SCORES = "scores.csv"

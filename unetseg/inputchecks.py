@@ -10,8 +10,8 @@ import numpy.typing as npt
 from unetseg.arrays.checks import best_shift, interior_contrast
 from unetseg.arrays.intensity import FLAT
 from unetseg.progress import Progress
-from unetseg.slicefolder import SliceFolder
-from unetseg.volume import Volume
+from unetseg.stacks.slicefolder import SliceFolder
+from unetseg.stacks.volume import Volume
 
 # In standard deviations of a slice; less may be chance, or noise.
 CLEARLY_DARKER = 0.1

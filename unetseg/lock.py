@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from unetseg.errors import OutputError
-from unetseg.files import Closing
+from unetseg.stacks.files import Closing
 
 if sys.platform != "win32":  # where nobody is kept out
     import fcntl

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from unetseg.errors import InputError
-from unetseg.slicefolder import SliceFolder
-from unetseg.volume import is_zarr
+from unetseg.stacks.slicefolder import SliceFolder
+from unetseg.stacks.volume import is_zarr
 
 MANIFEST = "manifest.json"
 

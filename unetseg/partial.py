@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from unetseg.files import replacing
+from unetseg.stacks.files import replacing
 
 
 @dataclass(frozen=True)

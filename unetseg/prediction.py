@@ -18,9 +18,9 @@ from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.network.inference import fold_normalisation, longest_edge, prepare
 from unetseg.network.saving import load_weights
 from unetseg.network.unet import build_unet, halo, total_pooling
-from unetseg.pieces import Piece
 from unetseg.recipes import NetworkOptions
-from unetseg.volume import Volume
+from unetseg.stacks.pieces import Piece
+from unetseg.stacks.volume import Volume
 
 if TYPE_CHECKING:
     import keras

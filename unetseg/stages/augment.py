@@ -13,15 +13,15 @@ import numpy.typing as npt
 from unetseg.arrays.augmentation import IDENTITY, Recipe, Strengths, apply_recipe, draw_recipe
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError
-from unetseg.formats import find_stack, open_volume
 from unetseg.inputchecks import warn_of_input
 from unetseg.manifest import MANIFEST, matches, open_stage, written_by
 from unetseg.options import AugmentOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
 from unetseg.running import command_line
-from unetseg.tiff import create_stack
-from unetseg.volume import Volume, check_same_shape, label_values
+from unetseg.stacks.opening import find_stack, open_volume
+from unetseg.stacks.tiff import create_stack
+from unetseg.stacks.volume import Volume, check_same_shape, label_values
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
 

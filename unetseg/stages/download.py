@@ -10,12 +10,12 @@ import numpy as np
 from unetseg.archive import Archive, Bounds
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError
-from unetseg.formats import STACKS, open_volume
 from unetseg.manifest import fingerprint
 from unetseg.options import DownloadOptions
 from unetseg.progress import Progress
 from unetseg.running import command_line
-from unetseg.volume import Volume, describe, label_values
+from unetseg.stacks.opening import STACKS, open_volume
+from unetseg.stacks.volume import Volume, describe, label_values
 from unetseg.web import Download, Terms, check_url, public
 
 # Hidden: the archive while it comes, which is kept when a run is interrupted.

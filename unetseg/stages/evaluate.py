@@ -13,12 +13,12 @@ import numpy.typing as npt
 from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import UsageError
-from unetseg.formats import find_held_out, find_prediction, find_stack, open_volume
 from unetseg.manifest import MANIFEST, Manifest
 from unetseg.options import EvaluateOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
-from unetseg.volume import check_probabilities, check_same_shape, interior_of, label_values
+from unetseg.stacks.opening import find_held_out, find_prediction, find_stack, open_volume
+from unetseg.stacks.volume import check_probabilities, check_same_shape, interior_of, label_values
 
 NAME = "scores.json"
 

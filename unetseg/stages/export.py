@@ -18,7 +18,6 @@ from unetseg.arrays.tiles import mirrored
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import OutputError
 from unetseg.figures.cover import draw_cover
-from unetseg.formats import find_stack, open_volume
 from unetseg.manifest import MANIFEST, Manifest, fingerprint
 from unetseg.modelcard import ModelCard
 from unetseg.network.backend import backend_version, describe_backend, use_full_precision
@@ -36,6 +35,7 @@ from unetseg.network.inference import prepare
 from unetseg.options import ExportOptions
 from unetseg.prediction import Predictor, load_network, open_model
 from unetseg.progress import Progress
+from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.workfolder import trained_on
 
 if TYPE_CHECKING:

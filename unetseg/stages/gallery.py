@@ -5,9 +5,9 @@ from __future__ import annotations
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError
 from unetseg.figures.gallery import draw_gallery
-from unetseg.formats import find_stack, open_volume
 from unetseg.options import GalleryOptions
 from unetseg.progress import Progress
+from unetseg.stacks.opening import find_stack, open_volume
 
 NAME = "gallery.png"
 SMALLEST = 16  # pixels; on less there is nothing to see

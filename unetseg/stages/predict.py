@@ -12,15 +12,15 @@ from typing import Any
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.cluster import Job, predict_on_cluster
 from unetseg.errors import UsageError
-from unetseg.formats import find_stack, open_volume
 from unetseg.machine import parse_memory, peak_memory
 from unetseg.manifest import MANIFEST, Manifest
 from unetseg.options import PredictOptions
-from unetseg.pieces import Piece, PieceWriter, TiffPieces
 from unetseg.prediction import Ensemble, open_model
 from unetseg.progress import Progress
 from unetseg.running import command_line
-from unetseg.volume import Volume, is_zarr
+from unetseg.stacks.opening import find_stack, open_volume
+from unetseg.stacks.pieces import Piece, PieceWriter, TiffPieces
+from unetseg.stacks.volume import Volume, is_zarr
 
 DEFAULT_NAME = "prediction.tif"
 
@@ -134,7 +134,7 @@ def _name(options: PredictOptions) -> str:
 def _format(name: str) -> type[PieceWriter]:
     """What writes a file of that name."""
     if is_zarr(Path(name)):
-        from unetseg.omezarr import ZarrPieces
+        from unetseg.stacks.omezarr import ZarrPieces
 
         return ZarrPieces
     return TiffPieces

@@ -17,14 +17,14 @@ from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.weights import class_weights, weight_map
 from unetseg.artifacts import StageResult, StageWriter
 from unetseg.errors import InputError, UsageError
-from unetseg.formats import open_volume
 from unetseg.manifest import MANIFEST, open_stage
-from unetseg.npy import create_npy
 from unetseg.options import PreprocessOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
 from unetseg.running import command_line
-from unetseg.volume import Volume, check_labelled, describe, name_slices
+from unetseg.stacks.npy import create_npy
+from unetseg.stacks.opening import open_volume
+from unetseg.stacks.volume import Volume, check_labelled, describe, name_slices
 
 PARTS = ("train", "held-out")
 ARRAYS = {"images": np.float32, "labels": np.uint8, "weights": np.float32}

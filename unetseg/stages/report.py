@@ -18,14 +18,14 @@ from unetseg.figures.report import contents
 from unetseg.figures.report.contents import Predicted
 from unetseg.figures.report.page import render
 from unetseg.figures.report.slices import HeldOutSlice, compare
-from unetseg.formats import HELD_OUT_PREDICTION, open_labels, open_volume
 from unetseg.manifest import MANIFEST, matches
-from unetseg.npy import open_npy
 from unetseg.options import WORK, ReportOptions
 from unetseg.progress import Progress
 from unetseg.running import default_of, flags_of
+from unetseg.stacks.npy import open_npy
+from unetseg.stacks.opening import HELD_OUT_PREDICTION, open_labels, open_volume
+from unetseg.stacks.volume import Volume
 from unetseg.version import __version__
-from unetseg.volume import Volume
 from unetseg.workfolder import Stage, command_of, find_stages
 
 NAME = "report.html"

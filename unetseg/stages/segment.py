@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from unetseg.arrays.cells import Cell, measure_cells, segment_cells
 from unetseg.artifacts import StageResult, StageWriter
-from unetseg.formats import find_prediction, open_volume
-from unetseg.npy import create_npy, open_npy
 from unetseg.options import SegmentOptions
 from unetseg.parallel import ordered_map
 from unetseg.progress import Progress
-from unetseg.volume import check_probabilities
-from unetseg.voxel import Voxel
+from unetseg.stacks.npy import create_npy, open_npy
+from unetseg.stacks.opening import find_prediction, open_volume
+from unetseg.stacks.volume import check_probabilities
+from unetseg.stacks.voxel import Voxel
 
 LABELS = "labels.tif"
 TABLE = "cells.csv"

@@ -17,7 +17,6 @@ from unetseg.checkpoint import Checkpoint
 from unetseg.errors import TrainingError, UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
-from unetseg.formats import HELD_OUT_PREDICTION
 from unetseg.machine import parse_memory
 from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.network.backend import describe_backend, make_deterministic, precision
@@ -26,14 +25,15 @@ from unetseg.network.calibration import calibrate
 from unetseg.network.saving import hash_weights, save_model
 from unetseg.network.training import Epoch, Trainer
 from unetseg.network.unet import total_pooling
-from unetseg.npy import open_npy
 from unetseg.options import PredictOptions, TrainOptions
 from unetseg.prediction import Predictor, build_network
 from unetseg.progress import Progress
 from unetseg.recipes import NETWORKS, RECIPES
 from unetseg.running import command_line
-from unetseg.tiff import Stack
-from unetseg.volume import describe
+from unetseg.stacks.npy import open_npy
+from unetseg.stacks.opening import HELD_OUT_PREDICTION
+from unetseg.stacks.tiff import Stack
+from unetseg.stacks.volume import describe
 
 HELD_OUT = (HELD_OUT_PREDICTION, "held-out-labels.tif")
 CHECKPOINT = ".checkpoint.npz"

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from unetseg.artifacts import StageResult
 from unetseg.errors import InputError, UsageError
-from unetseg.formats import HELD_OUT_PREDICTION, find_stack, open_labels, open_volume
 from unetseg.manifest import MANIFEST, Manifest
 from unetseg.options import CELLS, DATA, PREDICTION, ViewOptions
 from unetseg.progress import Progress
+from unetseg.stacks.opening import HELD_OUT_PREDICTION, find_stack, open_labels, open_volume
+from unetseg.stacks.volume import Volume, describe, name_slices
+from unetseg.stacks.voxel import Voxel
 from unetseg.viewer.window import LABELS, Shown, add_layers, import_napari
-from unetseg.volume import Volume, describe, name_slices
-from unetseg.voxel import Voxel
 from unetseg.workfolder import trained_on
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from unetseg.errors import UnetsegError
 from unetseg.machine import parse_memory
 from unetseg.options import PredictOptions
-from unetseg.volume import ArrayVolume
+from unetseg.stacks.volume import ArrayVolume
 
 
 class Prediction:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.errors import UnetsegError
-from unetseg.volume import Volume
-from unetseg.voxel import Voxel
+from unetseg.stacks.volume import Volume
+from unetseg.stacks.voxel import Voxel
 
 # Membrane red, interior clear: additive blending adds it to the grey of the image.
 MEMBRANE = {"colors": [[1.0, 0.2, 0.1, 1.0], [0.0, 0.0, 0.0, 1.0]], "name": "membrane"}

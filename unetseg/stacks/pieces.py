@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.tiles import Box
-from unetseg.files import Closing
-from unetseg.slicewriter import SliceWriter
-from unetseg.tiff import create_stack
-from unetseg.voxel import Voxel
+from unetseg.stacks.files import Closing
+from unetseg.stacks.slicewriter import SliceWriter
+from unetseg.stacks.tiff import create_stack
+from unetseg.stacks.voxel import Voxel
 
 # What a kill may cost at most, beside the piece at work.
 SECONDS_BETWEEN_FLUSHES = 5

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
-from unetseg.files import Closing
-from unetseg.voxel import Voxel
+from unetseg.stacks.files import Closing
+from unetseg.stacks.voxel import Voxel
 
 DTYPES = ("uint8", "uint16", "float32")
 LABEL_DTYPES = ("uint8", "uint16", "uint32", "float32")

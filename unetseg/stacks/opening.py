@@ -6,9 +6,9 @@ from pathlib import Path
 
 from unetseg.errors import InputError
 from unetseg.manifest import MANIFEST, Manifest, open_stage
-from unetseg.slicefolder import SliceFolder
-from unetseg.tiff import Stack
-from unetseg.volume import LABEL_DTYPES, Volume, is_zarr
+from unetseg.stacks.slicefolder import SliceFolder
+from unetseg.stacks.tiff import Stack
+from unetseg.stacks.volume import LABEL_DTYPES, Volume, is_zarr
 
 # A folder that holds one of these is a folder of stacks, not of slices.
 STACKS = ("train-volume.tif", "train-labels.tif", "test-volume.tif", "test-labels.tif")
@@ -33,7 +33,7 @@ def open_volume(path: Path) -> Volume:
         If it is none of these, or is damaged.
     """
     if is_zarr(path):
-        from unetseg.omezarr import ZarrVolume
+        from unetseg.stacks.omezarr import ZarrVolume
 
         return ZarrVolume(path)
     return SliceFolder(path) if path.is_dir() else Stack(path)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.tiles import Box
-from unetseg.files import require_room
+from unetseg.stacks.files import require_room
 
 
 class SliceWriter:

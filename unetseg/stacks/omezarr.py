@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError, UnetsegError
-from unetseg.files import require_room
-from unetseg.pieces import Piece, PieceWriter
-from unetseg.volume import DTYPES, Volume
-from unetseg.voxel import Voxel
+from unetseg.stacks.files import require_room
+from unetseg.stacks.pieces import Piece, PieceWriter
+from unetseg.stacks.volume import DTYPES, Volume
+from unetseg.stacks.voxel import Voxel
 
 EXPECTED = "an OME-Zarr image"
 CHUNK = 512

@@ -17,9 +17,9 @@ import tifffile
 
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
-from unetseg.slicewriter import SliceWriter
-from unetseg.volume import DTYPES, Volume
-from unetseg.voxel import Voxel
+from unetseg.stacks.slicewriter import SliceWriter
+from unetseg.stacks.volume import DTYPES, Volume
+from unetseg.stacks.voxel import Voxel
 
 # ImageJ counts bytes with 32 bits: larger stacks are OME-TIFF in the BigTIFF layout.
 IMAGEJ_LIMIT = 2**32 - 2**20

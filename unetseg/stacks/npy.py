@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.errors import InputError
-from unetseg.slicewriter import SliceWriter
+from unetseg.stacks.slicewriter import SliceWriter
 
 
 def create_npy(path: Path, *, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> SliceWriter:

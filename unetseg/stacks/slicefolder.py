@@ -14,8 +14,8 @@ from PIL import Image
 
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
-from unetseg.tiff import Stack
-from unetseg.volume import LARGEST_SLICE, Volume, describe
+from unetseg.stacks.tiff import Stack
+from unetseg.stacks.volume import LARGEST_SLICE, Volume, describe
 
 TIFF = (".tif", ".tiff")
 PNG = (".png",)
