@@ -19,8 +19,9 @@ import numpy as np
 from unetseg.arrays.cells import segment_cells
 from unetseg.arrays.metrics import THRESHOLDS, StackScores, score_slice, segmentation_scores
 from unetseg.arrays.segments import label_cells
+from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
 from unetseg.options import SegmentOptions
-from unetseg.stacks.opening import HELD_OUT_PREDICTION, open_volume
+from unetseg.stacks.opening import open_volume
 
 SETTINGS = {
     key: value
@@ -53,7 +54,7 @@ def main() -> None:
     for model in models:
         with (
             open_volume(model / HELD_OUT_PREDICTION) as volume,
-            open_volume(model / "held-out-labels.tif") as truth,
+            open_volume(model / HELD_OUT_LABELS) as truth,
         ):
             predictions, labels = list(volume), list(truth)
         plain = StackScores.from_slices(

@@ -22,8 +22,8 @@ import numpy as np
 with atheris.instrument_imports(include=["tifffile", "unetseg"]):
     import tifffile
 
+    from unetseg.artifacts.manifest import Manifest, open_stage
     from unetseg.errors import InputError
-    from unetseg.manifest import Manifest, open_stage
     from unetseg.stacks.npy import open_npy
     from unetseg.stacks.opening import open_volume
 
@@ -80,7 +80,7 @@ def seed_npy(folder: Path) -> None:
 
 def seed_manifest(folder: Path) -> None:
     """One manifest."""
-    from unetseg.manifest import Output, Source
+    from unetseg.artifacts.manifest import Output, Source
 
     manifest = Manifest(
         "augment", "0", {"a": 1}, [Source("x", 1, "0")], [Output("y", 1, "0", (1, 2, 3))], {}

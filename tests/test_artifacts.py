@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from unetseg import artifacts
-from unetseg.artifacts import UNFINISHED, StageWriter
+from unetseg.artifacts import writer as writing
+from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
+from unetseg.artifacts.writer import UNFINISHED, StageWriter
 from unetseg.errors import InputError, OutputError
-from unetseg.manifest import MANIFEST, Manifest, open_stage
 
 
 def run(folder: Path, contents: dict[str, str], *, stage: str = "segment", source: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_run_that_dies_between_moves_is_finished_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", replace)
         patch.setattr(shutil, "rmtree", lambda *a, **k: None)
-        patch.setattr(artifacts.shutil, "rmtree", lambda *a, **k: None)
+        patch.setattr(writing.shutil, "rmtree", lambda *a, **k: None)
         if moves < 3:
             with pytest.raises(SystemExit):
                 run(folder, {"x": "new", "y": "new"}, source=source)
@@ -124,7 +124,7 @@ def test_obsolete_outputs_go_when_a_run_dies_on_the_way(
             raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(artifacts, moment, die)
+        patch.setattr(writing, moment, die)
         with pytest.raises(SystemExit):
             run(folder, {"x": "3"}, source=source)
     if moment == "_remove":

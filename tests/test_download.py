@@ -18,7 +18,7 @@ from conftest import SHARED, Cli
 from misbehaving import Server, misdeed, zipped
 
 from unetseg import options
-from unetseg.manifest import Manifest
+from unetseg.artifacts.manifest import Manifest
 from unetseg.stages import download as stage
 from unetseg.web import CHUNK
 

@@ -23,8 +23,8 @@ from conftest import Cli
 from unetseg import modelcard, modelpackage
 from unetseg.arrays.intensity import NORMALISATIONS, Standardisation
 from unetseg.arrays.synthetic import synthesize
+from unetseg.artifacts.manifest import Manifest
 from unetseg.errors import UnetsegError
-from unetseg.manifest import Manifest
 from unetseg.network.exporting import open_onnx, open_saved_model, write_onnx, write_saved_model
 from unetseg.network.inference import prepare
 from unetseg.prediction import Predictor, build_network, load_network

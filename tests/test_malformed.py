@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from unetseg.artifacts.manifest import Manifest, open_stage
 from unetseg.errors import InputError
-from unetseg.manifest import Manifest, open_stage
 from unetseg.prediction import load_predictor, open_model
 from unetseg.stacks.npy import open_npy
 from unetseg.stacks.opening import open_volume

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import Cli
 
-from unetseg.checkpoint import Checkpoint
+from unetseg.artifacts.checkpoint import Checkpoint
 from unetseg.errors import InputError, TrainingError
 from unetseg.network import training as training_module
 from unetseg.network.backend import make_deterministic

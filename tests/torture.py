@@ -21,8 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from unetseg.artifacts.manifest import open_stage
 from unetseg.errors import InputError
-from unetseg.manifest import open_stage
 
 SMALL = ("--epochs", "3", "--batch-size", "2", "--patch", "64")
 STAGES: dict[str, tuple[str, ...]] = {

@@ -22,8 +22,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from unetseg.artifacts.manifest import MANIFEST, Manifest
 from unetseg.errors import UnetsegError, UsageError
-from unetseg.manifest import MANIFEST, Manifest
 from unetseg.progress import Silent
 from unetseg.running import read_settings, run_stage
 from unetseg.stacks.opening import open_labels

@@ -15,16 +15,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from unetseg.artifacts import StageResult, StageWriter
+from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
+from unetseg.artifacts.writer import StageWriter
 from unetseg.errors import InputError
-from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.options import (
     CrossvalidateOptions,
     EvaluateOptions,
     PreprocessOptions,
     TrainOptions,
 )
-from unetseg.progress import Progress
+from unetseg.progress import Progress, StageResult
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.volume import check_labelled, name_slices
 from unetseg.stages.evaluate import evaluate

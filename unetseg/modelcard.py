@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from unetseg.manifest import Manifest
+from unetseg.artifacts.manifest import Manifest
 from unetseg.network.unet import halo, total_pooling
 from unetseg.recipes import NetworkOptions
 from unetseg.version import __version__

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.tiles import Box, Canvas, plan_boxes, predict_box
+from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
 from unetseg.errors import InputError, UsageError
-from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.network.inference import fold_normalisation, longest_edge, prepare
 from unetseg.network.saving import load_weights
 from unetseg.network.unet import build_unet, halo, total_pooling

@@ -1,9 +1,11 @@
-"""How stages tell the user what they are doing."""
+"""How stages tell the user what they are doing, and what they have done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -54,3 +56,25 @@ class Silent:
     ) -> Iterator[T]:
         """Pass the items on."""
         return iter(items)
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage tells the user at its end: lines to read, and the next command.
+
+    Attributes
+    ----------
+    folder : Path or None
+        Where its results are, if it leaves any.
+    read, wrote, notes : list of str
+        Lines for people.
+    data : dict
+        Figures for programs.
+    """
+
+    folder: Path | None
+    read: list[str]
+    wrote: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    next_command: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)

@@ -10,15 +10,12 @@ import textwrap
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unetseg import options
 from unetseg.errors import UsageError
 from unetseg.options import Options
-from unetseg.progress import Progress
-
-if TYPE_CHECKING:
-    from unetseg.artifacts import StageResult
+from unetseg.progress import Progress, StageResult
 
 STAGES: dict[str, type[Options]] = {
     "synthesize": options.SynthesizeOptions,

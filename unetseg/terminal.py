@@ -12,11 +12,10 @@ from typing import Any, TypeVar
 
 import click
 
-from unetseg.artifacts import StageResult
+from unetseg.artifacts.manifest import MANIFEST, Manifest
 from unetseg.machine import peak_memory
-from unetseg.manifest import MANIFEST, Manifest
 from unetseg.options import Options
-from unetseg.progress import one
+from unetseg.progress import StageResult, one
 from unetseg.running import flags_of
 from unetseg.version import __version__
 

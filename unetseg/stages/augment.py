@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.augmentation import IDENTITY, Recipe, Strengths, apply_recipe, draw_recipe
-from unetseg.artifacts import StageResult, StageWriter
+from unetseg.artifacts.manifest import MANIFEST, matches, open_stage, written_by
+from unetseg.artifacts.writer import StageWriter
 from unetseg.errors import InputError
 from unetseg.inputchecks import warn_of_input
-from unetseg.manifest import MANIFEST, matches, open_stage, written_by
 from unetseg.options import AugmentOptions
 from unetseg.parallel import ordered_map
-from unetseg.progress import Progress
+from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.tiff import create_stack

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from unetseg.archive import Archive, Bounds
-from unetseg.artifacts import StageResult, StageWriter
+from unetseg.artifacts.manifest import fingerprint
+from unetseg.artifacts.writer import StageWriter
 from unetseg.errors import InputError
-from unetseg.manifest import fingerprint
 from unetseg.options import DownloadOptions
-from unetseg.progress import Progress
+from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.opening import STACKS, open_volume
 from unetseg.stacks.volume import Volume, describe, label_values

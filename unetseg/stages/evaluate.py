@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
-from unetseg.artifacts import StageResult, StageWriter
+from unetseg.artifacts.finding import find_held_out, find_prediction
+from unetseg.artifacts.manifest import MANIFEST, Manifest
+from unetseg.artifacts.writer import StageWriter
 from unetseg.errors import UsageError
-from unetseg.manifest import MANIFEST, Manifest
 from unetseg.options import EvaluateOptions
 from unetseg.parallel import ordered_map
-from unetseg.progress import Progress
-from unetseg.stacks.opening import find_held_out, find_prediction, find_stack, open_volume
+from unetseg.progress import Progress, StageResult
+from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.volume import check_probabilities, check_same_shape, interior_of, label_values
 
 NAME = "scores.json"
@@ -92,7 +93,7 @@ def _find(options: EvaluateOptions) -> tuple[Path, Path]:
                     f"--labels: {folder} holds its own labels; give --prediction a prediction "
                     "to score against others"
                 )
-            return held_out, folder / "held-out-labels.tif"
+            return held_out
         folder = find_prediction(folder)
     if options.labels is None:
         raise UsageError("--labels: needed with --prediction, to know what is right")

@@ -15,10 +15,11 @@ from unetseg import modelpackage
 from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.synthetic import synthesize
 from unetseg.arrays.tiles import mirrored
-from unetseg.artifacts import StageResult, StageWriter
+from unetseg.artifacts.manifest import MANIFEST, Manifest, fingerprint
+from unetseg.artifacts.workfolder import trained_on
+from unetseg.artifacts.writer import StageWriter
 from unetseg.errors import OutputError
 from unetseg.figures.cover import draw_cover
-from unetseg.manifest import MANIFEST, Manifest, fingerprint
 from unetseg.modelcard import ModelCard
 from unetseg.network.backend import backend_version, describe_backend, use_full_precision
 from unetseg.network.exporting import (
@@ -34,9 +35,8 @@ from unetseg.network.exporting import (
 from unetseg.network.inference import prepare
 from unetseg.options import ExportOptions
 from unetseg.prediction import Predictor, load_network, open_model
-from unetseg.progress import Progress
+from unetseg.progress import Progress, StageResult
 from unetseg.stacks.opening import find_stack, open_volume
-from unetseg.workfolder import trained_on
 
 if TYPE_CHECKING:
     import keras

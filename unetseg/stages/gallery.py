@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from unetseg.artifacts import StageResult, StageWriter
+from unetseg.artifacts.writer import StageWriter
 from unetseg.errors import InputError
 from unetseg.figures.gallery import draw_gallery
 from unetseg.options import GalleryOptions
-from unetseg.progress import Progress
+from unetseg.progress import Progress, StageResult
 from unetseg.stacks.opening import find_stack, open_volume
 
 NAME = "gallery.png"

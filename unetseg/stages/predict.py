@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from unetseg.artifacts import StageResult, StageWriter
+from unetseg.artifacts.manifest import MANIFEST, Manifest
+from unetseg.artifacts.writer import StageWriter
 from unetseg.cluster import Job, predict_on_cluster
 from unetseg.errors import UsageError
 from unetseg.machine import parse_memory, peak_memory
-from unetseg.manifest import MANIFEST, Manifest
 from unetseg.options import PredictOptions
 from unetseg.prediction import Ensemble, open_model
-from unetseg.progress import Progress
+from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.pieces import Piece, PieceWriter, TiffPieces

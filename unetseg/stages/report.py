@@ -13,23 +13,23 @@ import numpy as np
 
 from unetseg.arrays.metrics import THRESHOLDS
 from unetseg.arrays.tiles import Box
-from unetseg.artifacts import StageResult, StageWriter
+from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
+from unetseg.artifacts.manifest import MANIFEST, matches
+from unetseg.artifacts.workfolder import Stage, command_of, find_stages
+from unetseg.artifacts.writer import StageWriter
 from unetseg.figures.report import contents
 from unetseg.figures.report.contents import Predicted
 from unetseg.figures.report.page import render
 from unetseg.figures.report.slices import HeldOutSlice, compare
-from unetseg.manifest import MANIFEST, matches
 from unetseg.options import WORK, ReportOptions
-from unetseg.progress import Progress
+from unetseg.progress import Progress, StageResult
 from unetseg.running import default_of, flags_of
 from unetseg.stacks.npy import open_npy
-from unetseg.stacks.opening import HELD_OUT_PREDICTION, open_labels, open_volume
+from unetseg.stacks.opening import open_labels, open_volume
 from unetseg.stacks.volume import Volume
 from unetseg.version import __version__
-from unetseg.workfolder import Stage, command_of, find_stages
 
 NAME = "report.html"
-HELD_OUT_LABELS = "held-out-labels.tif"
 # Of a predicted stack, which may be large: so many slices, and of each so much of its middle.
 PREDICTED_SLICES = 3
 PREDICTED_EDGE = 768

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.cells import Cell, measure_cells, segment_cells
-from unetseg.artifacts import StageResult, StageWriter
+from unetseg.artifacts.finding import find_prediction
+from unetseg.artifacts.writer import StageWriter
 from unetseg.options import SegmentOptions
 from unetseg.parallel import ordered_map
-from unetseg.progress import Progress
+from unetseg.progress import Progress, StageResult
 from unetseg.stacks.npy import create_npy, open_npy
-from unetseg.stacks.opening import find_prediction, open_volume
+from unetseg.stacks.opening import open_volume
 from unetseg.stacks.volume import check_probabilities
 from unetseg.stacks.voxel import Voxel
 

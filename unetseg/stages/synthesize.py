@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from unetseg.arrays.synthetic import synthesize as draw_stack
-from unetseg.artifacts import StageResult, StageWriter
+from unetseg.artifacts.writer import StageWriter
 from unetseg.options import SynthesizeOptions
-from unetseg.progress import Progress
+from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.metrics import THRESHOLDS, StackScores, score_slice
-from unetseg.artifacts import StageResult, StageWriter
-from unetseg.checkpoint import Checkpoint
+from unetseg.artifacts.checkpoint import Checkpoint
+from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
+from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
+from unetseg.artifacts.writer import StageWriter
 from unetseg.errors import TrainingError, UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
 from unetseg.machine import parse_memory
-from unetseg.manifest import MANIFEST, Manifest, open_stage
 from unetseg.network.backend import describe_backend, make_deterministic, precision
 from unetseg.network.batches import Patches, Slices, patch_shape
 from unetseg.network.calibration import calibrate
@@ -27,17 +28,22 @@ from unetseg.network.training import Epoch, Trainer
 from unetseg.network.unet import total_pooling
 from unetseg.options import PredictOptions, TrainOptions
 from unetseg.prediction import Predictor, build_network
-from unetseg.progress import Progress
+from unetseg.progress import Progress, StageResult
 from unetseg.recipes import NETWORKS, RECIPES
 from unetseg.running import command_line
 from unetseg.stacks.npy import open_npy
-from unetseg.stacks.opening import HELD_OUT_PREDICTION
 from unetseg.stacks.tiff import Stack
 from unetseg.stacks.volume import describe
 
-HELD_OUT = (HELD_OUT_PREDICTION, "held-out-labels.tif")
 CHECKPOINT = ".checkpoint.npz"
-NAMES = ("model.keras", "history.csv", "curves.png", "held-out.png", *HELD_OUT)
+NAMES = (
+    "model.keras",
+    "history.csv",
+    "curves.png",
+    "held-out.png",
+    HELD_OUT_PREDICTION,
+    HELD_OUT_LABELS,
+)
 
 # Scores on the way are taken at one threshold, where the challenge takes the best of eleven.
 PROGRESS_THRESHOLD = 0.5
@@ -269,10 +275,10 @@ def _write_held_out(
     slices, height, width = held_out.images.shape
     shape = (slices, height, width)
     writer.write_stack(
-        HELD_OUT[0], predictions, shape=shape, dtype=np.float32, display_range=(0.0, 1.0)
+        HELD_OUT_PREDICTION, predictions, shape=shape, dtype=np.float32, display_range=(0.0, 1.0)
     )
-    writer.write_stack(HELD_OUT[1], labels, shape=shape, dtype=np.uint8)
-    with Stack(writer.path(HELD_OUT[0])) as written:
+    writer.write_stack(HELD_OUT_LABELS, labels, shape=shape, dtype=np.uint8)
+    with Stack(writer.path(HELD_OUT_PREDICTION)) as written:
         draw_triptych(
             writer.path("held-out.png"),
             image=held_out.images[0],
@@ -284,7 +290,7 @@ def _write_held_out(
 
 def _score_held_out(writer: StageWriter, held_out: Slices, progress: Progress) -> dict[str, float]:
     """What `unetseg evaluate` will say, for the model's manifest."""
-    with Stack(writer.path(HELD_OUT[0])) as predictions:
+    with Stack(writer.path(HELD_OUT_PREDICTION)) as predictions:
         scored = (
             score_slice(prediction, label, thresholds=THRESHOLDS)
             for prediction, label in zip(predictions, held_out.labels, strict=True)

@@ -6,16 +6,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetseg.artifacts import StageResult
+from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
+from unetseg.artifacts.manifest import MANIFEST, Manifest
+from unetseg.artifacts.workfolder import trained_on
 from unetseg.errors import InputError, UsageError
-from unetseg.manifest import MANIFEST, Manifest
 from unetseg.options import CELLS, DATA, PREDICTION, ViewOptions
-from unetseg.progress import Progress
-from unetseg.stacks.opening import HELD_OUT_PREDICTION, find_stack, open_labels, open_volume
+from unetseg.progress import Progress, StageResult
+from unetseg.stacks.opening import find_stack, open_labels, open_volume
 from unetseg.stacks.volume import Volume, describe, name_slices
 from unetseg.stacks.voxel import Voxel
 from unetseg.viewer.window import LABELS, Shown, add_layers, import_napari
-from unetseg.workfolder import trained_on
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _find_scene(options: ViewOptions) -> _Scene:
     return _Scene(
         prediction=path / HELD_OUT_PREDICTION,
         volume=trained_on(path, manifest),
-        labels=path / "held-out-labels.tif",
+        labels=path / HELD_OUT_LABELS,
         held_out=range(held_out[0], held_out[-1] + 1),
     )
 

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.disagreement import Disagreement
+from unetseg.artifacts.manifest import Manifest
+from unetseg.artifacts.workfolder import STAGES
 from unetseg.figures.report.charts import Chart, Series, make_chart
 from unetseg.figures.report.pictures import (
     as_grey,
@@ -31,8 +33,6 @@ from unetseg.figures.report.slices import (
     draw_slice,
     worst_places,
 )
-from unetseg.manifest import Manifest
-from unetseg.workfolder import STAGES
 
 T = TypeVar("T")
 Errors = dict[str, list[Disagreement]]

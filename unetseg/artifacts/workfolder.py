@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from unetseg import running
+from unetseg.artifacts.finding import HELD_OUT_PREDICTION
+from unetseg.artifacts.manifest import MANIFEST, Manifest, Output, Source, open_stage
 from unetseg.errors import InputError
-from unetseg.manifest import MANIFEST, Manifest, Output, Source, open_stage
 from unetseg.running import default_of, flags_of, path_flags
-from unetseg.stacks.opening import HELD_OUT_PREDICTION
 
 # Stages in the order in which they run, and what the inputs in their manifests were given as, in
 # their order; predict may have several models.

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,10 +21,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from unetseg.checkpoint import refuse_other_run
+from unetseg.artifacts.checkpoint import refuse_other_run
+from unetseg.artifacts.manifest import MANIFEST, Manifest, Output, Source, fingerprint, matches
 from unetseg.errors import OutputError
 from unetseg.lock import FolderLock
-from unetseg.manifest import MANIFEST, Manifest, Output, Source, fingerprint, matches
+from unetseg.progress import StageResult
 from unetseg.stacks.files import flush, replacing
 from unetseg.stacks.tiff import create_stack
 from unetseg.stacks.volume import describe
@@ -33,28 +34,6 @@ from unetseg.version import __version__
 UNFINISHED = ".unfinished"
 RUN = ".run.json"
 REPLACED = ".replaced.json"
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """What a stage tells the user at its end: lines to read, and the next command.
-
-    Attributes
-    ----------
-    folder : Path or None
-        Where its results are, if it leaves any.
-    read, wrote, notes : list of str
-        Lines for people.
-    data : dict
-        Figures for programs.
-    """
-
-    folder: Path | None
-    read: list[str]
-    wrote: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    next_command: str | None = None
-    data: dict[str, Any] = field(default_factory=dict)
 
 
 class StageWriter:

@@ -1,0 +1,6 @@
+"""Stage folders on disk: complete or not there, and each says what it was made from.
+
+`writer` writes a folder as a whole, `manifest` is what it says of itself and the check that it
+still holds, `finding` knows what lies where, `checkpoint` keeps what an unfinished training has
+come to, and `workfolder` sees all stages of a work folder together.
+"""

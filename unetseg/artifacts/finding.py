@@ -1,0 +1,48 @@
+"""Stacks that stages have left in their folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
+from unetseg.errors import InputError
+
+# What `unetseg train` makes of the held-out slices, in the model's folder.
+HELD_OUT_PREDICTION = "held-out-prediction.tif"
+HELD_OUT_LABELS = "held-out-labels.tif"
+
+
+def find_prediction(path: Path) -> Path:
+    """The prediction itself: `path`, or what `unetseg predict` or `unetseg train` left there.
+
+    Raises
+    ------
+    InputError
+        If it is a folder in which they did not finish, or whose inputs have changed since.
+    """
+    known = (path / MANIFEST).is_file()
+    if not known and (path.exists() or path.suffix):
+        return path
+    if known and Manifest.read(path / MANIFEST).stage == "train":
+        return find_held_out(path)[0]
+    manifest = open_stage(path, stage="predict", fresh=True)
+    return path / manifest.outputs[0].name
+
+
+def find_held_out(folder: Path) -> tuple[Path, Path]:
+    """Prediction and labels of the held-out slices, in a folder of `unetseg train`.
+
+    Raises
+    ------
+    InputError
+        If it did not finish, or held no slices out.
+    """
+    manifest = open_stage(folder, stage="train", fresh=False)
+    if not manifest.details["held_out"]:
+        raise InputError(
+            folder,
+            expected="a model with held-out slices",
+            found="one trained on all of them",
+            remedy="give --prediction the results of unetseg predict",
+        )
+    return folder / HELD_OUT_PREDICTION, folder / HELD_OUT_LABELS
