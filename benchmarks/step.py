@@ -19,18 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from unetseg.network.startup import start_backend
-
-start_backend()
-
-import keras  # noqa: E402  # the backend has to start silently first
-
-from unetseg.network.backend import make_deterministic, precision  # noqa: E402
-from unetseg.network.batches import Patches, Slices  # noqa: E402
-from unetseg.network.training import Trainer  # noqa: E402
-from unetseg.options import TrainOptions  # noqa: E402
-from unetseg.prediction import Predictor, build_network  # noqa: E402
-from unetseg.recipes import NETWORKS, RECIPES  # noqa: E402
+from unetseg.network.backend import make_deterministic, precision
+from unetseg.network.batches import Patches, Slices
+from unetseg.network.recipes import NETWORKS, RECIPES
+from unetseg.network.startup import keras
+from unetseg.network.training import Trainer
+from unetseg.options import TrainOptions
+from unetseg.prediction import Predictor, build_network
 
 DEFAULTS = TrainOptions()
 EPOCHS = 5

@@ -15,10 +15,10 @@ import pytest
 from unetseg.errors import InputError
 from unetseg.network.batches import Patches, Slices, patch_shape
 from unetseg.network.inference import longest_edge, prepare
+from unetseg.network.recipes import NETWORKS, NetworkOptions
 from unetseg.network.saving import hash_weights, load_weights, save_model
-from unetseg.network.unet import LOGITS, build_unet, halo, total_pooling
+from unetseg.network.unet import LOGITS, build_unet
 from unetseg.prediction import Predictor, build_network
-from unetseg.recipes import NETWORKS
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,11 +48,12 @@ def test_paper_has_the_papers_layers():
 @pytest.mark.parametrize(("depth", "stride"), [(1, 1), (2, 1), (1, 2), (2, 2)])
 def test_halo_is_the_receptive_field(depth: int, stride: int):
     # With all weights positive, every pixel that can change the output does.
-    model = build_unet(**{**SMALL, "depth": depth, "stride": stride, "batch_norm": False}, seed=0)
+    shape = {**SMALL, "depth": depth, "stride": stride, "batch_norm": False}
+    model = build_unet(**shape, seed=0)
     model.set_weights([np.abs(w) * 0.3 for w in model.get_weights()])
     logits = keras.Model(model.input, model.get_layer(LOGITS).output)
-    reach = halo(depth=depth, stride=stride)
-    multiple = total_pooling(depth=depth, stride=stride)
+    network = NetworkOptions(**shape, border=0)
+    reach, multiple = network.halo, network.multiple
     size = (2 * reach // multiple + 4) * multiple
     farthest = 0
     for pixel in range(size // 2 - multiple, size // 2 + multiple):

@@ -6,8 +6,7 @@ import math
 from typing import Any
 
 from unetseg.artifacts.manifest import Manifest
-from unetseg.network.unet import halo, total_pooling
-from unetseg.recipes import NetworkOptions
+from unetseg.network.recipes import NetworkOptions
 from unetseg.version import __version__
 
 # By the names of unetseg.arrays.intensity.NORMALISATIONS.
@@ -55,8 +54,8 @@ class ModelCard:
             "Cell interior and membrane in slices of electron microscopy: a U-Net that gives, for "
             "every pixel, the probability of lying inside a cell."
         )
-        self.multiple = total_pooling(depth=network.depth, stride=network.stride)
-        context = halo(depth=network.depth, stride=network.stride)
+        self.multiple = network.multiple
+        context = network.halo
         self.halo = math.ceil(context / self.multiple) * self.multiple
         self.border = network.border
         self.normalisation = str(self._details["normalisation"])

@@ -16,9 +16,9 @@ from unetseg.arrays.tiles import Box, Canvas, plan_boxes, predict_box
 from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
 from unetseg.errors import InputError, UsageError
 from unetseg.network.inference import fold_normalisation, longest_edge, prepare
+from unetseg.network.recipes import NetworkOptions
 from unetseg.network.saving import load_weights
-from unetseg.network.unet import build_unet, halo, total_pooling
-from unetseg.recipes import NetworkOptions
+from unetseg.network.unet import build_unet
 from unetseg.stacks.pieces import Piece
 from unetseg.stacks.volume import Volume
 
@@ -64,8 +64,6 @@ class Predictor:
         self.network = build_network(dataclasses.replace(network, batch_norm=False), seed=0)
         self.run = prepare(self.network)
         self.take_weights()
-        self._multiple = total_pooling(depth=network.depth, stride=network.stride)
-        self._halo = halo(depth=network.depth, stride=network.stride)
         self._weights = model.count_params()
 
     def take_weights(self) -> None:
@@ -86,7 +84,7 @@ class Predictor:
             stride=self._settings.stride,
             weights=self._weights,
         )
-        box = edge - 2 * (self._halo + self._multiple)
+        box = edge - 2 * (self._settings.halo + self._settings.multiple)
         if box < SMALLEST_BOX:
             raise UsageError(
                 f"--memory: expected more than {memory / 1e9:.2g}GB, which this network does not "
@@ -115,8 +113,8 @@ class Predictor:
         tta : bool
             Average over the 8 flips and rotations.
         """
-        canvas = Canvas(*shape, border=self._settings.border, multiple=self._multiple)
-        return predict_box(read, box, self.run, canvas=canvas, halo=self._halo, tta=tta)
+        canvas = Canvas(*shape, border=self._settings.border, multiple=self._settings.multiple)
+        return predict_box(read, box, self.run, canvas=canvas, halo=self._settings.halo, tta=tta)
 
     def predict_slice(
         self, image: npt.NDArray[np.float32], *, tta: bool, memory: float

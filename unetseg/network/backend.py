@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-import keras
+from unetseg.network.startup import keras
 
 
 def has_accelerator() -> bool:

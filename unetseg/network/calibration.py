@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
 
 from unetseg.network.backend import jit
 from unetseg.network.batches import Patches
+from unetseg.network.startup import keras
 from unetseg.network.unet import LOGITS, with_logits
 
 # Enough for two numbers, however many slices there are; of neighbouring pixels one will do.

@@ -15,13 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-from keras import layers
 
 from unetseg.errors import UnetsegError, UsageError
+from unetseg.network.startup import keras
 from unetseg.version import __version__
+
+layers = keras.layers
 
 Pixels = npt.NDArray[np.float32]
 Run = Callable[[Pixels], Pixels]

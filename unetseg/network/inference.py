@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from unetseg.network.backend import jit
+from unetseg.network.startup import keras
 
 # What a process takes before it predicts, most of it TensorFlow. Measured: 650 MB, and the weights
 # one and a half times; a reader of compressed files keeps 128 MB more.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
+from unetseg.network.startup import keras
 
 
 class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]  # Keras ships no types

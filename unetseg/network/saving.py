@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from unetseg.errors import InputError
 from unetseg.network.normalisation import BatchNormalization
+from unetseg.network.startup import keras
 
 
 def save_model(model: keras.Model, path: Path) -> None:

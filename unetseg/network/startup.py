@@ -1,4 +1,4 @@
-"""Start Keras and its backend without their messages.
+"""Keras, whose backend starts here without its messages: the other files import it from this one.
 
 TensorFlow prints up to a dozen lines before it obeys TF_CPP_MIN_LOG_LEVEL (its issue 100442): while
 it is imported, when it looks for a GPU, and when a dataset is first read. None of them is for
@@ -14,26 +14,15 @@ from contextlib import contextmanager
 
 STANDARD_ERROR = 2
 
-
-def start_backend() -> None:
-    """Import Keras and do once what makes its backend talk."""
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
-        return
-    with _silence():
-        import keras
-
-        keras.ops.zeros(1)
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            signature = tf.TensorSpec((), tf.int32)
-            dataset = tf.data.Dataset.from_generator(lambda: [0], output_signature=signature)
-            next(iter(dataset))
+__all__ = ["keras"]
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
     """Send what is written to standard error to nowhere. Exceptions still come through."""
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
+        yield
+        return
     kept = os.dup(STANDARD_ERROR)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -43,3 +32,15 @@ def _silence() -> Iterator[None]:
         os.dup2(kept, STANDARD_ERROR)
         os.close(nowhere)
         os.close(kept)
+
+
+with _silence():
+    import keras
+
+    # Once what makes the backend talk.
+    keras.ops.zeros(1)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        signature = tf.TensorSpec((), tf.int32)
+        next(iter(tf.data.Dataset.from_generator(lambda: [0], output_signature=signature)))

@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from unetseg.errors import TrainingError
 from unetseg.network.backend import jit
 from unetseg.network.batches import Patches
+from unetseg.network.startup import keras
 from unetseg.network.unet import LOGITS, with_logits
 
 

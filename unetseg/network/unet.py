@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
 import numpy as np
-from keras import layers
 
 from unetseg.network.normalisation import BatchNormalization
+from unetseg.network.startup import keras
+
+layers = keras.layers
 
 LOGITS = "logits"
 
@@ -102,22 +103,3 @@ def _convolutions(
 def with_logits(model: keras.Model) -> keras.Model:
     """The same network without the sigmoid: losses of logits do not saturate."""
     return keras.Model(model.input, model.get_layer(LOGITS).output)
-
-
-def total_pooling(*, depth: int, stride: int) -> int:
-    """What the sides of an image must be divisible by."""
-    return stride << depth
-
-
-def halo(*, depth: int, stride: int) -> int:
-    """Distance in pixels beyond which an input pixel cannot change an output pixel.
-
-    Going back from the output, in pixels of the highest level: 2 for the two convolutions of each
-    level on the way up, 2 pixels of size ``2**depth`` at the bottom, up to ``2**depth - 1``
-    because pooling goes by blocks, and the same convolutions on the way down. The stem widens each
-    of these pixels to `stride` and reaches `stride` further.
-    """
-    block = 1 << depth
-    one_way = 2 * (block - 1)
-    inner = one_way + 2 * block + (block - 1) + one_way
-    return inner if stride == 1 else stride * (inner + 1)

@@ -23,13 +23,12 @@ from unetseg.machine import parse_memory
 from unetseg.network.backend import describe_backend, make_deterministic, precision
 from unetseg.network.batches import Patches, Slices, patch_shape
 from unetseg.network.calibration import calibrate
+from unetseg.network.recipes import NETWORKS, RECIPES
 from unetseg.network.saving import hash_weights, save_model
 from unetseg.network.training import Epoch, Trainer
-from unetseg.network.unet import total_pooling
 from unetseg.options import PredictOptions, TrainOptions
 from unetseg.prediction import Predictor, build_network
 from unetseg.progress import Progress, StageResult
-from unetseg.recipes import NETWORKS, RECIPES
 from unetseg.running import command_line
 from unetseg.stacks.npy import open_npy
 from unetseg.stacks.tiff import Stack
@@ -166,10 +165,11 @@ class _Course:
         make_deterministic(options.seed)
         self.model = build_network(self.network, seed=options.seed)
         self.predictor = Predictor(self.model, self.network)
-        multiple = total_pooling(depth=self.network.depth, stride=self.network.stride)
         self._patches = Patches(
             training if self.recipe.weighted else training.unweighted(),
-            shape=patch_shape(training.images.shape[1:], patch=options.patch, multiple=multiple),
+            shape=patch_shape(
+                training.images.shape[1:], patch=options.patch, multiple=self.network.multiple
+            ),
             batch_size=options.batch_size,
             seed=options.seed,
         )

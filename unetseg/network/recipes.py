@@ -44,6 +44,25 @@ class NetworkOptions:
         if not 0 <= self.dropout < 1 or self.base_filters << self.depth > MOST_FILTERS:
             raise ValueError(f"{self} is larger than any network of unetseg")
 
+    @property
+    def multiple(self) -> int:
+        """What the sides of an image must be divisible by: the stem's stride and all poolings."""
+        return self.stride << self.depth
+
+    @property
+    def halo(self) -> int:
+        """Distance in pixels beyond which an input pixel cannot change an output pixel.
+
+        Going back from the output, in pixels of the highest level: 2 for the two convolutions of
+        each level on the way up, 2 pixels of size ``2**depth`` at the bottom, up to
+        ``2**depth - 1`` because pooling goes by blocks, and the same convolutions on the way down.
+        The stem widens each of these pixels to `stride` and reaches `stride` further.
+        """
+        block = 1 << self.depth
+        one_way = 2 * (block - 1)
+        inner = one_way + 2 * block + (block - 1) + one_way
+        return inner if self.stride == 1 else self.stride * (inner + 1)
+
 
 NETWORKS = {
     "compact": NetworkOptions(
