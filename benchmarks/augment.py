@@ -25,7 +25,7 @@ import tifffile
 from scipy import ndimage
 
 from unetseg.arrays.synthetic import synthesize
-from unetseg.parallel import available_cores
+from unetseg.engine.parallel import available_cores
 
 DIRECT_SMOOTHNESS = (10, 20)  # px, standard deviation of the Gaussian; weaker ones tear membranes
 DIRECT_STRENGTH = 10  # px

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from step import matrix_product_rate, multiply_adds
 
+from unetseg.engine.prediction import Predictor, build_network, load_predictor, open_model
 from unetseg.network.recipes import NETWORKS, NetworkOptions
-from unetseg.prediction import Predictor, build_network, load_predictor, open_model
 from unetseg.stacks.opening import open_volume
 
 PLAIN = """

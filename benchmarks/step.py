@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
+from unetseg.engine.prediction import Predictor, build_network
 from unetseg.network.backend import make_deterministic, precision
 from unetseg.network.batches import Patches, Slices
 from unetseg.network.recipes import NETWORKS, RECIPES
 from unetseg.network.startup import keras
 from unetseg.network.training import Trainer
 from unetseg.options import TrainOptions
-from unetseg.prediction import Predictor, build_network
 
 DEFAULTS = TrainOptions()
 EPOCHS = 5

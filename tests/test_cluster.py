@@ -135,7 +135,7 @@ def test_workers_outlive_a_model_and_a_scheduler_its_runs(
 def test_no_scheduler_is_one_line(
     model: Path, data: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("unetseg.cluster.SECONDS_TO_CONNECT", 1)
+    monkeypatch.setattr("unetseg.engine.cluster.SECONDS_TO_CONNECT", 1)
     nowhere = "tcp://127.0.0.1:1"
     (line,) = cli("predict", "--model", model, "--scheduler", nowhere, code=1).stderr.splitlines()
     assert f"--scheduler {nowhere}: expected a dask scheduler, found none there" in line

@@ -24,11 +24,11 @@ from unetseg import modelcard, modelpackage
 from unetseg.arrays.intensity import NORMALISATIONS, Standardisation
 from unetseg.arrays.synthetic import synthesize
 from unetseg.artifacts.manifest import Manifest
+from unetseg.engine.prediction import Predictor, build_network, load_network
 from unetseg.errors import UnetsegError
 from unetseg.network.exporting import open_onnx, open_saved_model, write_onnx, write_saved_model
 from unetseg.network.inference import prepare
 from unetseg.network.recipes import NETWORKS
-from unetseg.prediction import Predictor, build_network, load_network
 from unetseg.stages import export as stage
 
 DOCUMENT = Path(__file__).parents[1] / "docs/export.md"

@@ -16,8 +16,8 @@ import pytest
 import tifffile
 
 from unetseg.artifacts.manifest import Manifest, open_stage
+from unetseg.engine.prediction import load_predictor, open_model
 from unetseg.errors import InputError
-from unetseg.prediction import load_predictor, open_model
 from unetseg.stacks.npy import open_npy
 from unetseg.stacks.opening import open_volume
 

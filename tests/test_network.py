@@ -12,13 +12,13 @@ import keras
 import numpy as np
 import pytest
 
+from unetseg.engine.prediction import Predictor, build_network
 from unetseg.errors import InputError
 from unetseg.network.batches import Patches, Slices, patch_shape
 from unetseg.network.inference import longest_edge, prepare
 from unetseg.network.recipes import NETWORKS, NetworkOptions
 from unetseg.network.saving import hash_weights, load_weights, save_model
 from unetseg.network.unet import LOGITS, build_unet
-from unetseg.prediction import Predictor, build_network
 
 ROOT = Path(__file__).parents[1]
 

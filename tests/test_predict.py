@@ -14,8 +14,8 @@ import pytest
 import tifffile
 from conftest import SHARED, Cli
 
-from unetseg import prediction
-from unetseg.prediction import Ensemble
+from unetseg.engine import prediction
+from unetseg.engine.prediction import Ensemble
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.pieces import Piece
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from unetseg.artifacts.manifest import MANIFEST, Manifest
-from unetseg.machine import peak_memory
+from unetseg.engine.machine import peak_memory
 from unetseg.options import Options
 from unetseg.progress import StageResult, one
 from unetseg.running import flags_of

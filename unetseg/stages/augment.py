@@ -13,10 +13,10 @@ import numpy.typing as npt
 from unetseg.arrays.augmentation import IDENTITY, Recipe, Strengths, apply_recipe, draw_recipe
 from unetseg.artifacts.manifest import MANIFEST, matches, open_stage, written_by
 from unetseg.artifacts.writer import StageWriter
+from unetseg.engine.parallel import ordered_map
 from unetseg.errors import InputError
 from unetseg.inputchecks import warn_of_input
 from unetseg.options import AugmentOptions
-from unetseg.parallel import ordered_map
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.opening import find_stack, open_volume

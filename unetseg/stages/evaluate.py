@@ -14,9 +14,9 @@ from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_s
 from unetseg.artifacts.finding import find_held_out, find_prediction
 from unetseg.artifacts.manifest import MANIFEST, Manifest
 from unetseg.artifacts.writer import StageWriter
+from unetseg.engine.parallel import ordered_map
 from unetseg.errors import UsageError
 from unetseg.options import EvaluateOptions
-from unetseg.parallel import ordered_map
 from unetseg.progress import Progress, StageResult
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.volume import check_probabilities, check_same_shape, interior_of, label_values

@@ -18,6 +18,7 @@ from unetseg.arrays.tiles import mirrored
 from unetseg.artifacts.manifest import MANIFEST, Manifest, fingerprint
 from unetseg.artifacts.workfolder import trained_on
 from unetseg.artifacts.writer import StageWriter
+from unetseg.engine.prediction import Predictor, load_network, open_model
 from unetseg.errors import OutputError
 from unetseg.figures.cover import draw_cover
 from unetseg.modelcard import ModelCard
@@ -34,7 +35,6 @@ from unetseg.network.exporting import (
 )
 from unetseg.network.inference import prepare
 from unetseg.options import ExportOptions
-from unetseg.prediction import Predictor, load_network, open_model
 from unetseg.progress import Progress, StageResult
 from unetseg.stacks.opening import find_stack, open_volume
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from unetseg.artifacts.manifest import MANIFEST, Manifest
 from unetseg.artifacts.writer import StageWriter
-from unetseg.cluster import Job, predict_on_cluster
+from unetseg.engine.cluster import Job, predict_on_cluster
+from unetseg.engine.machine import parse_memory, peak_memory
+from unetseg.engine.prediction import Ensemble, open_model
 from unetseg.errors import UsageError
-from unetseg.machine import parse_memory, peak_memory
 from unetseg.options import PredictOptions
-from unetseg.prediction import Ensemble, open_model
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.opening import find_stack, open_volume

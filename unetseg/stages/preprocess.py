@@ -17,9 +17,9 @@ from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.weights import class_weights, weight_map
 from unetseg.artifacts.manifest import MANIFEST, open_stage
 from unetseg.artifacts.writer import StageWriter
+from unetseg.engine.parallel import ordered_map
 from unetseg.errors import InputError, UsageError
 from unetseg.options import PreprocessOptions
-from unetseg.parallel import ordered_map
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.npy import create_npy

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from unetseg.arrays.cells import Cell, measure_cells, segment_cells
 from unetseg.artifacts.finding import find_prediction
 from unetseg.artifacts.writer import StageWriter
+from unetseg.engine.parallel import ordered_map
 from unetseg.options import SegmentOptions
-from unetseg.parallel import ordered_map
 from unetseg.progress import Progress, StageResult
 from unetseg.stacks.npy import create_npy, open_npy
 from unetseg.stacks.opening import open_volume

@@ -16,10 +16,11 @@ from unetseg.artifacts.checkpoint import Checkpoint
 from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
 from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
 from unetseg.artifacts.writer import StageWriter
+from unetseg.engine.machine import parse_memory
+from unetseg.engine.prediction import Predictor, build_network
 from unetseg.errors import TrainingError, UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
-from unetseg.machine import parse_memory
 from unetseg.network.backend import describe_backend, make_deterministic, precision
 from unetseg.network.batches import Patches, Slices, patch_shape
 from unetseg.network.calibration import calibrate
@@ -27,7 +28,6 @@ from unetseg.network.recipes import NETWORKS, RECIPES
 from unetseg.network.saving import hash_weights, save_model
 from unetseg.network.training import Epoch, Trainer
 from unetseg.options import PredictOptions, TrainOptions
-from unetseg.prediction import Predictor, build_network
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.npy import open_npy

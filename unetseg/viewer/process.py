@@ -17,8 +17,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from unetseg.engine.machine import parse_memory
 from unetseg.errors import UnetsegError
-from unetseg.machine import parse_memory
 from unetseg.options import PredictOptions
 from unetseg.stacks.volume import ArrayVolume
 
@@ -125,7 +125,7 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
         Pickled: a Piece and its probabilities, or a line that says what is wrong.
     """
     try:
-        from unetseg.prediction import Ensemble
+        from unetseg.engine.prediction import Ensemble
 
         model, tta = pickle.load(requests)
         ensemble = Ensemble([model], tta=tta)

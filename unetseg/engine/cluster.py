@@ -116,7 +116,7 @@ def _predict_piece(piece: Piece, job: Job) -> Piece:
 @lru_cache(maxsize=1)
 def _open(job: Job) -> tuple[Any, Any, Any]:
     """What a worker keeps from piece to piece."""
-    from unetseg.prediction import Ensemble
+    from unetseg.engine.prediction import Ensemble
     from unetseg.stacks.omezarr import ZarrPieces
     from unetseg.stacks.opening import open_volume
 
