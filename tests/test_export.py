@@ -20,13 +20,13 @@ import pytest
 import tifffile
 from conftest import Cli
 
-from unetseg import modelcard, modelpackage
 from unetseg.arrays.intensity import NORMALISATIONS, Standardisation
 from unetseg.arrays.synthetic import synthesize
 from unetseg.artifacts.manifest import Manifest
 from unetseg.engine.prediction import Predictor, build_network, load_network
 from unetseg.errors import UnetsegError
-from unetseg.network.exporting import open_onnx, open_saved_model, write_onnx, write_saved_model
+from unetseg.models import modelcard, modelpackage
+from unetseg.models.exporting import open_onnx, open_saved_model, write_onnx, write_saved_model
 from unetseg.network.inference import prepare
 from unetseg.network.recipes import NETWORKS
 from unetseg.stages import export as stage

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from unetseg import modelpackage
 from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.synthetic import synthesize
 from unetseg.arrays.tiles import mirrored
@@ -21,9 +20,8 @@ from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.prediction import Predictor, load_network, open_model
 from unetseg.errors import OutputError
 from unetseg.figures.cover import draw_cover
-from unetseg.modelcard import ModelCard
-from unetseg.network.backend import backend_version, describe_backend, use_full_precision
-from unetseg.network.exporting import (
+from unetseg.models import modelpackage
+from unetseg.models.exporting import (
     OPSET,
     Run,
     check_saved_model,
@@ -33,6 +31,8 @@ from unetseg.network.exporting import (
     write_onnx,
     write_saved_model,
 )
+from unetseg.models.modelcard import ModelCard
+from unetseg.network.backend import backend_version, describe_backend, use_full_precision
 from unetseg.network.inference import prepare
 from unetseg.options import ExportOptions
 from unetseg.progress import Progress, StageResult

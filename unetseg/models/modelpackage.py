@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from unetseg.errors import UnetsegError, UsageError
-from unetseg.modelcard import CITATIONS, ModelCard
+from unetseg.models.modelcard import CITATIONS, ModelCard
 
 # What the names of unetseg.arrays.intensity.NORMALISATIONS are in the format's own operations.
 NORMALISATIONS = {
