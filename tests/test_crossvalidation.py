@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from conftest import Cli
 
-from unetseg.crossvalidation import split
+from unetseg.stages.crossvalidate import split
 
 RUN = ("crossvalidate", "--folds", 2, "--epochs", 1, "--patch", 32)
 

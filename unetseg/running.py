@@ -34,12 +34,10 @@ STAGES: dict[str, type[Options]] = {
 }
 """Options of every stage, in the order in which they run."""
 
-MODULES = {"crossvalidate": "unetseg.crossvalidation"}  # others: unetseg.stages.NAME
-
 
 def run_stage(name: str, settings: Options, progress: Progress) -> StageResult:
     """Run one stage. Its code is imported only now: nobody waits for what they do not use."""
-    module = importlib.import_module(MODULES.get(name, f"unetseg.stages.{name}"))
+    module = importlib.import_module(f"unetseg.stages.{name}")
     result: StageResult = getattr(module, name)(settings, progress)
     return result
 

@@ -15,13 +15,13 @@ from unetseg.artifacts.manifest import MANIFEST, matches, open_stage, written_by
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import InputError
-from unetseg.inputchecks import warn_of_input
 from unetseg.options import AugmentOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.tiff import create_stack
 from unetseg.stacks.volume import Volume, check_same_shape, label_values
+from unetseg.stages.inputchecks import warn_of_input
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
 
