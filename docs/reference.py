@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 import unetseg
-from unetseg.cli import main
+from unetseg.cli.commands import main
 
 # What works on arrays, for use elsewhere: heading and functions.
 ARRAYS = {

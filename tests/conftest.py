@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from misbehaving import Server, serving
 
 from unetseg.arrays.synthetic import synthesize
-from unetseg.cli import main
+from unetseg.cli.commands import main
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -12,7 +12,7 @@ import numpy as np
 from napari.qt import get_qapp
 from qtpy.QtCore import QTimer
 
-from unetseg.cli import main
+from unetseg.cli.commands import main
 
 
 def describe(layer: napari.layers.Layer) -> dict[str, object]:

@@ -15,7 +15,7 @@ import pytest
 import tifffile
 from conftest import Cli
 
-from unetseg.cli import main
+from unetseg.cli.commands import main
 from unetseg.running import path_flags
 
 
@@ -56,7 +56,7 @@ def test_tensorflow_is_imported_only_by_who_needs_it(
     if arguments[0] == "preprocess":
         cli("augment", "--copies", 0, "--jobs", 1)
     program = (
-        "import sys; from unetseg.cli import main\n"
+        "import sys; from unetseg.cli.commands import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit as end: code = end.code\n"
         "heavy = {'tensorflow', 'keras', 'torch'} & set(sys.modules)\n"
@@ -232,7 +232,11 @@ def test_a_bug_is_one_line_too(data: Path, cli: Cli, monkeypatch: pytest.MonkeyP
 def test_completion_is_offered_and_documented(shell: str):
     page = (Path(__file__).parents[1] / "docs/experiments.md").read_text(encoding="utf-8")
     assert f"_UNETSEG_COMPLETE={shell}_source unetseg" in page
-    program = [sys.executable, "-c", "from unetseg.cli import main; main(prog_name='unetseg')"]
+    program = [
+        sys.executable,
+        "-c",
+        "from unetseg.cli.commands import main; main(prog_name='unetseg')",
+    ]
 
     def complete(**environment: str) -> str:
         environment["_UNETSEG_COMPLETE"] = f"{shell}_{environment.pop('what')}"

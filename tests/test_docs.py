@@ -14,7 +14,7 @@ import click
 import pytest
 from conftest import Cli
 
-from unetseg.cli import main
+from unetseg.cli.commands import main
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

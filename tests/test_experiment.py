@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Cli
 
-from unetseg.experiment import read_experiment
+from unetseg.cli.experiment import read_experiment
 from unetseg.options import AugmentOptions, EvaluateOptions, PredictOptions, TrainOptions
 
 WHOLE = """

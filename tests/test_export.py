@@ -59,7 +59,7 @@ def exported(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model in every format that can be written here."""
     from click.testing import CliRunner
 
-    from unetseg.cli import main
+    from unetseg.cli.commands import main
 
     need("bioimageio")
     folder = tmp_path_factory.mktemp("exported")

@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from conftest import Cli
 from PIL import Image
 
-from unetseg.cli import main
+from unetseg.cli.commands import main
 from unetseg.figures.report.charts import nice_ticks
 from unetseg.figures.report.contents import choose
 from unetseg.figures.report.page import duration, render, span
@@ -435,7 +435,7 @@ def test_a_damaged_prediction_is_one_line(work: Path, tmp_path: Path, cli: Cli):
 
 def test_a_report_does_not_wait_for_tensorflow(work: Path, tmp_path: Path):
     program = (
-        "import sys; from unetseg.cli import main\n"
+        "import sys; from unetseg.cli.commands import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit as end: code = end.code\n"
         "heavy = {'tensorflow', 'keras', 'torch'} & set(sys.modules)\n"

@@ -1,5 +1,5 @@
 """`python -m unetseg`."""
 
-from unetseg.cli import main
+from unetseg.cli.commands import main
 
 main()

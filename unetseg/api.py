@@ -23,13 +23,13 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.artifacts.manifest import MANIFEST, Manifest
+from unetseg.cli.terminal import Terminal, lines_of
 from unetseg.errors import UnetsegError, UsageError
 from unetseg.progress import Silent
 from unetseg.running import read_settings, run_stage
 from unetseg.stacks.opening import open_labels
 from unetseg.stacks.tiff import create_stack
 from unetseg.stacks.volume import DTYPES
-from unetseg.terminal import Terminal, lines_of
 
 
 class Result:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from unetseg import options
-from unetseg.cli_options import stage_options
+from unetseg.cli.options import stage_options
 from unetseg.errors import UnetsegError
 from unetseg.running import make_options, run_stage
 from unetseg.version import __version__
@@ -93,7 +93,7 @@ def run_stages(
     stages: Mapping[str, options.Options], *, quiet: bool, verbose: bool, as_json: bool
 ) -> None:
     """Run stages one after another, and report of each."""
-    from unetseg.terminal import Terminal
+    from unetseg.cli.terminal import Terminal
 
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose: expected one of them, found both")
@@ -187,6 +187,6 @@ def crossvalidate() -> None:
 @reporting
 def run(file: Path, quiet: bool, verbose: bool, as_json: bool) -> None:
     """Run the stages that FILE names, with its options."""
-    from unetseg.experiment import read_experiment
+    from unetseg.cli.experiment import read_experiment
 
     run_stages(read_experiment(file), quiet=quiet, verbose=verbose, as_json=as_json)
