@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,13 +10,15 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner, Result
+from exports import NAMES, need
 from misbehaving import Server, serving
 
 from unetseg.arrays.synthetic import synthesize
+from unetseg.artifacts.writer import StageWriter
 from unetseg.cli.commands import main
+from unetseg.stacks.opening import open_volume
 
 SHARED = Path(__file__).parents[2] / "shared"
-
 Cli = Callable[..., Result]
 
 
@@ -96,3 +99,58 @@ def server() -> Iterator[Server]:
     """A server of one file, which does wrong what a test tells it."""
     with serving() as running:
         yield running
+
+
+@pytest.fixture
+def stack() -> np.ndarray:
+    """Twelve slices of 16 bit noise."""
+    return np.random.default_rng(0).integers(60_000, size=(12, 70, 90)).astype(np.uint16)
+
+
+def read(path: Path) -> np.ndarray:
+    """The pixels of a stack in any form."""
+    with open_volume(path) as volume:
+        return np.stack(list(volume))
+
+
+def is_installed_as_plugin() -> bool:
+    """Whether napari would find the plugin."""
+    entries = importlib.metadata.entry_points(group="napari.manifest")
+    return any(entry.name == "unetseg" for entry in entries)
+
+
+def checkerboard(shape: tuple[int, int], edge: int) -> np.ndarray:
+    """A label of squares."""
+    rows, columns = np.indices(shape)
+    return np.where((rows // edge + columns // edge) % 2, 255, 0).astype(np.uint8)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """What a stage reads."""
+    path = tmp_path / "input.txt"
+    path.write_text("input")
+    return path
+
+
+def write_stage(
+    folder: Path, contents: dict[str, str], *, stage: str = "segment", source: Path
+) -> None:
+    """A stage that writes these files."""
+    with StageWriter(
+        folder, stage=stage, options={"seed": 1}, inputs=[source], names=contents
+    ) as writer:
+        for name, text in contents.items():
+            writer.path(name).write_text(text)
+
+
+@pytest.fixture(scope="session")
+def exported(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model in every format that can be written here."""
+    need("bioimageio")
+    folder = tmp_path_factory.mktemp("exported")
+    formats = [part for name in NAMES for part in ("--format", name)]
+    paths = ("--model", model, "--volume", model.parent, "--output", folder)
+    result = CliRunner().invoke(main, ["export", *map(str, paths), *formats])
+    assert result.exit_code == 0, result.output
+    return folder

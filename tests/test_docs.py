@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import keras
 import pytest
 from conftest import Cli
 
 from unetseg.cli.commands import main
+from unetseg.engine.prediction import build_network
+from unetseg.network.recipes import NETWORKS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -235,3 +238,34 @@ def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path: Path):
                 assert f'id="cmdoption-unetseg-{command_name}-{option}"' in reference
     assert (site / "index.html").exists()
     assert "segmentation_scores" in (site / "docs/python.html").read_text(encoding="utf-8")
+
+
+def test_the_documented_layers_are_the_papers_layers():
+    rows = [
+        [cell.strip() for cell in line.strip("|\n").split("|")]
+        for line in (ROOT / "docs/network.md").read_text().splitlines()
+        if line.startswith("| ")
+    ]
+    kinds = {
+        keras.layers.InputLayer: "input",
+        keras.layers.Conv2DTranspose: "up-conv {k} x {k}",
+        keras.layers.Conv2D: "conv {k} x {k}",
+        keras.layers.MaxPooling2D: "max pool 2 x 2",
+        keras.layers.Dropout: "dropout 0.5",
+        keras.layers.Concatenate: "copy",
+        keras.layers.Activation: "sigmoid",
+    }
+    model = build_network(NETWORKS["paper"], seed=0)
+    shapes = keras.Model(
+        model.input, [layer.output for layer in model.layers]
+    ).compute_output_shape((1, 512, 512, 1))
+    built: list[list[str]] = []
+    for layer, (_, height, width, channels) in zip(model.layers, shapes, strict=True):
+        if isinstance(layer, keras.layers.ReLU):
+            built[-1][0] += ", ReLU"
+            continue
+        name = next(name for kind, name in kinds.items() if isinstance(layer, kind))
+        name = name.format(k=layer.kernel_size[0]) if "{k}" in name else name
+        size = "" if name in ("dropout 0.5", "sigmoid") else f"{height} x {width} x {channels}"
+        built.append([name, size])
+    assert [row[2:] for row in rows[2:]] == built

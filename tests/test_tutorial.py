@@ -12,7 +12,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TUTORIAL = ROOT / "docs/tutorial.ipynb"
-
 TINY = "SLICES, TEST_SLICES, SIZE, MINUTES = 5, 2, 64, 0.02"
 
 # In a process of its own, whose warnings are those of Jupyter.

@@ -23,18 +23,15 @@ from conftest import Cli
 from PIL import Image
 
 from unetseg.cli.commands import main
-from unetseg.figures.report.charts import nice_ticks
-from unetseg.figures.report.contents import choose
-from unetseg.figures.report.page import duration, render, span
 from unetseg.stages import segment
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
+
 BROWSERS = ("google-chrome", "chromium", "chromium-browser")
 HOSTILE = "<script>window.mine = 1<"
 HOSTILE_STACK = '"><img src=x onerror="window.mine = 2">.tif'
-
 Open = Callable[..., "Page"]
 
 
@@ -450,44 +447,3 @@ def test_a_report_does_not_wait_for_tensorflow(work: Path, tmp_path: Path):
     )
     assert done.stderr.strip() == ""
     assert (tmp_path / "r" / "report.html").exists()
-
-
-def test_slices_are_chosen_from_best_to_worst():
-    ranked = list("abcdefg")
-    assert choose(ranked, 3) == ["a", "d", "g"]
-    assert choose(ranked, 1) == ["d"]
-    assert choose(ranked, 2) == ["a", "g"]
-    assert choose(ranked, 20) == ranked
-    assert choose(["a"], 3) == ["a"]
-
-
-def test_numbers_are_written_for_people():
-    assert span([24, 25, 26]) == "24\N{EN DASH}26"
-    assert span([0, 2, 3]) == "0, 2\N{EN DASH}3"
-    assert [duration(m) for m in (0.02, 0.5, 1, 11.31, 120)] == [
-        "1 second",
-        "30 seconds",
-        "1 minute",
-        "11.3 minutes",
-        "2 hours",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "most", "ticks"),
-    [
-        (0, 1, 5, [0, 0.2, 0.4, 0.6, 0.8, 1]),
-        (0.93, 1, 5, [0.92, 0.94, 0.96, 0.98, 1]),
-        (1, 20, 6, [0, 5, 10, 15, 20]),
-        (1, 1, 5, [1]),
-    ],
-)
-def test_ticks_are_round(low: float, high: float, most: int, ticks: list[float]):
-    assert nice_ticks(low, high, most=most) == ticks
-
-
-def test_a_forgotten_part_is_an_error_not_a_hole():
-    from jinja2 import UndefinedError
-
-    with pytest.raises(UndefinedError):
-        render({"version": "0"})

@@ -10,8 +10,8 @@ import pytest
 import tifffile
 
 from unetseg.errors import InputError
+from unetseg.stacks.opening import open_volume
 from unetseg.stacks.tiff import Stack, create_stack
-from unetseg.stacks.volume import label_values
 
 
 def write(path: Path, stack: np.ndarray, **settings: object) -> Path:
@@ -161,34 +161,6 @@ def test_no_file_empty_file_folder_and_text(tmp_path: Path):
             Stack(tmp_path / name)
 
 
-def test_label_values(tmp_path: Path):
-    labels = np.zeros((2, 4, 4), np.uint8)
-    labels[1, 0] = 1
-    with Stack(write(tmp_path / "a.tif", labels)) as stack:
-        assert label_values(stack) == (0, 1)
-    labels[1, 1] = 7
-    with (
-        Stack(write(tmp_path / "b.tif", labels)) as stack,
-        pytest.raises(InputError, match="3 or more by slice 1"),
-    ):
-        label_values(stack)
-    with (
-        Stack(write(tmp_path / "c.tif", labels[:1])) as stack,
-        pytest.raises(InputError, match="0 everywhere"),
-    ):
-        label_values(stack)
-
-
-def test_a_writer_wants_every_slice(tmp_path: Path):
-    stack = example("uint8")
-    with (
-        pytest.raises(ValueError, match="1 of 5 slices"),
-        create_stack(tmp_path / "a.tif", shape=stack.shape, dtype=stack.dtype) as out,
-    ):
-        for image in stack[:-1]:
-            out.append(image)
-
-
 def test_a_large_stack_is_ome_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("unetseg.stacks.tiff.IMAGEJ_LIMIT", 1000)
     path = write(tmp_path / "a.tif", example("uint8"), display_range=(0, 255))
@@ -223,3 +195,57 @@ def test_imagej_sees_the_same_pixels(tmp_path: Path, dtype: str, name: str, look
     if name == "labels.tif":
         assert seen.display_range == (0, 250)
     np.testing.assert_array_equal(seen.pixels, stack.astype(np.float32))
+
+
+BOXES = [
+    (slice(0, 70), slice(0, 90)),
+    (slice(3, 40), slice(0, 90)),
+    (slice(0, 1), slice(89, 90)),
+    (slice(17, 65), slice(31, 66)),
+]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"metadata": None},
+        {"byteorder": ">"},
+        {"compression": "zlib", "rowsperstrip": 9},
+        {"compression": "zlib", "predictor": True, "metadata": None},
+        {"tile": (16, 32)},
+        {"tile": (32, 16), "compression": "zlib", "ome": True, "metadata": {"axes": "ZYX"}},
+        {"rowsperstrip": 7},
+        {"bigtiff": True, "tile": (48, 48)},
+    ],
+)
+def test_parts_of_a_tiff_are_those_of_the_whole(tmp_path: Path, stack: np.ndarray, settings: dict):
+    tifffile.imwrite(tmp_path / "a.tif", stack, **settings)
+    with open_volume(tmp_path / "a.tif") as volume:
+        for index in (0, 11):
+            for box in BOXES:
+                np.testing.assert_array_equal(volume.part(index, box), stack[index][box])
+
+
+def test_only_what_a_part_needs_is_decoded(tmp_path: Path, stack: np.ndarray):
+    tifffile.imwrite(tmp_path / "a.tif", stack, tile=(16, 16), compression="zlib")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        place = file.pages[0].dataoffsets[-1]
+    damaged = bytearray((tmp_path / "a.tif").read_bytes())
+    damaged[place : place + 10] = bytes(10)
+    (tmp_path / "a.tif").write_bytes(damaged)
+    with open_volume(tmp_path / "a.tif") as volume:
+        box = (slice(0, 64), slice(0, 80))
+        np.testing.assert_array_equal(volume.part(0, box), stack[0][box])
+        with pytest.raises(InputError, match="damage"):
+            volume[0]
+
+
+def test_a_small_file_that_would_decode_to_gigabytes_is_refused(tmp_path: Path):
+    row = np.zeros((1, 60_000), np.uint8)
+    tifffile.imwrite(tmp_path / "bomb.tif", row, compression="zlib", metadata=None)
+    with tifffile.TiffFile(tmp_path / "bomb.tif", mode="r+") as file:
+        for tag in ("ImageLength", "RowsPerStrip"):
+            file.pages[0].tags[tag].overwrite(50_000)
+    with pytest.raises(InputError, match="found some of 3000 MB"):
+        open_volume(tmp_path / "bomb.tif")

@@ -188,7 +188,7 @@ def test_the_environment_does_not_move_folders():
     # On many clusters WORK is all that a user has.
     shown = subprocess.run(
         ["make", "--dry-run", "clean", "pipeline"],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         env={**os.environ, "WORK": "/nowhere", "DATA": "/nowhere"},
         capture_output=True,
         text=True,
@@ -230,7 +230,7 @@ def test_a_bug_is_one_line_too(data: Path, cli: Cli, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_offered_and_documented(shell: str):
-    page = (Path(__file__).parents[1] / "docs/experiments.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/experiments.md").read_text(encoding="utf-8")
     assert f"_UNETSEG_COMPLETE={shell}_source unetseg" in page
     program = [
         sys.executable,

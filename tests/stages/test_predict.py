@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import SHARED, Cli
+from conftest import SHARED, Cli, read
 
 from unetseg.engine import prediction
 from unetseg.engine.prediction import Ensemble
@@ -24,11 +24,6 @@ def write_volume(path: Path, *shape: int) -> Path:
     rng = np.random.default_rng(0)
     tifffile.imwrite(path, rng.integers(256, size=shape).astype(np.uint8), photometric="minisblack")
     return path
-
-
-def read(path: Path) -> np.ndarray:
-    with open_volume(path) as volume:
-        return np.stack(list(volume))
 
 
 def test_tiles_equal_the_whole_slice_to_the_last_bit(

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import re
-import subprocess
-import sys
-import time
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Cli
 
-from unetseg.artifacts.checkpoint import Checkpoint
-from unetseg.errors import InputError, TrainingError
+from unetseg.errors import TrainingError
 from unetseg.network import training as training_module
 from unetseg.network.backend import make_deterministic
 from unetseg.network.batches import Patches, Slices
@@ -27,6 +18,7 @@ from unetseg.network.unet import build_unet, with_logits
 
 # Dropout and batch normalisation: both have state that a checkpoint could miss.
 SMALL = {"base_filters": 2, "depth": 2, "stride": 1, "batch_norm": True, "dropout": 0.3}
+
 RECIPE = {
     "learning_rate": 0.03,
     "warm_up": 0.2,
@@ -170,99 +162,3 @@ def test_weights_that_are_not_finite_end_training():
 
     with pytest.raises(TrainingError, match="weights are not finite since epoch 2;"):
         training.run(spoil)
-
-
-def test_a_checkpoint_returns_what_was_saved(tmp_path: Path):
-    path = tmp_path / "state.npz"
-    run = {"options": {"epochs": 3, "shape": (1, 2)}, "version": "1"}
-    assert Checkpoint(path, run=run).load() is None
-    many = [np.full(i, i, np.float32) for i in range(12)]
-    Checkpoint(path, run=run).save({"state": many, "best": []}, [{"epoch": 1, "loss": 0.1}])
-    arrays, record = Checkpoint(path, run=run).load() or ({}, None)
-    assert record == [{"epoch": 1, "loss": 0.1}]
-    assert list(arrays) == ["state"]
-    assert [a.tolist() for a in arrays["state"]] == [a.tolist() for a in many]
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path):
-    path = tmp_path / "state.npz"
-    Checkpoint(path, run={"options": {"epochs": 3, "seed": 0}}).save({}, None)
-    with pytest.raises(InputError, match=r"one that differs in epochs \(3\);"):
-        Checkpoint(path, run={"options": {"epochs": 4, "seed": 0}}).load()
-    path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(InputError, match="begin anew with --force"):
-        Checkpoint(path, run={"options": {"epochs": 3, "seed": 0}}).load()
-
-
-TRAIN = ("train", "--epochs", "8", "--patch", "64", "--batch-size", "2", "--score-every", "3")
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "unetseg", *arguments]
-
-
-def weights_hash(folder: Path) -> str:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    return str(manifest["details"]["weights_sha256"])
-
-
-def history(folder: Path) -> list[dict[str, str]]:
-    with (folder / "history.csv").open() as file:
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
-
-
-def test_killed_training_goes_on_to_the_same_weights(data: Path, tmp_path: Path, cli: Cli):
-    cli("augment", "--copies", 3)
-    cli("preprocess")
-    cli(*TRAIN, "--output", "undisturbed")
-    killed = tmp_path / "killed"
-    resumed = 0
-    for _ in range(3):
-        with subprocess.Popen(
-            command(*TRAIN, "--output", "killed"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
-        ) as run:
-            for line in run.stderr or ():
-                resumed += line.startswith("going on after epoch")
-                if re.match(r"epoch \d/8", line):
-                    # Some way into the next epoch, or into the writing of its checkpoint.
-                    time.sleep(0.05)
-                    run.kill()
-        assert not (killed / "manifest.json").exists()
-    assert resumed == 2
-    done = subprocess.run(
-        command(*TRAIN, "--output", "killed"), cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert weights_hash(killed) == weights_hash(tmp_path / "undisturbed")
-    assert history(killed) == history(tmp_path / "undisturbed")
-    assert not (killed / ".checkpoint.npz").exists()
-
-
-def test_an_unfinished_run_is_not_thrown_away_by_other_options(
-    data: Path, cli: Cli, tmp_path: Path
-):
-    cli("augment", "--copies", 1)
-    cli("preprocess")
-    with subprocess.Popen(command(*TRAIN), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run:
-        next(line for line in run.stderr or () if line.startswith("epoch 1/8"))
-        run.kill()
-    other = (*TRAIN, "--learning-rate", "0.01")
-    result = cli(*other, code=1)
-    assert "an unfinished run of the same options" in result.output
-    assert "learning_rate" in result.output
-    cli(*other, "--force")
-    assert not list((tmp_path / "work/model").glob(".*"))
-
-
-def test_a_run_that_diverges_leaves_the_earlier_model(data: Path, cli: Cli, tmp_path: Path):
-    cli("augment", "--copies", 1)
-    cli("preprocess")
-    cli(*TRAIN)
-    before = weights_hash(tmp_path / "work/model")
-    result = cli(*TRAIN, "--learning-rate", 1e30, code=1)
-    assert "not finite since" in result.output
-    assert weights_hash(tmp_path / "work/model") == before
-    cli("predict")
-    # The course that diverged does not stand in the way of a better one.
-    cli(*TRAIN, "--learning-rate", 1e-4)

@@ -23,7 +23,7 @@ from unetseg.stages import download as stage
 from unetseg.web import CHUNK
 
 NAMES = ("train-volume.tif", "train-labels.tif", "test-volume.tif")
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Cells as labels: what is one, where it ends, and what is measured on it."""
+"""Cells of a stack, numbered through, in a table."""
 
 from __future__ import annotations
 
@@ -11,70 +11,7 @@ import pytest
 import tifffile
 from conftest import Cli
 
-from unetseg.arrays.cells import measure_cells, segment_cells
 from unetseg.stages import segment as stage
-
-SETTINGS = {"smoothing": 0.0, "seed_threshold": 0.8, "smallest": 4, "grow": True}
-
-
-def two_rooms(door: float) -> np.ndarray:
-    """Two cells of 5 x 5, a wall of three pixels between them, and a door in its middle."""
-    probability = np.full((5, 13), 0.95)
-    probability[:, 5:8] = 0.1
-    probability[2, 5:8] = door
-    return probability
-
-
-def test_cells_grow_until_they_meet():
-    cells = segment_cells(two_rooms(0.1), **SETTINGS)
-    assert set(np.unique(cells)) == {0, 1, 2}
-    assert (cells[:, :5] == 1).all()
-    assert (cells[:, 8:] == 2).all()
-    # One pixel of the wall stays in each row.
-    assert ((cells == 0).sum(1) == 1).all()
-    assert (cells[:, 5:8] == 0).sum() == 5
-
-
-def test_the_membrane_stays_where_cells_do_not_grow():
-    cells = segment_cells(two_rooms(0.1), **{**SETTINGS, "grow": False})
-    assert (cells[:, 5:8] == 0).all()
-    assert (cells > 0).sum() == 50
-
-
-@pytest.mark.parametrize(("door", "number"), [(0.7, 2), (0.9, 1)])
-def test_a_door_joins_two_cells_where_it_is_surely_inside(door: float, number: int):
-    assert segment_cells(two_rooms(door), **SETTINGS).max() == number
-
-
-def test_small_pieces_go_to_their_neighbour():
-    probability = two_rooms(0.1)
-    probability[0, 6] = 0.9
-    assert segment_cells(probability, **{**SETTINGS, "smallest": 1}).max() == 3
-    assert segment_cells(probability, **SETTINGS).max() == 2
-
-
-def test_nothing_but_membrane_has_no_cells():
-    cells = segment_cells(np.full((6, 7), 0.1), **SETTINGS)
-    assert (cells == 0).all()
-    assert list(measure_cells(cells)) == []
-
-
-def test_measures_by_hand():
-    cells = np.array(
-        [
-            [1, 1, 0, 2],
-            [1, 1, 0, 2],
-            [1, 1, 0, 0],
-        ],
-        np.int32,
-    )
-    one, two = measure_cells(cells)
-    # Cell 1 touches the line between them with three edges, its other sides are the slice's own.
-    assert (one.label, one.area, one.border) == (1, 6, 3)
-    assert (one.centroid_y, one.centroid_x) == (1.0, 0.5)
-    # Cell 2 with two to the left and one below.
-    assert (two.label, two.area, two.border) == (2, 2, 3)
-    assert (two.centroid_y, two.centroid_x) == (0.5, 3.0)
 
 
 def read_table() -> list[dict[str, str]]:

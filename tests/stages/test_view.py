@@ -1,0 +1,168 @@
+"""`unetseg view`: which files belong together, how they look in napari, and the plugin."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import Cli, is_installed_as_plugin, read
+
+from unetseg.options import ViewOptions
+from unetseg.progress import Silent
+from unetseg.stages.view import find_stacks
+
+
+def sha256(pixels: np.ndarray) -> str:
+    return hashlib.sha256(pixels.tobytes()).hexdigest()
+
+
+@pytest.fixture
+def pipeline(model: Path, data: Path, cli: Cli) -> Path:
+    """A folder with data/, work/prediction and work/cells, its test volume 4 x 4 x 50 nm."""
+    volume = tifffile.imread(data / "test-volume.tif")
+    metadata = {"axes": "ZYX", "unit": "nm", "spacing": 50.0}
+    tifffile.imwrite(
+        data / "test-volume.tif", volume, imagej=True, resolution=(1 / 4, 1 / 4), metadata=metadata
+    )
+    cli("predict", "--model", model)
+    cli("segment", "--seed-threshold", 0.4, "--jobs", 1)
+    return data.parent
+
+
+def test_a_missing_napari_is_one_line(pipeline: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "napari", None)
+    (line,) = cli("view", code=1).stderr.splitlines()
+    assert line.endswith(
+        "expected the package napari with Qt, found none; pip install 'unetseg[napari]'"
+    )
+
+
+def test_no_screen_is_one_line(pipeline: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("napari")
+    if sys.platform != "linux":
+        pytest.skip("elsewhere there is always a screen")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    (line,) = cli("view", code=1).stderr.splitlines()
+    assert "napari: expected a screen, found none" in line
+
+
+def test_what_does_not_fit_is_one_line(pipeline: Path, cli: Cli):
+    for option, value, code, found in (
+        ("--voxel", "4 4", 2, "found '4 4'"),
+        ("--voxel", "50 4 0", 2, "found '50 4 0'"),
+        ("--volume", "none.tif", 1, "none.tif: expected a TIFF stack, found no such file"),
+        ("--labels", "data/train-labels.tif", 1, "found 5 slices of 64 x 96"),
+        ("--cells", "work/prediction", 1, "found those of unetseg predict"),
+        ("--prediction", "work/cells", 1, "found those of unetseg segment"),
+        ("--prediction", "elsewhere", 1, "found no such file"),
+    ):
+        assert found in cli("view", option, value, code=code).stderr.splitlines()[-1]
+
+
+def test_nothing_to_show_is_one_line(tmp_path: Path, cli: Cli):
+    said, line = cli("view", code=1).stderr.splitlines()
+    assert said == "data/test-volume.tif: not there, left out; --volume names a stack"
+    assert "run unetseg predict first" in line
+
+
+def test_a_work_folder_elsewhere(model: Path, data: Path, cli: Cli):
+    cli("predict", "--model", model, "--no-tta", "--output", "w2/prediction")
+    options = ViewOptions(work=Path("w2"))
+    found = {
+        "image": data / "test-volume.tif",
+        "probability": Path("w2/prediction/prediction.tif"),
+        "true labels": data / "test-labels.tif",
+    }
+    assert resolved(find_stacks(options, Silent())[0]) == resolved(found)
+    cli("segment", "--prediction", "w2/prediction", "--output", "w2/cells", "--jobs", 1)
+    found["cells"] = Path("w2/cells/labels.tif")
+    assert resolved(find_stacks(options, Silent())[0]) == resolved(found)
+
+
+def resolved(paths: dict[str, Path]) -> dict[str, Path]:
+    return {kind: path.resolve() for kind, path in paths.items()}
+
+
+def test_held_out_slices_of_another_stack_are_refused(model: Path, data: Path, cli: Cli):
+    arguments = ("--prediction", model, "--volume", data / "test-volume.tif")
+    # One slice was held out, of number 4; of two slices there is none.
+    (line,) = cli("view", *arguments, code=1).stderr.splitlines()
+    assert "expected slice 4, held out in training, found 2 slices" in line
+
+
+def run_on_a_screen(program: Path, argument: object) -> Any:
+    """Run a program with a screen of its own: napari draws with OpenGL, which wants one."""
+    pytest.importorskip("napari")
+    if shutil.which("xvfb-run") is None:
+        pytest.skip("xvfb-run is not installed (Debian: xvfb)")
+    command = ["xvfb-run", "-a", "-s", "-screen 0 1400x1000x24"]
+    done = subprocess.run(
+        [*command, sys.executable, program, json.dumps(argument)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        # Empty: napari leaves the user's settings alone.
+        env={**os.environ, "NAPARI_CONFIG": "", "QT_QPA_PLATFORM": "xcb"},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_windows_hold_what_belongs_together(pipeline: Path, model: Path):
+    source = model.parent
+    scenes = [
+        ([], str(model) if is_installed_as_plugin() else None),
+        (["--prediction", str(model), "--voxel", "30 8 8"], None),
+        (["--volume", str(source / "train-volume.tif")], None),
+    ]
+    argument = [{"arguments": arguments, "model": model} for arguments, model in scenes]
+    here, held_out, other = run_on_a_screen(Path(__file__).with_name("look.py"), argument)
+    truth, volume = (read(source / f"train-{kind}.tif") for kind in ("labels", "volume"))
+    prediction = read(pipeline / "work/prediction/prediction.tif")
+    cells = read(pipeline / "work/cells/labels.tif")
+    for window, voxel, expected in (
+        (
+            here,
+            [50, 4, 4],
+            {
+                "image": ("Image", volume[:2]),
+                "probability": ("Image", prediction),
+                "true labels": ("Labels", truth[:2]),
+                "cells": ("Labels", cells),
+            },
+        ),
+        (
+            held_out,
+            [30, 8, 8],
+            {
+                "image": ("Image", volume[4:]),
+                "probability": ("Image", read(model / "held-out-prediction.tif")),
+                "true labels": ("Labels", truth[4:]),
+            },
+        ),
+        (other, [1, 1, 1], {"image": ("Image", volume), "true labels": ("Labels", truth)}),
+    ):
+        layers = window["layers"]
+        plugin = layers.pop("image probability", None)
+        assert list(layers) == list(expected)
+        for name, (kind, pixels) in expected.items():
+            assert layers[name]["kind"] == kind, name
+            assert layers[name]["shape"] == list(pixels.shape), name
+            assert layers[name]["scale"] == voxel, name
+            assert layers[name]["sha256"] == sha256(pixels), name
+        assert window["colours"] > 100
+        if plugin is not None:
+            assert plugin["scale"] == voxel
+            assert plugin["units"] == ["nanometer"] * 3
+            assert plugin["sha256"] == sha256(prediction)
