@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -130,42 +127,6 @@ def test_a_file_where_the_folder_should_be(source: Path):
         write_stage(source, {"x": "1"}, source=source)
     with pytest.raises(OutputError, match="found the name of a file"):
         write_stage(source.with_name("prediction.tif"), {"x": "1"}, source=source)
-
-
-def test_a_second_run_in_a_folder_is_told_who_is_there(tmp_path: Path, source: Path):
-    folder = tmp_path / "a"
-    with StageWriter(folder, stage="segment", options={}, inputs=[source], names=["x"]) as writer:
-        writer.path("x").write_text("first")
-        with pytest.raises(
-            OutputError, match=rf"found unetseg segment \(process {os.getpid()} on .*, since \d"
-        ):
-            write_stage(folder, {"x": "second"}, source=source)
-    assert everything(folder)["x"] == "first"
-    write_stage(folder, {"x": "third"}, source=source)
-    assert sorted(everything(folder)) == [MANIFEST, "x"]
-
-
-def test_a_killed_run_lets_go_of_its_folder(tmp_path: Path, source: Path):
-    program = (
-        "import sys, time\n"
-        "from pathlib import Path\n"
-        "from unetseg.lock import FolderLock\n"
-        "with FolderLock(Path(sys.argv[1]), holder='another'):\n"
-        "    print('in', flush=True)\n"
-        "    time.sleep(60)"
-    )
-    folder = tmp_path / "a"
-    folder.mkdir()
-    with subprocess.Popen(
-        [sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout is not None
-        other.stdout.readline()
-        with pytest.raises(OutputError, match=rf"found another \(process {other.pid} on"):
-            write_stage(folder, {"x": "1"}, source=source)
-        other.kill()
-    write_stage(folder, {"x": "1"}, source=source)
-    assert sorted(everything(folder)) == [MANIFEST, "x"]
 
 
 def test_what_can_be_gone_on_with_is_not_swept_away_by_another_stage(tmp_path: Path, source: Path):

@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.artifacts.checkpoint import refuse_other_run
+from unetseg.artifacts.lock import FolderLock
 from unetseg.artifacts.manifest import MANIFEST, Manifest, Output, Source, fingerprint, matches
 from unetseg.errors import OutputError
-from unetseg.lock import FolderLock
 from unetseg.progress import StageResult
 from unetseg.stacks.files import flush, replacing
 from unetseg.stacks.tiff import create_stack
@@ -199,7 +199,10 @@ class StageWriter:
             f"{self.folder / o.name}" + (f": {describe(o.shape, o.dtype)}" if o.shape else "")
             for o in self.manifest.outputs
         ]
-        return StageResult(self.folder, read, wrote, list(notes), self._next_command, data or {})
+        said = list(notes)
+        if self._lock.stands_in:
+            said.append(f"{self.folder}: its file system has no locks; a file stood in for one")
+        return StageResult(self.folder, read, wrote, said, self._next_command, data or {})
 
     def path(self, name: str) -> Path:
         """Where to write an output."""
