@@ -31,6 +31,12 @@ $(VENV)/.installed: pyproject.toml
 		+ sys.version.split()[0] + "; name another one, as in make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv "$(VENV)"
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(BIN)/python -c 'import elasticdeform' 2>/dev/null || \
+		if ! command -v "$${CC:-cc}" >/dev/null; then \
+		echo "no C compiler: elasticdeform is not built, unetseg deforms by splines of its own"; \
+		elif ! $(BIN)/python -m pip install --quiet --force-reinstall --no-deps \
+			--no-binary elasticdeform 'elasticdeform>=0.5.1'; then \
+		echo "elasticdeform could not be built: unetseg deforms by splines of its own"; fi
 	@touch $@
 
 install: $(VENV)/.installed  ## make the virtual environment and install unetseg in it

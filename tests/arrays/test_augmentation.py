@@ -18,8 +18,10 @@ from unetseg.arrays.augmentation import (
     apply_recipe,
     draw_recipe,
 )
+from unetseg.arrays.elastic import find_engine
 from unetseg.options import AugmentOptions
 
+ENGINE = find_engine()
 NAMES = [field.name for field in dataclasses.fields(Strengths)]
 DEFAULTS = Strengths(**{name: getattr(AugmentOptions(), name) for name in NAMES})
 
@@ -36,7 +38,7 @@ def draw(strengths: Strengths, copy: int, shape: tuple[int, int] = (96, 128)) ->
 def test_image_and_label_stay_aligned(copy: int):
     board = checkerboard((96, 128), 16)
     recipe = draw(dataclasses.replace(SILENT, crop=64), copy)
-    image, label = apply_recipe(recipe, board, board, low=0, high=255)
+    image, label = apply_recipe(recipe, board, board, low=0, high=255, engine=ENGINE)
     assert set(np.unique(label)) <= {0, 255}
     # Pixels on different sides lie within a pixel of an edge: opening their set leaves nothing.
     apart = (image > 127.5) != (label > 0)
@@ -52,8 +54,8 @@ def test_grey_levels_never_reach_the_label(copy: int, kind: str):
     quiet = dataclasses.replace(
         recipe, contrast=1, gamma=1, brightness=0, gaussian_noise=0, uniform_noise=0
     )
-    loud, loud_label = apply_recipe(recipe, image, label, low=0, high=200)
-    _, quiet_label = apply_recipe(quiet, image, label, low=0, high=200)
+    loud, loud_label = apply_recipe(recipe, image, label, low=0, high=200, engine=ENGINE)
+    _, quiet_label = apply_recipe(quiet, image, label, low=0, high=200, engine=ENGINE)
     np.testing.assert_array_equal(loud_label, quiet_label)
     assert loud.dtype == image.dtype
     assert loud.shape == image.shape
@@ -63,7 +65,7 @@ def test_grey_levels_never_reach_the_label(copy: int, kind: str):
 def test_identity_changes_no_bit(kind: str):
     image = (np.random.default_rng(0).random((32, 48)) * 255).astype(kind)
     label = checkerboard(image.shape, 8)
-    same, same_label = apply_recipe(IDENTITY, image, label, low=0, high=255)
+    same, same_label = apply_recipe(IDENTITY, image, label, low=0, high=255, engine=ENGINE)
     assert same.tobytes() == image.tobytes()
     assert same_label.tobytes() == label.tobytes()
 

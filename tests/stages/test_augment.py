@@ -9,11 +9,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 from conftest import Cli
+
+from unetseg.arrays.elastic import find_engine
+from unetseg.stages import augment as augmenting
 
 
 def test_one_slice_is_made_again_bit_for_bit(data: Path, cli: Cli):
@@ -138,3 +142,25 @@ def test_no_process_outlives_one_that_was_killed(data: Path, tmp_path: Path, cli
         while time.monotonic() < deadline:
             os.killpg(process.pid, 0)
             time.sleep(0.1)
+
+
+def test_what_deformed_the_slices_is_recorded_and_another_does_them_again(
+    data: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    def options() -> dict[str, Any]:
+        return dict(json.loads(Path("work/augmented/manifest.json").read_text())["options"])
+
+    monkeypatch.setattr(augmenting, "find_engine", lambda: "splines")
+    assert "deformed by splines of unetseg" in cli("augment", "--copies", 1).output
+    assert options()["elastic_engine"] == "splines"
+    assert "up to date" in cli("augment", "--copies", 1).output
+
+    if find_engine() == "splines":
+        pytest.skip("elasticdeform cannot be imported here")
+    monkeypatch.setattr(augmenting, "find_engine", lambda: "elasticdeform")
+    assert "deformed by elasticdeform" in cli("augment", "--copies", 1).output
+    assert options()["elastic_engine"] == "elasticdeform"
+    # One slice is made by what made all; splines are always to be had, elasticdeform is not.
+    monkeypatch.setattr(augmenting, "find_engine", lambda: "splines")
+    result = cli("augment", "--only", 7, code=1)
+    assert "expected the package elasticdeform, which made these slices" in result.output

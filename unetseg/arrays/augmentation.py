@@ -152,6 +152,7 @@ def apply_recipe(
     *,
     low: float,
     high: float,
+    engine: str,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
     """Make a copy of a slice and its label.
 
@@ -165,6 +166,8 @@ def apply_recipe(
         0 or 255.
     low, high : float
         Smallest and largest grey level of the whole stack.
+    engine : str
+        What deforms, as from `unetseg.arrays.elastic.find_engine`.
 
     Returns
     -------
@@ -181,6 +184,7 @@ def apply_recipe(
             rotation=recipe.rotation,
             scale=recipe.scale,
             order=recipe.order,
+            engine=engine,
         )
     pixels, label = _move(recipe, pixels), _move(recipe, label)
     pixels = _change_grey_levels(recipe, pixels, low=low, high=high)

@@ -1,7 +1,15 @@
-"""Smooth deformation of an image and its label by one and the same field."""
+"""Smooth deformation of an image and its label by one and the same field.
+
+The library elasticdeform does it. Where that cannot be imported (its wheels are older than NumPy
+2), splines of our own take its place, whose field is the same.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +20,19 @@ from scipy import ndimage
 LABEL_MIDDLE = 127.5
 
 Field = npt.NDArray[np.float64]
+Pixels = npt.NDArray[np.float32]
+
+
+@cache
+def find_engine() -> str:
+    """What deforms here: elasticdeform where it can be imported, else our splines."""
+    try:
+        # NumPy 2 writes a page about modules that were built for NumPy 1.
+        with contextlib.redirect_stderr(io.StringIO()):
+            import elasticdeform  # noqa: F401  # to see whether it can be
+    except ImportError:
+        return "splines"
+    return "elasticdeform"
 
 
 def draw_displacement(rng: np.random.Generator, *, sigma: float, points: int) -> Field:
@@ -36,11 +57,100 @@ def draw_displacement(rng: np.random.Generator, *, sigma: float, points: int) ->
     return rng.normal(0.0, sigma, (2, points, points))
 
 
+def deform(
+    image: npt.NDArray[Any],
+    label: npt.NDArray[np.uint8],
+    *,
+    displacement: Field,
+    rotation: float,
+    scale: float,
+    order: int,
+    engine: str,
+) -> tuple[Pixels, npt.NDArray[np.uint8]]:
+    """Deform, rotate and scale an image and its label in a single resampling.
+
+    Beyond its border the slice is mirrored. The image is resampled with splines of the given
+    order; the label linearly, then cut at the middle between its two values.
+
+    Parameters
+    ----------
+    image : (H, W) uint8, uint16 or float32
+    label : (H, W) uint8
+        0 or 255.
+    displacement : (2, points, points) float64
+        As from `draw_displacement`; how far from a pixel of the result its value is taken.
+    rotation : float
+        Degrees around the centre, counter-clockwise.
+    scale : float
+        Above 1 enlarges, around the centre.
+    order : int
+        Of the splines that the image is resampled with, 0 to 5.
+    engine : str
+        One of `ENGINES`, as from `find_engine`.
+
+    Returns
+    -------
+    image : (H, W) float32
+        Not rounded or clipped; splines overshoot by a few grey levels.
+    label : (H, W) uint8
+        0 or 255.
+    """
+    # float32 first: in uint8 the overshoot of splines would wrap.
+    deformed, mask = ENGINES[engine](
+        image.astype(np.float32, copy=False),
+        label.astype(np.float32),
+        displacement,
+        rotation,
+        scale,
+        order,
+    )
+    return deformed, np.where(mask > LABEL_MIDDLE, 255, 0).astype(np.uint8)
+
+
+def _by_elasticdeform(
+    image: Pixels, label: Pixels, displacement: Field, rotation: float, scale: float, order: int
+) -> tuple[Pixels, Pixels]:
+    import elasticdeform
+
+    deformed, mask = elasticdeform.deform_grid(
+        [image, label],
+        displacement,
+        order=[order, 1],
+        mode="mirror",
+        prefilter=[True, False],
+        rotate=rotation,
+        zoom=scale,
+    )
+    return deformed, mask
+
+
+def _by_splines(
+    image: Pixels, label: Pixels, displacement: Field, rotation: float, scale: float, order: int
+) -> tuple[Pixels, Pixels]:
+    places = dense_field(displacement, height=image.shape[0], width=image.shape[1])
+    middle_y, middle_x = ((size - 1) / 2 for size in image.shape)
+    y = (np.arange(image.shape[0]) - middle_y)[:, None] / scale
+    x = (np.arange(image.shape[1]) - middle_x)[None, :] / scale
+    cos, sin = np.cos(np.deg2rad(rotation)), np.sin(np.deg2rad(rotation))
+    places[0] += y * cos + x * sin + middle_y
+    places[1] += x * cos - y * sin + middle_x
+    return (
+        ndimage.map_coordinates(image, places, order=order, mode="mirror"),
+        ndimage.map_coordinates(label, places, order=1, mode="mirror"),
+    )
+
+
+ENGINES: dict[str, Callable[..., tuple[Pixels, Pixels]]] = {
+    "elasticdeform": _by_elasticdeform,
+    "splines": _by_splines,
+}
+
+
 def dense_field(displacement: Field, *, height: int, width: int) -> Field:
     """Interpolate the displacements of a coarse grid to every pixel, by bicubic splines.
 
-    The field of the package elasticdeform, 50 times sooner: its splines are products of one along
-    y and one along x, so that two small matrix products do for the 16 terms at each pixel.
+    The field of elasticdeform, 50 times sooner: its splines are products of one along y and one
+    along x, so that two small matrix products do for the 16 terms at each pixel.
 
     Parameters
     ----------
@@ -64,55 +174,3 @@ def _spline_basis(points: int, size: int) -> Field:
     return np.stack(
         [ndimage.map_coordinates(unit, nodes, order=3, mode="mirror") for unit in units], axis=1
     )
-
-
-def deform(
-    image: npt.NDArray[Any],
-    label: npt.NDArray[np.uint8],
-    *,
-    displacement: Field,
-    rotation: float,
-    scale: float,
-    order: int,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Deform, rotate and scale an image and its label in a single resampling.
-
-    Beyond its border the slice is mirrored. The image is resampled with splines of the given
-    order; the label linearly, then cut at the middle between its two values.
-
-    Parameters
-    ----------
-    image : (H, W) uint8, uint16 or float32
-    label : (H, W) uint8
-        0 or 255.
-    displacement : (2, points, points) float64
-        As from `draw_displacement`; how far from a pixel of the result its value is taken.
-    rotation : float
-        Degrees around the centre, counter-clockwise.
-    scale : float
-        Above 1 enlarges, around the centre.
-    order : int
-        Of the splines that the image is resampled with, 0 to 5.
-
-    Returns
-    -------
-    image : (H, W) float32
-        Not rounded or clipped; splines overshoot by a few grey levels.
-    label : (H, W) uint8
-        0 or 255.
-    """
-    places = dense_field(displacement, height=image.shape[0], width=image.shape[1])
-    middle_y, middle_x = ((size - 1) / 2 for size in image.shape)
-    y = (np.arange(image.shape[0]) - middle_y)[:, None] / scale
-    x = (np.arange(image.shape[1]) - middle_x)[None, :] / scale
-    cos, sin = np.cos(np.deg2rad(rotation)), np.sin(np.deg2rad(rotation))
-    places[0] += y * cos + x * sin + middle_y
-    places[1] += x * cos - y * sin + middle_x
-
-    # float32 first: in uint8 the overshoot of splines would wrap.
-    pixels = image.astype(np.float32, copy=False)
-    deformed: npt.NDArray[np.float32] = ndimage.map_coordinates(
-        pixels, places, order=order, mode="mirror"
-    )
-    mask = ndimage.map_coordinates(label.astype(np.float32), places, order=1, mode="mirror")
-    return deformed, np.where(mask > LABEL_MIDDLE, 255, 0).astype(np.uint8)

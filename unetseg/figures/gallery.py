@@ -52,7 +52,10 @@ class Specimen:
     def altered(self, recipe: Recipe) -> npt.NDArray[Any]:
         """The slice after a recipe; the label plays no part here."""
         label = np.zeros(self.image.shape, np.uint8)
-        return apply_recipe(recipe, self.image, label, low=self.low, high=self.high)[0]
+        engine = elastic.find_engine()
+        return apply_recipe(recipe, self.image, label, low=self.low, high=self.high, engine=engine)[
+            0
+        ]
 
 
 def draw_gallery(path: Path, image: npt.NDArray[Any], *, seed: int) -> None:
@@ -156,7 +159,7 @@ def _draw_grid(axes: Axes, shape: tuple[int, ...], displacement: npt.NDArray[np.
     """Deform the coordinates themselves; where one is a round number, there is a grid line."""
     rows, columns = np.indices(shape).astype(np.float32)
     label = np.zeros(shape, np.uint8)
-    settings: dict[str, Any] = {"rotation": 0, "scale": 1, "order": 1}
+    settings: dict[str, Any] = {"rotation": 0, "scale": 1, "order": 1, "engine": "splines"}
     for coordinates in (rows, columns):
         moved, _ = elastic.deform(coordinates, label, displacement=displacement, **settings)
         # Just inside the border, where lines would lie on the frame.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.augmentation import IDENTITY, Recipe, Strengths, apply_recipe, draw_recipe
+from unetseg.arrays.elastic import find_engine
 from unetseg.artifacts.manifest import MANIFEST, matches, open_stage, written_by
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
@@ -28,7 +30,14 @@ Pair = tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
 BLACK, WHITE = np.uint8(0), np.uint8(255)  # labels: membrane, interior
 
 PREVIEW = "preview.png"
+# What deforms is recorded among the options, because it decides the last bits of a result.
+ENGINE = "elastic_engine"
 PREVIEW_ORIGINALS, PREVIEW_COPIES = 3, 3
+
+DEFORMED_BY = {
+    "elasticdeform": "deformed by elasticdeform",
+    "splines": "deformed by splines of unetseg: elasticdeform cannot be imported",
+}
 
 
 def augment(options: AugmentOptions, progress: Progress) -> StageResult:
@@ -63,10 +72,11 @@ def augment(options: AugmentOptions, progress: Progress) -> StageResult:
 def _augment_all(
     options: AugmentOptions, volume: Volume, labels: Volume, progress: Progress
 ) -> StageResult:
+    engine = find_engine()
     with StageWriter(
         options.output,
         stage="augment",
-        options=options.recorded(),
+        options={**options.recorded(), ENGINE: engine},
         inputs=[volume.path, labels.path],
         names=["volume.tif", "labels.tif", PREVIEW],
         next_command=command_line("preprocess", input=options.output),
@@ -76,7 +86,15 @@ def _augment_all(
         sources, recipes = _plan(options, volume.shape)
         interior = _interior(volume, labels)
         copies = progress.track(
-            _make(volume, labels, sources, recipes, interior=interior, jobs=options.jobs),
+            _make(
+                volume,
+                labels,
+                sources,
+                recipes,
+                interior=interior,
+                engine=engine,
+                jobs=options.jobs,
+            ),
             total=len(sources),
             label="augment",
             unit="slice",
@@ -97,7 +115,8 @@ def _augment_all(
         [str(volume), str(labels)],
         notes=[
             f"{len(volume)} originals, then {options.copies} "
-            f"{'copy' if options.copies == 1 else 'copies'} of each"
+            f"{'copy' if options.copies == 1 else 'copies'} of each",
+            DEFORMED_BY[engine],
         ],
     )
 
@@ -106,7 +125,7 @@ def _augment_one(
     options: AugmentOptions, number: int, volume: Volume, labels: Volume
 ) -> StageResult:
     """Make one slice again, by the recipe in the finished folder if there is one."""
-    recorded = options.recorded()
+    recorded = {**options.recorded(), ENGINE: find_engine()}
     if (options.output / MANIFEST).exists():
         whole = open_stage(options.output, stage="augment", fresh=True)
         for stack, source in zip((volume, labels), whole.inputs, strict=True):
@@ -117,7 +136,9 @@ def _augment_one(
                     found="another",
                     remedy="choose another --output",
                 )
-        recorded = {**whole.options, "only": number}
+        # Before it was recorded, there were the splines alone.
+        recorded = {ENGINE: "splines", **whole.options, "only": number}
+        _check_engine(recorded[ENGINE], options.output)
         sources = [int(source) for source in whole.details["sources"]]
         recipes = [Recipe(**recipe) for recipe in whole.details["recipes"]]
     else:
@@ -142,6 +163,7 @@ def _augment_one(
             [sources[number]],
             [recipes[number]],
             interior=_interior(volume, labels),
+            engine=recorded[ENGINE],
             jobs=1,
         )
         shape = (1, *volume.shape[1:])
@@ -174,6 +196,7 @@ def _make(
     recipes: list[Recipe],
     *,
     interior: float,
+    engine: str,
     jobs: int,
 ) -> Iterator[Pair]:
     low, high = _grey_range(volume)
@@ -181,14 +204,24 @@ def _make(
         (recipe, volume[source], np.where(labels[source] == interior, WHITE, BLACK))
         for source, recipe in zip(sources, recipes, strict=True)
     )
-    return ordered_map(partial(_make_copy, low, high), tasks, jobs=jobs)
+    return ordered_map(partial(_make_copy, low=low, high=high, engine=engine), tasks, jobs=jobs)
 
 
 def _make_copy(
-    low: float, high: float, task: tuple[Recipe, npt.NDArray[Any], npt.NDArray[np.uint8]]
+    task: tuple[Recipe, npt.NDArray[Any], npt.NDArray[np.uint8]], **settings: Any
 ) -> Pair:
-    recipe, image, label = task
-    return apply_recipe(recipe, image, label, low=low, high=high)
+    return apply_recipe(*task, **settings)
+
+
+def _check_engine(engine: str, folder: Path) -> None:
+    """Raise unless a slice can be made again by what has made it first."""
+    if engine not in ("splines", find_engine()):
+        raise InputError(
+            folder,
+            expected=f"the package {engine}, which made these slices",
+            found="none that can be imported",
+            remedy="docs/augmentation.md says how to install it",
+        )
 
 
 def _interior(volume: Volume, labels: Volume) -> float:
