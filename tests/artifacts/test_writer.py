@@ -143,3 +143,37 @@ def test_what_can_be_gone_on_with_is_not_swept_away_by_another_stage(tmp_path: P
     with StageWriter(folder, stage="predict", resumable=True, **settings) as writer:
         assert writer.path("x").read_text() == "half"
     assert everything(folder)["x"] == "half"
+
+
+def test_a_run_that_came_to_nothing_does_not_stand_in_the_way(tmp_path: Path, source: Path):
+    folder = tmp_path / "a"
+    settings = {"inputs": [source], "names": ["x"], "resumable": True}
+    with (
+        pytest.raises(KeyboardInterrupt),
+        StageWriter(folder, stage="train", options={"epochs": 3}, **settings) as writer,
+    ):
+        writer.path("x")
+        raise KeyboardInterrupt
+    with StageWriter(folder, stage="train", options={"epochs": 4}, **settings) as writer:
+        writer.path("x").write_text("whole")
+    assert everything(folder)["x"] == "whole"
+
+
+def test_a_run_goes_on_under_the_same_conditions_only(tmp_path: Path, source: Path):
+    def run(options: dict[str, int], **conditions: str) -> StageWriter:
+        folder = tmp_path / "a"
+        return StageWriter(
+            folder,
+            stage="train",
+            options=options,
+            inputs=[source],
+            names=["x"],
+            resumable=True,
+            conditions=conditions,
+        )
+
+    with pytest.raises(KeyboardInterrupt), run({"epochs": 3}, keras="3.14") as writer:
+        writer.path("x").write_text("half")
+        raise KeyboardInterrupt
+    with pytest.raises(InputError, match=r"one that differs in epochs \(3\), keras \(3.14\);"):
+        run({"epochs": 4}, keras="3.15").__enter__().path("x")

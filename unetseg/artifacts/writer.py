@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -21,12 +21,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from unetseg.artifacts.checkpoint import refuse_other_run
 from unetseg.artifacts.lock import FolderLock
 from unetseg.artifacts.manifest import MANIFEST, Manifest, Output, Source, fingerprint, matches
-from unetseg.errors import OutputError
+from unetseg.errors import InputError, OutputError
 from unetseg.progress import StageResult
-from unetseg.stacks.files import flush, replacing
+from unetseg.stacks.files import DRAFT, flush, replacing
 from unetseg.stacks.tiff import create_stack
 from unetseg.stacks.volume import describe
 from unetseg.version import __version__
@@ -59,6 +58,8 @@ class StageWriter:
     resumable : bool
         Keep what is in `path(name)` when the block is left by an exception, or the process dies,
         for the same run to go on from.
+    conditions : mapping, optional
+        What must be the same too for a run to go on, such as the version of a library.
     next_command : str, optional
         To propose to the user at the end.
 
@@ -80,10 +81,12 @@ class StageWriter:
         inputs: Iterable[Path],
         names: Iterable[str],
         resumable: bool = False,
+        conditions: Mapping[str, Any] | None = None,
         next_command: str | None = None,
     ) -> None:
         self.folder = folder
         self._resumable = resumable
+        self._conditions = conditions or {}
         self._next_command = next_command
         self.stage = stage
         self.details: dict[str, Any] = {}
@@ -166,6 +169,7 @@ class StageWriter:
             "version": __version__,
             "options": self._options,
             "inputs": [asdict(source) for source in self._inputs],
+            **self._conditions,
         }
 
     def is_current(self) -> bool:
@@ -249,17 +253,19 @@ class StageWriter:
 
     def _check_same_run(self) -> None:
         """Refuse to go on with, or to sweep away, what another run has begun."""
-        path = self._staging / RUN
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = json.loads((self._staging / RUN).read_text(encoding="utf-8"))
         except ValueError:
             found = {}
-        refuse_other_run(
-            self.folder,
-            found=found,
-            # By way of JSON, which turns tuples into lists.
-            expected=json.loads(json.dumps(self.identity())),
-        )
+        # By way of JSON, which turns tuples into lists.
+        expected = json.loads(json.dumps(self.identity()))
+        if found != expected:
+            raise InputError(
+                self.folder,
+                expected="an unfinished run of the same options and inputs",
+                found=f"one that differs in {_differences(found, expected)}",
+                remedy="give the same to finish it, another --output, or begin anew with --force",
+            )
 
     def __exit__(
         self,
@@ -273,7 +279,7 @@ class StageWriter:
         finally:
             # Complete but not all in place (interrupted between two moves): the next run goes on.
             complete = (self._staging / MANIFEST).exists()
-            if self._begun and not complete and not self._resumable:
+            if self._begun and not complete and not _can_go_on(self._staging):
                 shutil.rmtree(self._staging, ignore_errors=True)
             self._lock.close()
             self._remove_if_empty()
@@ -321,8 +327,22 @@ def _recover(folder: Path) -> None:
     staging = folder / UNFINISHED
     if (staging / MANIFEST).exists():
         _move_into_place(folder)
-    elif not (staging / RUN).exists():
+    elif not _can_go_on(staging):
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _can_go_on(staging: Path) -> bool:
+    """Whether a run that may be gone on with has left anything to go on from."""
+    names = {path.name for path in staging.iterdir()} if staging.exists() else set()
+    return RUN in names and any(name != RUN and not name.endswith(DRAFT) for name in names)
+
+
+def _differences(old: Any, new: Any, name: str = "") -> str:
+    """Names of the values that differ, with the old value where it is short."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        return ", ".join(_differences(old.get(key), new.get(key), key) for key in names)
+    return f"{name} ({old})" if isinstance(old, (str, int, float)) else name
 
 
 def _finished(staging: Path) -> list[Path]:

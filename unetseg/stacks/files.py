@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+DRAFT = ".draft"  # ending of what is being written
+
 
 class Closing(ABC):
     """What holds files open, and lets go of them at the end of a `with` block."""
@@ -35,7 +37,7 @@ class Closing(ABC):
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Write a file beside its place; when the block ends well it takes the place of the old one."""
-    draft = path.with_name(f".{path.name}.draft")
+    draft = path.with_name(f".{path.name}{DRAFT}")
     try:
         with draft.open("wb") as file:
             yield file

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.metrics import THRESHOLDS, StackScores, score_slice
-from unetseg.artifacts.checkpoint import Checkpoint
+from unetseg.artifacts.checkpoint import load_checkpoint, save_checkpoint
 from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
 from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
 from unetseg.artifacts.writer import StageWriter
@@ -34,7 +34,7 @@ from unetseg.stacks.npy import open_npy
 from unetseg.stacks.tiff import Stack
 from unetseg.stacks.volume import describe
 
-CHECKPOINT = ".checkpoint.npz"
+CHECKPOINT = ".checkpoint.npz"  # hidden, so that it is not published
 NAMES = (
     "model.keras",
     "history.csv",
@@ -85,18 +85,16 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         options=options.recorded(),
         inputs=[options.input / MANIFEST],
         names=NAMES,
+        resumable=True,
+        conditions=describe_backend(),
         next_command=command_line("predict", model=options.output),
     ) as writer:
-        checkpoint = Checkpoint(
-            options.output / CHECKPOINT, run={**writer.identity(), **describe_backend()}
-        )
-        current = not options.force and writer.is_current()
-        if current or options.force:
-            checkpoint.remove()
-        if current:
+        if options.force:
+            writer.begin_anew()
+        elif writer.is_current():
             return writer.nothing_to_do()
         _warn_of_earlier(options.output, progress)
-        course = _Course(options, training, held_out, checkpoint, progress)
+        course = _Course(options, training, held_out, writer.path(CHECKPOINT), progress)
         course.run()
         save_model(course.model, writer.path("model.keras"))
         _write_history(writer.path("history.csv"), course.history)
@@ -105,7 +103,6 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         if held_out is not None:
             _write_held_out(writer, course.predictor, held_out, progress)
             writer.details["scores"] = _score_held_out(writer, held_out, progress)
-    checkpoint.remove()
     return writer.result(
         [f"{options.input}: {describe(training.images.shape)} to train on"],
         notes=_notes(course, writer.details.get("scores")),
@@ -147,7 +144,7 @@ class _Course:
         options: TrainOptions,
         training: Slices,
         held_out: Slices | None,
-        checkpoint: Checkpoint,
+        checkpoint: Path,
         progress: Progress,
     ) -> None:
         self.options = options
@@ -189,7 +186,7 @@ class _Course:
             self._trainer.run(self._after_epoch)
         except TrainingError:
             # Going on from there would end in the same way.
-            self._checkpoint.remove()
+            self._checkpoint.unlink(missing_ok=True)
             raise
         except KeyboardInterrupt:
             if self.history:
@@ -210,7 +207,7 @@ class _Course:
 
     def _resume(self) -> None:
         """Take up where a run that died has left off."""
-        kept = self._checkpoint.load()
+        kept = load_checkpoint(self._checkpoint)
         if kept is None:
             return
         arrays, self.history = kept
@@ -230,7 +227,8 @@ class _Course:
         self.history.append(row)
         if self.options.select == "best" and self.kept_epoch == epoch.number:
             self._best = self.model.get_weights()
-        self._checkpoint.save({"state": self._trainer.state(), "best": self._best}, self.history)
+        state = {"state": self._trainer.state(), "best": self._best}
+        save_checkpoint(self._checkpoint, state, self.history)
         left = epoch.seconds * (1 - epoch.progress) / epoch.progress
         self._progress.say(f"{line}  {_clock(epoch.seconds)}, {_clock(left)} left")
 
