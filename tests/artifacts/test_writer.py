@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import write_stage
 
-from unetseg.artifacts import writer as writing
+from unetseg.artifacts import staging
 from unetseg.artifacts.manifest import MANIFEST, open_stage
 from unetseg.artifacts.writer import StageWriter
 from unetseg.errors import InputError, OutputError
@@ -58,7 +58,7 @@ def test_a_run_that_dies_between_moves_is_finished_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", replace)
         patch.setattr(shutil, "rmtree", lambda *a, **k: None)
-        patch.setattr(writing.shutil, "rmtree", lambda *a, **k: None)
+        patch.setattr(staging.shutil, "rmtree", lambda *a, **k: None)
         if moves < 3:
             with pytest.raises(SystemExit):
                 write_stage(folder, {"x": "new", "y": "new"}, source=source)
@@ -90,7 +90,7 @@ def test_obsolete_outputs_go_when_a_run_dies_on_the_way(
             raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing, moment, die)
+        patch.setattr(staging, moment, die)
         with pytest.raises(SystemExit):
             write_stage(folder, {"x": "3"}, source=source)
     if moment == "_remove":

@@ -1,9 +1,6 @@
 """Stage folders: what a stage wrote, from what, and whether it is complete.
 
-A stage writes into a hidden folder inside its own, which also gets the manifest. Only when that is
-complete do the files move to their places, the manifest last: whoever finds a manifest.json finds
-all that it names. A run that dies leaves the earlier results as they were; one that dies between
-two moves is finished by the next.
+A run that dies leaves the earlier results as they were: see `staging`.
 """
 
 from __future__ import annotations
@@ -23,16 +20,20 @@ import numpy.typing as npt
 
 from unetseg.artifacts.lock import FolderLock
 from unetseg.artifacts.manifest import MANIFEST, Manifest, Output, Source, fingerprint, matches
+from unetseg.artifacts.staging import (
+    RUN,
+    UNFINISHED,
+    can_go_on,
+    finished,
+    move_into_place,
+    recover,
+)
 from unetseg.errors import InputError, OutputError
 from unetseg.progress import StageResult
-from unetseg.stacks.files import DRAFT, flush, replacing
+from unetseg.stacks.files import flush, replacing
 from unetseg.stacks.tiff import create_stack
 from unetseg.stacks.volume import describe
 from unetseg.version import __version__
-
-UNFINISHED = ".unfinished"
-RUN = ".run.json"
-REPLACED = ".replaced.json"
 
 
 class StageWriter:
@@ -120,7 +121,7 @@ class StageWriter:
         try:
             with ExitStack() as held:
                 held.enter_context(self._lock)
-                _recover(self.folder)
+                recover(self.folder)
                 self._earlier = self._check_ours()
                 self._check_inputs_apart(self._earlier)
                 self._inputs = [_source(path, self.folder) for path in self._paths]
@@ -279,14 +280,14 @@ class StageWriter:
         finally:
             # Complete but not all in place (interrupted between two moves): the next run goes on.
             complete = (self._staging / MANIFEST).exists()
-            if self._begun and not complete and not _can_go_on(self._staging):
+            if self._begun and not complete and not can_go_on(self._staging):
                 shutil.rmtree(self._staging, ignore_errors=True)
             self._lock.close()
             self._remove_if_empty()
 
     def _publish(self) -> None:
         outputs = []
-        for path in _finished(self._staging):
+        for path in finished(self._staging):
             flush(path)
             array = self._arrays.get(path.name, {})
             outputs.append(Output(path.name, *fingerprint(path), **array))
@@ -294,47 +295,11 @@ class StageWriter:
             self.stage, __version__, self._options, self._inputs, outputs, self.details
         )
         # Written whole before it gets its name: a manifest in the staging folder means that the
-        # folder is complete, and _recover relies on it.
+        # folder is complete, and recover relies on it.
         with replacing(self._staging / MANIFEST) as file:
             file.write(self.manifest.to_json().encode())
         flush(self._staging)
-        _move_into_place(self.folder)
-
-
-def _move_into_place(folder: Path) -> None:
-    """Move a complete staging folder's files to their places, the manifest last."""
-    staging = folder / UNFINISHED
-    if (folder / MANIFEST).exists():
-        # From here until the last move the folder says that it is not complete. The old manifest
-        # is kept: only it says what was here.
-        (folder / MANIFEST).replace(staging / REPLACED)
-    if (staging / REPLACED).exists():
-        kept = [output.name for output in Manifest.read(staging / MANIFEST).outputs]
-        for output in Manifest.read(staging / REPLACED).outputs:
-            if output.name not in kept:
-                _remove(folder / output.name)
-    for path in [path for path in _finished(staging) if path.name != MANIFEST]:
-        if path.is_dir():  # a folder only takes the place of an empty one
-            _remove(folder / path.name)
-        path.replace(folder / path.name)
-    (staging / MANIFEST).replace(folder / MANIFEST)
-    flush(folder)
-    shutil.rmtree(staging)
-
-
-def _recover(folder: Path) -> None:
-    """Finish or sweep away what a run that died left behind, but for what can be gone on with."""
-    staging = folder / UNFINISHED
-    if (staging / MANIFEST).exists():
-        _move_into_place(folder)
-    elif not _can_go_on(staging):
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _can_go_on(staging: Path) -> bool:
-    """Whether a run that may be gone on with has left anything to go on from."""
-    names = {path.name for path in staging.iterdir()} if staging.exists() else set()
-    return RUN in names and any(name != RUN and not name.endswith(DRAFT) for name in names)
+        move_into_place(self.folder)
 
 
 def _differences(old: Any, new: Any, name: str = "") -> str:
@@ -343,18 +308,6 @@ def _differences(old: Any, new: Any, name: str = "") -> str:
         names = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         return ", ".join(_differences(old.get(key), new.get(key), key) for key in names)
     return f"{name} ({old})" if isinstance(old, (str, int, float)) else name
-
-
-def _finished(staging: Path) -> list[Path]:
-    """Files and folders that were written for the user; hidden ones are the stage's own."""
-    return sorted(path for path in staging.iterdir() if not path.name.startswith("."))
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _source(path: Path, folder: Path) -> Source:

@@ -1,0 +1,67 @@
+"""The hidden folder that a stage works in, and how its files come from there to their places.
+
+It lies inside the stage's own folder, and gets the manifest too. Only when it is complete do the
+files move, the manifest last: whoever finds a manifest.json finds all that it names. A run that
+dies leaves the earlier results as they were; one that dies between two moves is finished by the
+next.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from unetseg.artifacts.manifest import MANIFEST, Manifest
+from unetseg.stacks.files import DRAFT, flush
+
+UNFINISHED = ".unfinished"
+RUN = ".run.json"  # of a run that may be gone on with: which one it is
+REPLACED = ".replaced.json"  # the earlier manifest, between the first move and the last
+
+
+def move_into_place(folder: Path) -> None:
+    """Move a complete staging folder's files to their places, the manifest last."""
+    staging = folder / UNFINISHED
+    if (folder / MANIFEST).exists():
+        # From here until the last move the folder says that it is not complete. The old manifest
+        # is kept: only it says what was here.
+        (folder / MANIFEST).replace(staging / REPLACED)
+    if (staging / REPLACED).exists():
+        kept = [output.name for output in Manifest.read(staging / MANIFEST).outputs]
+        for output in Manifest.read(staging / REPLACED).outputs:
+            if output.name not in kept:
+                _remove(folder / output.name)
+    for path in [path for path in finished(staging) if path.name != MANIFEST]:
+        if path.is_dir():  # a folder only takes the place of an empty one
+            _remove(folder / path.name)
+        path.replace(folder / path.name)
+    (staging / MANIFEST).replace(folder / MANIFEST)
+    flush(folder)
+    shutil.rmtree(staging)
+
+
+def recover(folder: Path) -> None:
+    """Finish or sweep away what a run that died left behind, but for what can be gone on with."""
+    staging = folder / UNFINISHED
+    if (staging / MANIFEST).exists():
+        move_into_place(folder)
+    elif not can_go_on(staging):
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def can_go_on(staging: Path) -> bool:
+    """Whether a run that may be gone on with has left anything to go on from."""
+    names = {path.name for path in staging.iterdir()} if staging.exists() else set()
+    return RUN in names and any(name != RUN and not name.endswith(DRAFT) for name in names)
+
+
+def finished(staging: Path) -> list[Path]:
+    """Files and folders that were written for the user; hidden ones are the stage's own."""
+    return sorted(path for path in staging.iterdir() if not path.name.startswith("."))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
