@@ -19,6 +19,10 @@ from unetseg.engine.prediction import Ensemble
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.pieces import Piece
 
+# Some processors add up a convolution in another order for images of another size. A halo that is
+# 8 pixels too narrow changes probabilities by up to 0.1.
+ROUNDING = 2e-6
+
 
 def write_volume(path: Path, *shape: int) -> Path:
     rng = np.random.default_rng(0)
@@ -26,7 +30,7 @@ def write_volume(path: Path, *shape: int) -> Path:
     return path
 
 
-def test_tiles_equal_the_whole_slice_to_the_last_bit(
+def test_tiles_equal_the_whole_slice(
     model: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ):
     volume = write_volume(tmp_path / "v.tif", 1, 401, 523)
@@ -35,8 +39,10 @@ def test_tiles_equal_the_whole_slice_to_the_last_bit(
     for edge in (128, 200):
         monkeypatch.setattr(prediction, "longest_edge", lambda edge=edge, **_: edge + 2 * 120)
         cli(*common, "--output", f"tiles-{edge}")
-        np.testing.assert_array_equal(
-            read(tmp_path / f"tiles-{edge}/prediction.tif"), read(tmp_path / "whole/prediction.tif")
+        np.testing.assert_allclose(
+            read(tmp_path / f"tiles-{edge}/prediction.tif"),
+            read(tmp_path / "whole/prediction.tif"),
+            atol=ROUNDING,
         )
 
 
@@ -171,4 +177,6 @@ def test_tiles_of_a_real_slice(model: Path, tmp_path: Path, monkeypatch: pytest.
         ensemble = Ensemble([model], tta=True)
         whole = ensemble.predict(volume, Piece(0, 0, 512, 0, 512))
         for piece in (Piece(0, 0, 200, 0, 512), Piece(0, 250, 301, 33, 404)):
-            np.testing.assert_array_equal(ensemble.predict(volume, piece), whole[piece.box])
+            np.testing.assert_allclose(
+                ensemble.predict(volume, piece), whole[piece.box], atol=ROUNDING
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -68,8 +68,13 @@ class Standardisation:
     ----------
     mean, deviation : float
         Of the whole slice, in the units of its pixels.
+    words : str
+        What it does, for who must do it elsewhere.
     """
 
+    words: ClassVar = (
+        "of every slice as a whole, subtract the mean and divide by the standard deviation"
+    )
     mean: float
     deviation: float
 

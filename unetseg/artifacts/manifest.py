@@ -19,7 +19,12 @@ MANIFEST = "manifest.json"
 # What later stages read in the details of earlier ones. A list of one type holds any number of it.
 DETAILS: dict[str, dict[str, Any]] = {
     "augment": {"sources": [int]},
-    "preprocess": {"held_out": [int], "train_sources": [int], "normalisation": str},
+    "preprocess": {
+        "held_out": [int],
+        "train_sources": [int],
+        "normalisation": str,
+        "data": [{"name": str}],
+    },
     "train": {
         "network": dict,
         "normalisation": str,

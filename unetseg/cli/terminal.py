@@ -63,12 +63,11 @@ class Terminal:
     ) -> Iterator[T]:
         """Show a bar on a terminal, and a line every ten seconds where there is none."""
         if sys.stderr.isatty() and not self.quiet:
-            from tqdm import tqdm
-
-            with tqdm(total=total, desc=label, unit=f" {unit}s", delay=1, leave=False) as bar:
+            with _bar(unit) as bar:
+                task = bar.add_task(label, total=total)
                 for item in items:
                     yield item
-                    bar.update(size(item))
+                    bar.advance(task, size(item))
             return
         start = said = time.monotonic()
         done = 0.0
@@ -110,6 +109,21 @@ class Terminal:
         elif not self.quiet:
             for line in lines_of(result):
                 click.echo(line)
+
+
+def _bar(unit: str) -> Any:
+    """What shows how far a stage is; it vanishes at the end."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn(f"{{task.completed:.4g}}/{{task.total:.4g}} {unit}s"),
+        TimeRemainingColumn(compact=True),
+        console=Console(stderr=True),
+        transient=True,
+    )
 
 
 def lines_of(result: StageResult) -> list[str]:

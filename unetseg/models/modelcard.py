@@ -5,15 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.artifacts.manifest import Manifest
 from unetseg.network.recipes import NetworkOptions
 from unetseg.version import __version__
-
-# By the names of unetseg.arrays.intensity.NORMALISATIONS.
-NORMALISATIONS = {
-    "slice-standard": "of every slice as a whole, subtract the mean and divide by the standard "
-    "deviation",
-}
 
 CITATIONS = {
     "10.1007/978-3-319-24574-4_28": "Ronneberger, Fischer and Brox (2015). U-Net: Convolutional "
@@ -66,7 +61,7 @@ class ModelCard:
             "task": self.task,
             "input": "Slices, (N, H, W, 1) float32, normalised; H and W divisible by "
             f"{self.multiple}.",
-            "normalisation": f"Not in the network: {NORMALISATIONS[self.normalisation]}.",
+            "normalisation": f"Not in the network: {NORMALISATIONS[self.normalisation].words}.",
             "output": "(N, H, W, 1) float32: 0 is certainly membrane, 1 certainly interior.",
             "tiles": f"They need {self.halo} pixels of context on every side, cropped later, and "
             f"corners at multiples of {self.multiple}.",
@@ -95,7 +90,7 @@ class ModelCard:
                         {
                             "Input": "grey levels of any range, 8 or 16 bit or floating point, one "
                             "channel. Normalisation is part of this package: "
-                            f"{NORMALISATIONS[self.normalisation]}.",
+                            f"{NORMALISATIONS[self.normalisation].words}.",
                             "Output": "0 is certainly membrane, 1 certainly interior.",
                             "Tiles": self.notes()["tiles"],
                             "Example": f"the test image is {example}.",
@@ -118,14 +113,12 @@ class ModelCard:
 
     def _training(self) -> dict[str, Any]:
         details, options = self._details, self._options
-        data = [
-            f"{source['name']} (sha256 {source['sha256']})" for source in details.get("data", [])
-        ]
-        slices = details.get("train_slices", [])
+        data = [f"{source['name']} (sha256 {source['sha256']})" for source in details["data"]]
+        slices = details["train_slices"]
         return {
-            "Data": (" and ".join(data) or "not recorded")
+            "Data": " and ".join(data)
             + (", drawn by `unetseg synthesize`" if details.get("synthetic") else ""),
-            "Slices": f"{len(slices)}: {', '.join(map(str, slices))}" if slices else "not recorded",
+            "Slices": f"{len(slices)}: {', '.join(map(str, slices))}",
             "Program": f"unetseg, Keras {details['keras']} on {details['backend']}",
             "Epochs": f"{details['epochs_run']}, of which the weights of {details['kept_epoch']}",
             "Minutes": details["minutes_trained"],

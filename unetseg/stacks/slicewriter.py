@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.tiles import Box
-from unetseg.stacks.files import require_room
+from unetseg.stacks.files import Closing, require_room
 
 
-class SliceWriter:
+class SliceWriter(Closing):
     """Write slices, one after another or in parts, into room that is reserved first.
 
     As a context manager it wants all slices appended.
@@ -81,16 +81,13 @@ class SliceWriter:
         """Close the file, whatever is missing in it."""
         self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self.close()
+        super().__exit__(kind, error, tb)
         missing = self.shape[0] - self._appended
         if kind is None and missing:
             raise ValueError(f"{missing} of {self.shape[0]} slices were never written")

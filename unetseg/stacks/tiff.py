@@ -6,7 +6,7 @@ import logging
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from xml.etree import ElementTree
@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 import tifffile
+from cachetools import LRUCache
 
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
@@ -76,7 +77,9 @@ class Stack(Volume):
         self.dtype = self._series.dtype.newbyteorder("=")
         slices, height, width = (1, *self._series.shape)[-3:]
         self.shape = (int(slices), int(height), int(width))
-        self._recent: dict[tuple[int, int], npt.NDArray[Any]] = {}
+        self._recent: LRUCache[tuple[int, int], npt.NDArray[Any]] = LRUCache(
+            RECENT_BYTES, getsizeof=lambda segment: segment.nbytes
+        )
 
     def _check(self) -> None:
         series, path = self._series, self.path
@@ -114,9 +117,6 @@ class Stack(Volume):
         present = path.stat().st_size
         if series.dataoffset is not None and series.dataoffset + series.nbytes > present:
             raise _cut_off(path, f"{present} of {series.dataoffset + series.nbytes} bytes")
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     def _check_segments(self, series: tifffile.TiffPageSeries) -> None:
         """Look at the sizes of compressed strips and tiles before the first is decoded."""
@@ -202,9 +202,8 @@ class Stack(Volume):
         if decoded is None:  # a strip that was never written
             decoded = np.full(shape, layout.nodata, self.dtype)
         segment: npt.NDArray[Any] = decoded.reshape(shape)[0, :, :, 0]
-        self._recent[key] = segment
-        while sum(kept.nbytes for kept in self._recent.values()) > RECENT_BYTES:
-            del self._recent[next(iter(self._recent))]
+        with suppress(ValueError):  # larger than all that is kept
+            self._recent[key] = segment
         return segment
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -125,23 +124,10 @@ def _augment_one(
     options: AugmentOptions, number: int, volume: Volume, labels: Volume
 ) -> StageResult:
     """Make one slice again, by the recipe in the finished folder if there is one."""
-    recorded = {**options.recorded(), ENGINE: find_engine()}
     if (options.output / MANIFEST).exists():
-        whole = open_stage(options.output, stage="augment", fresh=True)
-        for stack, source in zip((volume, labels), whole.inputs, strict=True):
-            if not matches(stack.path, source):
-                raise InputError(
-                    stack.path,
-                    expected=f"the stack that {options.output} was made from",
-                    found="another",
-                    remedy="choose another --output",
-                )
-        # Before it was recorded, there were the splines alone.
-        recorded = {ENGINE: "splines", **whole.options, "only": number}
-        _check_engine(recorded[ENGINE], options.output)
-        sources = [int(source) for source in whole.details["sources"]]
-        recipes = [Recipe(**recipe) for recipe in whole.details["recipes"]]
+        recorded, sources, recipes = _recorded_plan(options, volume, labels)
     else:
+        recorded = {**options.recorded(), ENGINE: find_engine()}
         sources, recipes = _plan(options, volume.shape)
     if number >= len(sources):
         raise InputError(
@@ -150,29 +136,56 @@ def _augment_one(
             found=f"{len(sources)} slices, counted from 0",
             remedy="choose a lower number or more --copies",
         )
+    source, recipe = sources[number], recipes[number]
     with StageWriter(
         options.output.with_name(f"{options.output.name}-{number}"),
         stage="augment --only",
-        options=recorded,
+        options={**recorded, "only": number},
         inputs=[volume.path, labels.path],
         names=["volume.tif", "labels.tif"],
     ) as writer:
         copies = _make(
             volume,
             labels,
-            [sources[number]],
-            [recipes[number]],
+            [source],
+            [recipe],
             interior=_interior(volume, labels),
             engine=recorded[ENGINE],
             jobs=1,
         )
         shape = (1, *volume.shape[1:])
         _write(writer, copies, shape=shape, dtype=volume.dtype, originals=1)
-        writer.details.update(source=sources[number], recipe=dataclasses.asdict(recipes[number]))
+        writer.details.update(source=source, recipe=dataclasses.asdict(recipe))
     return writer.result(
         [str(volume), str(labels)],
-        notes=[f"slice {number} is made from source slice {sources[number]}"],
+        notes=[f"slice {number} is made from source slice {source}"],
     )
+
+
+def _recorded_plan(
+    options: AugmentOptions, volume: Volume, labels: Volume
+) -> tuple[dict[str, Any], list[int], list[Recipe]]:
+    """Options, sources and recipes of the finished folder, if its slices can be made again."""
+    whole = open_stage(options.output, stage="augment", fresh=True)
+    for stack, source in zip((volume, labels), whole.inputs, strict=True):
+        if not matches(stack.path, source):
+            raise InputError(
+                stack.path,
+                expected=f"the stack that {options.output} was made from",
+                found="another",
+                remedy="choose another --output",
+            )
+    # Before it was recorded, there were the splines alone.
+    recorded = {ENGINE: "splines", **whole.options}
+    if recorded[ENGINE] not in ("splines", find_engine()):
+        raise InputError(
+            options.output,
+            expected=f"the package {recorded[ENGINE]}, which made these slices",
+            found="none that can be imported",
+            remedy="docs/augmentation.md says how to install it",
+        )
+    sources = [int(source) for source in whole.details["sources"]]
+    return recorded, sources, [Recipe(**recipe) for recipe in whole.details["recipes"]]
 
 
 def _plan(options: AugmentOptions, shape: tuple[int, int, int]) -> tuple[list[int], list[Recipe]]:
@@ -211,17 +224,6 @@ def _make_copy(
     task: tuple[Recipe, npt.NDArray[Any], npt.NDArray[np.uint8]], **settings: Any
 ) -> Pair:
     return apply_recipe(*task, **settings)
-
-
-def _check_engine(engine: str, folder: Path) -> None:
-    """Raise unless a slice can be made again by what has made it first."""
-    if engine not in ("splines", find_engine()):
-        raise InputError(
-            folder,
-            expected=f"the package {engine}, which made these slices",
-            found="none that can be imported",
-            remedy="docs/augmentation.md says how to install it",
-        )
 
 
 def _interior(volume: Volume, labels: Volume) -> float:

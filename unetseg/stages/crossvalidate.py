@@ -79,6 +79,39 @@ def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageRes
     TrainingError
         If a loss or weight becomes infinite or NaN.
     """
+    blocks = _plan(options)
+    with StageWriter(
+        options.output,
+        stage="crossvalidate",
+        options=options.recorded(),
+        inputs=[options.input / MANIFEST],
+        names=(TABLE, SCORES),
+    ) as writer:
+        _warn_of_earlier(options, blocks, progress)
+        folds: list[Fold] = []
+        for number, block in enumerate(blocks, start=1):
+            name = f"fold {number} of {options.folds}"
+            progress.say(f"{name}: {name_slices(block)} held out")
+            fold = _run_fold(options, block, progress)
+            scores = (f"{title} {fold.scores[m]:.4f}" for m, title in MEASURES.items())
+            progress.say(f"{name}: {'  '.join(scores)}")
+            folds.append(fold)
+        summary = summarise(folds)
+        writer.details["summary"] = summary
+        writer.path(TABLE).write_text(format_table(folds, summary), encoding="utf-8")
+        _write_scores(writer.path(SCORES), folds, summary)
+    return writer.result(
+        [f"{options.input}: {blocks[-1].stop} source slices in {options.folds} folds"],
+        notes=[
+            f"{title:12}{mean:.4f} ± {spread:.4f} over {options.folds} folds"
+            for title, (mean, spread) in zip(MEASURES.values(), summary.values(), strict=True)
+        ],
+        data={"folds": {str(fold): fold.scores for fold in folds}, "summary": summary},
+    )
+
+
+def _plan(options: CrossvalidateOptions) -> list[range]:
+    """The blocks, if all of their slices can be scored: said now, not in hours."""
     manifest = open_stage(options.input, stage="augment", fresh=True)
     slices = max(manifest.details["sources"]) + 1
     if slices < options.folds:
@@ -88,41 +121,10 @@ def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageRes
             found=f"{slices}",
             remedy="give fewer --folds",
         )
-    folds: list[Fold] = []
-    with StageWriter(
-        options.output,
-        stage="crossvalidate",
-        options=options.recorded(),
-        inputs=[options.input / MANIFEST],
-        names=(TABLE, SCORES),
-    ) as writer:
-        blocks = split(slices, options.folds)
-        with open_volume(options.input / "labels.tif") as labels:  # now, not in hours
-            check_labelled(
-                labels,
-                range(slices),
-                remedy="leave it out of both stacks, and run unetseg augment again",
-            )
-        _warn_of_earlier(options, blocks, progress)
-        for block in blocks:
-            progress.say(f"fold {len(folds) + 1} of {options.folds}: {name_slices(block)} held out")
-            folds.append(_run_fold(options, block, progress))
-            progress.say(
-                f"fold {len(folds)} of {options.folds}: "
-                + "  ".join(f"{title} {folds[-1].scores[m]:.4f}" for m, title in MEASURES.items())
-            )
-        summary = summarise(folds)
-        writer.details["summary"] = summary
-        writer.path(TABLE).write_text(format_table(folds, summary), encoding="utf-8")
-        _write_scores(writer.path(SCORES), folds, summary)
-    return writer.result(
-        [f"{options.input}: {slices} source slices in {options.folds} folds"],
-        notes=[
-            f"{title:12}{mean:.4f} ± {spread:.4f} over {options.folds} folds"
-            for title, (mean, spread) in zip(MEASURES.values(), summary.values(), strict=True)
-        ],
-        data={"folds": {str(fold): fold.scores for fold in folds}, "summary": summary},
-    )
+    with open_volume(options.input / "labels.tif") as labels:
+        remedy = "leave it out of both stacks, and run unetseg augment again"
+        check_labelled(labels, range(slices), remedy=remedy)
+    return split(slices, options.folds)
 
 
 def _warn_of_earlier(

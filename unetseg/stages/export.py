@@ -195,7 +195,7 @@ def _read_example(stack: Path | None, manifest: Manifest, *, edge: int) -> _Exam
         images, _ = synthesize(slices=1, height=edge, width=edge, rng=np.random.default_rng(0))
         return _Example(images[0], "a synthetic slice")
     held_out = manifest.details["held_out"]
-    known = [source["sha256"] for source in manifest.details.get("data", [])]
+    known = [source["sha256"] for source in manifest.details["data"]]
     of_training = bool(held_out) and fingerprint(stack)[1] in known
     with open_volume(stack) as volume:
         index = held_out[0] if of_training else 0

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,11 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
         path.parent if (path.parent / MANIFEST).is_file() and path.suffix == ".keras" else path
         for path in options.model
     ]
-    manifests = [open_model(folder) for folder in folders]
+    read = [f"{folder}: {_describe(open_model(folder))}" for folder in folders]
     volume_path = find_stack(options.volume, "test-volume.tif")
-    with open_volume(volume_path) as volume:
-        with StageWriter(
+    with (
+        open_volume(volume_path) as volume,
+        StageWriter(
             options.output,
             stage="predict",
             # The name decides the format: what it is by default depends on --scheduler.
@@ -65,51 +67,33 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             names=[name],
             resumable=True,
             next_command=command_line("segment", prediction=options.output),
-        ) as writer:
-            if options.force:
-                writer.begin_anew()
-            elif writer.is_current():
-                return writer.nothing_to_do()
-            for path in writer.obsolete():
-                progress.warn(
-                    f"{path}: what an earlier run has made is removed when this one is finished; "
-                    "to keep it press Ctrl-C, and name another --output"
-                )
-            ensemble = Ensemble(folders, tta=options.tta)
-            write_to = _format(name)
-            pieces = ensemble.plan(volume.shape, memory=memory, multiple=write_to.multiple)
-            target = writer.path(name)
-            with write_to(target, shape=volume.shape, voxel=volume.voxel) as output:
-                missing = [piece for piece in pieces if not output.has(piece)]
-                if options.scheduler:
-                    job = Job(
-                        # Workers run elsewhere: paths say nothing of where this process is.
-                        models=tuple(folder.resolve() for folder in folders),
-                        volume=volume.path.resolve(),
-                        output=target.resolve(),
-                        shape=volume.shape,
-                        tta=options.tta,
-                        identity=json.dumps(writer.identity()),
-                    )
-                    done = predict_on_cluster(options.scheduler, job, missing, progress)
-                else:
-                    done = _predict(missing, ensemble, volume, output)
-                speed = _follow(
-                    done,
-                    missing=sum(piece.pixels for piece in missing),
-                    total=math.prod(volume.shape),
-                    progress=progress,
-                )
-            writer.details.update(speed)
-            writer.describe(name, shape=volume.shape, dtype="float32", axes="ZYX")
-        read = [
-            *(f"{f}: {_describe(m)}" for f, m in zip(folders, manifests, strict=True)),
-            str(volume),
-        ]
-    return writer.result(
-        read,
-        notes=["0 is certainly membrane, 1 certainly interior"],
-    )
+        ) as writer,
+    ):
+        if options.force:
+            writer.begin_anew()
+        elif writer.is_current():
+            return writer.nothing_to_do()
+        _warn_of_obsolete(writer, progress)
+        work = _Work(
+            folders=folders,
+            volume=volume,
+            tta=options.tta,
+            memory=memory,
+            scheduler=options.scheduler,
+        )
+        writer.details.update(work.write(writer, name, progress))
+        writer.describe(name, shape=volume.shape, dtype="float32", axes="ZYX")
+        read.append(str(volume))
+    return writer.result(read, notes=["0 is certainly membrane, 1 certainly interior"])
+
+
+def _warn_of_obsolete(writer: StageWriter, progress: Progress) -> None:
+    """Say which earlier results go, as long as they can be kept."""
+    for path in writer.obsolete():
+        progress.warn(
+            f"{path}: what an earlier run has made is removed when this one is finished; "
+            "to keep it press Ctrl-C, and name another --output"
+        )
 
 
 def _name(options: PredictOptions) -> str:
@@ -138,6 +122,48 @@ def _format(name: str) -> type[PieceWriter]:
 
         return ZarrPieces
     return TiffPieces
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What is to be predicted, by what, and where."""
+
+    folders: list[Path]
+    volume: Volume
+    tta: bool
+    memory: float
+    scheduler: str | None
+
+    def write(self, writer: StageWriter, name: str, progress: Progress) -> dict[str, Any]:
+        """Predict and write the pieces that are missing; says how fast it was."""
+        volume, path = self.volume, writer.path(name)
+        ensemble = Ensemble(self.folders, tta=self.tta)
+        write_to = _format(name)
+        pieces = ensemble.plan(volume.shape, memory=self.memory, multiple=write_to.multiple)
+        with write_to(path, shape=volume.shape, voxel=volume.voxel) as output:
+            missing = [piece for piece in pieces if not output.has(piece)]
+            if self.scheduler is None:
+                done = _predict(missing, ensemble, volume, output)
+            else:
+                job = self._job(path, identity=json.dumps(writer.identity()))
+                done = predict_on_cluster(self.scheduler, job, missing, progress)
+            return _follow(
+                done,
+                missing=sum(piece.pixels for piece in missing),
+                total=math.prod(volume.shape),
+                progress=progress,
+            )
+
+    def _job(self, output: Path, *, identity: str) -> Job:
+        """The same for workers, which run elsewhere: paths say nothing of where this process is."""
+        return Job(
+            models=tuple(folder.resolve() for folder in self.folders),
+            volume=self.volume.path.resolve(),
+            output=output.resolve(),
+            shape=self.volume.shape,
+            tta=self.tta,
+            identity=identity,
+        )
 
 
 def _predict(
@@ -183,11 +209,10 @@ def _describe(manifest: Manifest) -> str:
     """What made a model, and how good it is."""
     options, details = manifest.options, manifest.details
     epochs = details["epochs_run"]
-    # Earlier versions did not say what data it was.
-    names = " and ".join(source["name"] for source in details.get("data", []))
+    names = " and ".join(source["name"] for source in details["data"])
     text = (
         f"{options['network']} network, {epochs} epoch{'' if epochs == 1 else 's'} on "
-        f"{len(details.get('train_slices', []))} slices of {names or 'unknown stacks'}"
+        f"{len(details['train_slices'])} slices of {names}"
     )
     scores = details.get("scores")
     if scores is None:

@@ -52,15 +52,11 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
     InputError
         If the input folder is incomplete or stale, or nothing would be left to train on.
     """
-    manifest = open_stage(options.input, stage="augment", fresh=True)
-    sources = [int(source) for source in manifest.details["sources"]]
-    originals = max(sources) + 1
-    held_out = parse_held_out(options.held_out, originals, options.input)
-    chosen = {
-        "train": [i for i, source in enumerate(sources) if source not in held_out],
-        "held-out": list(held_out),
-    }
     folder = options.input
+    manifest = open_stage(folder, stage="augment", fresh=True)
+    sources = [int(source) for source in manifest.details["sources"]]
+    held_out = parse_held_out(options.held_out, max(sources) + 1, folder)
+    trained_on = [i for i, source in enumerate(sources) if source not in held_out]
     with StageWriter(
         options.output,
         stage="preprocess",
@@ -75,47 +71,32 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
             open_volume(folder / "volume.tif") as volume,
             open_volume(folder / "labels.tif") as labels,
         ):
-            share = _interior_share(labels, chosen["train"])
+            share = _interior_share(labels, trained_on)
             check_labelled(labels, held_out, remedy="choose others with --held-out")
-            _warn_of_duplicates(volume, originals, held_out, progress)
-            membrane, interior = class_weights(share)
-            weigh = partial(
-                weight_map,
-                membrane=membrane,
-                interior=interior,
-                w0=options.border_weight,
-                sigma=options.border_sigma,
-            )
-            for part, indices in chosen.items():
-                if not indices:
-                    continue
-                work = ordered_map(
-                    partial(_prepare, weigh),
-                    ((volume[i], labels[i]) for i in indices),
-                    jobs=options.jobs,
-                )
+            _warn_of_duplicates(volume, max(sources) + 1, held_out, progress)
+            prepare = partial(_prepare, _weigh(options, share))
+            for part, indices in zip(PARTS, (trained_on, list(held_out)), strict=True):
+                pairs = ((volume[i], labels[i]) for i in indices)
+                arrays = ordered_map(prepare, pairs, jobs=options.jobs)
                 tracked = progress.track(
-                    work, total=len(indices), label=f"preprocess {part}", unit="slice"
+                    arrays, total=len(indices), label=f"preprocess {part}", unit="slice"
                 )
                 _write(writer, part, tracked, shape=(len(indices), *volume.shape[1:]))
-            writer.details.update(
-                # For the model's folder, which may travel without those it was made from.
-                data=[
-                    {"name": Path(source.path).name, "sha256": source.sha256}
-                    for source in manifest.inputs
-                ],
-                held_out=list(held_out),
-                interior_share=share,
-                normalisation=NORMALISATION,
-                synthetic=manifest.details.get("synthetic", False),
-                train_sources=[sources[i] for i in chosen["train"]],
-            )
-            read = [str(volume), str(labels)]
-            shape = volume.shape[1:]
-    notes = [
-        f"{describe((len(chosen['train']), *shape))} to train on, "
-        + (f"source {name_slices(held_out)} held out" if held_out else "none held out")
-    ]
+            read, shape = [str(volume), str(labels)], volume.shape[1:]
+        writer.details.update(
+            # For the model's folder, which may travel without those it was made from.
+            data=[
+                {"name": Path(source.path).name, "sha256": source.sha256}
+                for source in manifest.inputs
+            ],
+            held_out=list(held_out),
+            interior_share=share,
+            normalisation=NORMALISATION,
+            synthetic=manifest.details.get("synthetic", False),
+            train_sources=[sources[i] for i in trained_on],
+        )
+    left_out = f"source {name_slices(held_out)} held out" if held_out else "none held out"
+    notes = [f"{describe((len(trained_on), *shape))} to train on, {left_out}"]
     return writer.result(read, notes=notes)
 
 
@@ -178,6 +159,20 @@ def _interior_share(labels: Volume, indices: list[int]) -> float:
     return share
 
 
+def _weigh(
+    options: PreprocessOptions, share: float
+) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+    """What makes the weight map of a label, for this share of interior."""
+    membrane, interior = class_weights(share)
+    return partial(
+        weight_map,
+        membrane=membrane,
+        interior=interior,
+        w0=options.border_weight,
+        sigma=options.border_sigma,
+    )
+
+
 def _prepare(
     weigh: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
     pair: tuple[npt.NDArray[Any], npt.NDArray[np.uint8]],
@@ -195,6 +190,9 @@ def _write(
     *,
     shape: tuple[int, int, int],
 ) -> None:
+    """Write the three arrays of a part, if there are slices in it."""
+    if shape[0] == 0:
+        return
     with ExitStack() as stack:
         outs = []
         for kind, dtype in ARRAYS.items():

@@ -309,7 +309,7 @@ def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
 def _describe_model(course: _Course, preprocessed: Manifest) -> dict[str, Any]:
     """What `unetseg predict` must know, and what a reader wants to know."""
     return {
-        "data": preprocessed.details.get("data", []),
+        "data": preprocessed.details["data"],
         "synthetic": preprocessed.details.get("synthetic", False),
         "train_slices": sorted(set(preprocessed.details["train_sources"])),
         "network": dataclasses.asdict(course.network),
