@@ -20,6 +20,17 @@ from unetseg.stacks.opening import open_volume
 
 SHARED = Path(__file__).parents[2] / "shared"
 Cli = Callable[..., Result]
+Stacks = tuple[np.ndarray, np.ndarray]  # images and labels
+
+# What wants a browser, a disk of its own or an exported model takes its time.
+SLOW_FIXTURES = {"browser", "disk", "exported"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long: `make test` leaves it to `make check`."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
@@ -32,28 +43,35 @@ def reference() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny() -> tuple[np.ndarray, np.ndarray]:
+def tiny() -> Stacks:
     """A synthetic volume and its labels, 5 slices of 64 x 96."""
     return synthesize(slices=5, height=64, width=96, rng=np.random.default_rng(0))
 
 
-@pytest.fixture
-def data(tmp_path: Path, tiny: tuple[np.ndarray, np.ndarray]) -> Path:
-    """A folder of stacks as users bring them."""
-    folder = tmp_path / "data"
+def write_stacks(folder: Path, tiny: Stacks) -> None:
+    """Make a folder of stacks as users bring them."""
     folder.mkdir()
     volume, labels = tiny
     tifffile.imwrite(folder / "train-volume.tif", volume, metadata={"axes": "ZYX"})
     tifffile.imwrite(folder / "train-labels.tif", labels, metadata={"axes": "ZYX"})
     tifffile.imwrite(folder / "test-volume.tif", volume[:2], metadata={"axes": "ZYX"})
     tifffile.imwrite(folder / "test-labels.tif", labels[:2], metadata={"axes": "ZYX"})
-    return folder
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Run a command in an empty folder: `cli("augment", "--copies", 2)`."""
-    monkeypatch.chdir(tmp_path)
+def data(tmp_path: Path, tiny: Stacks) -> Path:
+    """A folder of stacks."""
+    write_stacks(tmp_path / "data", tiny)
+    return tmp_path / "data"
+
+
+def make_cli(folder: Path, patch: pytest.MonkeyPatch) -> Cli:
+    """Run commands in a folder: `cli("augment", "--copies", 2)`.
+
+    A pool of processes takes seconds to start: who wants one names `--jobs`.
+    """
+    patch.chdir(folder)
+    patch.setattr("unetseg.engine.parallel.available_cores", lambda: 1)
 
     def run(*arguments: object, code: int = 0) -> Result:
         result = CliRunner().invoke(main, [str(a) for a in arguments])
@@ -63,7 +81,13 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     return run
 
 
-def train_quickly(folder: Path, tiny: tuple[np.ndarray, np.ndarray], *, seed: int) -> Path:
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Run commands in an empty folder."""
+    return make_cli(tmp_path, monkeypatch)
+
+
+def train_quickly(folder: Path, tiny: Stacks, *, seed: int) -> Path:
     """A model that has seen next to nothing: enough for what does not depend on quality."""
     volume, labels = tiny
     tifffile.imwrite(folder / "train-volume.tif", volume, metadata={"axes": "ZYX"})
@@ -81,15 +105,13 @@ def train_quickly(folder: Path, tiny: tuple[np.ndarray, np.ndarray], *, seed: in
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory, tiny: tuple[np.ndarray, np.ndarray]) -> Path:
+def model(tmp_path_factory: pytest.TempPathFactory, tiny: Stacks) -> Path:
     """A folder of `unetseg train`, which tests leave as it is."""
     return train_quickly(tmp_path_factory.mktemp("model"), tiny, seed=0)
 
 
 @pytest.fixture(scope="session")
-def other_model(
-    tmp_path_factory: pytest.TempPathFactory, tiny: tuple[np.ndarray, np.ndarray]
-) -> Path:
+def other_model(tmp_path_factory: pytest.TempPathFactory, tiny: Stacks) -> Path:
     """Another one, of another seed."""
     return train_quickly(tmp_path_factory.mktemp("other"), tiny, seed=1)
 

@@ -106,6 +106,7 @@ def test_results_are_passed_on(
     assert (named.folder, named.temporary) == (Path("mine"), False)
 
 
+@pytest.mark.slow
 def test_the_lines_in_the_document_run(
     tiny: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

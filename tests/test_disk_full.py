@@ -15,6 +15,8 @@ from conftest import Cli
 
 from unetseg.stacks.npy import create_npy
 
+pytestmark = pytest.mark.slow
+
 Resize = Callable[[str], None]
 
 

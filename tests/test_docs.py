@@ -217,6 +217,7 @@ def test_the_scores_page_has_the_numbers_of_the_functions():
     assert PICTURE.stat().st_size < 100_000
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path: Path):
     for package in ("sphinx", "myst_nb", "furo"):
         pytest.importorskip(package, reason=f"no {package}: pip install 'unetseg[docs]'")

@@ -15,6 +15,8 @@ from unetseg.stacks.opening import open_volume
 from unetseg.stacks.tiff import create_stack
 from unetseg.stacks.voxel import Voxel
 
+pytestmark = pytest.mark.slow
+
 MACRO = Path(__file__).parents[1] / "docs/fiji/view.ijm"
 
 

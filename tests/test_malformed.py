@@ -21,6 +21,8 @@ from unetseg.errors import InputError
 from unetseg.stacks.npy import open_npy
 from unetseg.stacks.opening import open_volume
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 10
 STACK = np.random.default_rng(0).integers(256, size=(4, 20, 30)).astype(np.uint8)
 LAYOUTS = {

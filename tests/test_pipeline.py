@@ -35,9 +35,9 @@ def run_all(cli: Cli, **augment: object) -> None:
     cli("evaluate")
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("dtype", [pytest.param("uint8", marks=pytest.mark.slow), "uint16"])
 def test_odd_sizes_and_16_bit_go_through_every_stage(tmp_path: Path, cli: Cli, dtype: str):
-    volume, labels = synthesize(slices=5, height=333, width=517, rng=np.random.default_rng(0))
+    volume, labels = synthesize(slices=5, height=133, width=217, rng=np.random.default_rng(0))
     if dtype == "uint16":
         volume = volume.astype(np.uint16) * 16 + 300
     data = tmp_path / "data"
@@ -51,7 +51,7 @@ def test_odd_sizes_and_16_bit_go_through_every_stage(tmp_path: Path, cli: Cli, d
     assert prediction.dtype == np.float32
     assert 0 <= prediction.min() < prediction.max() <= 1
     augmented = tifffile.imread(tmp_path / "work/augmented/volume.tif")
-    assert augmented.shape == (10, 333, 517)
+    assert augmented.shape == (10, 133, 217)
     assert augmented.dtype == dtype
     np.testing.assert_array_equal(augmented[:5], volume)
     assert set(np.unique(tifffile.imread(tmp_path / "work/augmented/labels.tif"))) == {0, 255}
@@ -80,6 +80,7 @@ def test_no_copy_of_a_held_out_slice_is_trained_on(data: Path, cli: Cli):
     assert weights[labels == 0].min() >= 0.5 / (1 - share) * (1 - 1e-6)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_whatever_the_jobs(data: Path, cli: Cli):
     for jobs in (1, 2, 3):
         cli("augment", "--copies", 2, "--jobs", jobs, "--output", f"a{jobs}")
@@ -94,6 +95,7 @@ def test_same_seed_same_bytes_whatever_the_jobs(data: Path, cli: Cli):
     assert outputs(Path("other"))["volume.tif"] != outputs(Path("a1"))["volume.tif"]
 
 
+@pytest.mark.slow
 def test_evaluate_scores_held_out_slices_as_predict_would(data: Path, cli: Cli):
     run_all(cli, copies=1)
     model = Path("work/model")
@@ -112,6 +114,7 @@ def test_evaluate_scores_held_out_slices_as_predict_would(data: Path, cli: Cli):
     assert json.loads(again.stdout).items() >= scores.items()
 
 
+@pytest.mark.slow
 def test_the_model_folder_explains_itself(data: Path, cli: Cli):
     cli("augment", "--copies", 0)
     cli("preprocess")
@@ -134,6 +137,7 @@ def test_the_model_folder_explains_itself(data: Path, cli: Cli):
     }
 
 
+@pytest.mark.slow
 def test_a_model_folder_travels_alone(data: Path, cli: Cli, tmp_path: Path):
     cli("augment", "--copies", 1)
     cli("preprocess")
@@ -156,6 +160,7 @@ def test_a_model_folder_travels_alone(data: Path, cli: Cli, tmp_path: Path):
     )
 
 
+@pytest.mark.slow
 def test_training_on_all_slices_leaves_nothing_to_score(data: Path, cli: Cli):
     cli("augment", "--copies", 0)
     cli("preprocess", "--held-out", "none")
@@ -183,6 +188,7 @@ def test_a_perfect_prediction_scores_one(data: Path, cli: Cli):
     assert "expected probabilities from 0 to 1, found 0 to 255 in slice 0" in line
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch, the other backend, is not installed"
 )

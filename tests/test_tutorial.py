@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 TUTORIAL = ROOT / "docs/tutorial.ipynb"
 TINY = "SLICES, TEST_SLICES, SIZE, MINUTES = 5, 2, 64, 0.02"

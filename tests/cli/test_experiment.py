@@ -38,6 +38,7 @@ def written(text: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_stages_run_in_their_order_with_their_options(data: Path, cli: Cli):
     lines = cli("run", written(WHOLE), "--json").stdout.splitlines()
     results = [json.loads(line) for line in lines]

@@ -19,6 +19,8 @@ from conftest import Cli
 
 from unetseg.stacks.opening import open_volume
 
+pytestmark = pytest.mark.slow
+
 NAME = "prediction.ome.zarr"
 
 

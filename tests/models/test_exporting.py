@@ -21,6 +21,8 @@ from unetseg.models.exporting import open_onnx, open_saved_model, write_onnx, wr
 from unetseg.network.inference import prepare
 from unetseg.network.recipes import NETWORKS
 
+pytestmark = pytest.mark.slow
+
 
 def random_slices(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((*shape, 1), np.float32)

@@ -12,6 +12,8 @@ from conftest import Cli
 from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.models import modelcard, modelpackage
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_package_passes_the_tests_of_bioimage_io(exported: Path):
     from bioimageio import core, spec

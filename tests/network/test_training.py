@@ -55,7 +55,12 @@ def test_training_learns_and_equal_seeds_agree():
 
 
 @pytest.mark.parametrize(
-    ("stop", "precision"), [(1, "float32"), (3, "float32"), (3, "mixed_bfloat16")]
+    ("stop", "precision"),
+    [
+        (1, "float32"),
+        pytest.param(3, "float32", marks=pytest.mark.slow),
+        pytest.param(3, "mixed_bfloat16", marks=pytest.mark.slow),
+    ],
 )
 def test_a_restored_state_goes_on_bit_for_bit(stop: int, precision: str):
     states = []

@@ -97,6 +97,7 @@ def test_preview_and_gallery_are_pictures(data: Path, cli: Cli):
     cli("gallery", data / "train-volume.tif", "--slice-number", 5, code=1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is not a signal on Windows")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_leaves_nothing_half_made_and_says_so(
@@ -124,6 +125,7 @@ def test_ctrl_c_leaves_nothing_half_made_and_says_so(
     assert after == before
 
 
+@pytest.mark.slow
 def test_no_process_outlives_one_that_was_killed(data: Path, tmp_path: Path, cli: Cli):
     process = subprocess.Popen(
         [sys.executable, "-m", "unetseg", "augment", "--copies", "2000", "--jobs", "2"],

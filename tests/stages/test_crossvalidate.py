@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import statistics
 from pathlib import Path
 
 import pytest
 import tifffile
-from conftest import Cli
+from conftest import Cli, Stacks, make_cli, write_stacks
 
 from unetseg.stages.crossvalidate import split
 
@@ -33,10 +34,22 @@ def test_folds_are_contiguous_and_cover_every_slice():
             assert max(sizes) - min(sizes) <= 1
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny: Stacks) -> Path:
+    """A folder in which all folds have been trained."""
+    folder = tmp_path_factory.mktemp("folds")
+    write_stacks(folder / "data", tiny)
+    with pytest.MonkeyPatch.context() as patch:
+        run = make_cli(folder, patch)
+        run("augment", "--copies", 1)
+        run(*RUN)
+    return folder
+
+
 @pytest.fixture
-def done(data: Path, cli: Cli, tmp_path: Path) -> Path:
-    cli("augment", "--copies", 1)
-    cli(*RUN)
+def done(finished: Path, cli: Cli, tmp_path: Path) -> Path:
+    """A copy of it to change."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     return tmp_path / "work/crossvalidation"
 
 
@@ -50,6 +63,7 @@ def test_a_slice_that_cannot_be_scored_is_said_at_once(data: Path, cli: Cli):
     assert not Path("work/crossvalidation").exists()
 
 
+@pytest.mark.slow
 def test_what_is_not_of_this_run_is_said(done: Path, cli: Cli):
     fewer = ("crossvalidate", "--folds", 3, "--epochs", 1, "--patch", 32)
     shown = cli(*fewer).stderr
@@ -85,6 +99,7 @@ def test_every_slice_is_scored_by_a_network_that_never_saw_it(done: Path):
     assert table.count("\n| ") == 2 + 2 + 2 + 5 + 1
 
 
+@pytest.mark.slow
 def test_a_rerun_trains_only_what_is_missing(done: Path, cli: Cli):
     kept = done / "held-out-0-1/model/model.keras"
     lost = done / "held-out-2-4/model"

@@ -25,7 +25,12 @@ from unetseg.stages import export as stage
 DOCUMENT = Path(__file__).parents[2] / "docs/export.md"
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(
+    params=[
+        name if name == "savedmodel" else pytest.param(name, marks=pytest.mark.slow)
+        for name in NAMES
+    ]
+)
 def form(request: pytest.FixtureRequest) -> str:
     need(request.param)
     return str(request.param)

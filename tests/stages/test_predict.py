@@ -34,7 +34,7 @@ def test_tiles_equal_the_whole_slice(
     model: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ):
     volume = write_volume(tmp_path / "v.tif", 1, 401, 523)
-    common = ("predict", "--model", model, "--volume", volume)
+    common = ("predict", "--model", model, "--volume", volume, "--no-tta")
     cli(*common, "--output", "whole")
     for edge in (128, 200):
         monkeypatch.setattr(prediction, "longest_edge", lambda edge=edge, **_: edge + 2 * 120)
@@ -84,6 +84,7 @@ def cli_outputs(cli: Cli, common: tuple[object, ...], name: str) -> list[Path]:
     return [Path("q") / name]
 
 
+@pytest.mark.slow
 def test_several_models_are_averaged(model: Path, other_model: Path, tmp_path: Path, cli: Cli):
     volume = write_volume(tmp_path / "v.tif", 1, 70, 90)
     common = ("predict", "--volume", volume, "--no-tta")
@@ -109,11 +110,12 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "unetseg", "predict", *map(str, arguments)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["prediction.tif", "prediction.ome.zarr"])
 def test_killed_prediction_goes_on_to_the_same_bytes(
     model: Path, tmp_path: Path, cli: Cli, name: str
 ):
-    volume = write_volume(tmp_path / "v.tif", 40, 200, 200)
+    volume = write_volume(tmp_path / "v.tif", 20, 200, 200)
     arguments = ("--model", model, "--volume", volume, "--name", name)
     cli("predict", *arguments, "--output", "undisturbed")
     unfinished = tmp_path / "killed" / ".unfinished"
@@ -171,6 +173,7 @@ def test_usage_errors_of_prediction(model: Path, tmp_path: Path, cli: Cli):
     assert not Path("work").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the ISBI 2012 stacks are not on this machine")
 def test_tiles_of_a_real_slice(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with open_volume(SHARED / "data/isbi2012/test-volume.tif") as volume:

@@ -301,6 +301,7 @@ def test_the_same_folder_gives_the_same_page_wherever_it_is(
     assert (tmp_path / "third" / "report.html").read_bytes() == again
 
 
+@pytest.mark.slow
 def test_the_commands_on_the_page_make_the_same_again(
     page_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -366,6 +367,7 @@ def test_a_name_that_is_no_text_does_not_stop_a_page(model: Path, tmp_path: Path
     assert "Cell membranes in v?.tif" in page
 
 
+@pytest.mark.slow
 def test_more_cells_than_16_bits_hold_are_shown(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

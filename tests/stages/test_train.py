@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from conftest import Cli
 
 TRAIN = ("train", "--epochs", "8", "--patch", "64", "--batch-size", "2", "--score-every", "3")
@@ -29,6 +30,7 @@ def history(folder: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_killed_training_goes_on_to_the_same_weights(data: Path, tmp_path: Path, cli: Cli):
     cli("augment", "--copies", 3)
     cli("preprocess")
@@ -56,6 +58,7 @@ def test_killed_training_goes_on_to_the_same_weights(data: Path, tmp_path: Path,
     assert not list(killed.glob(".*"))
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_is_not_thrown_away_by_other_options(
     data: Path, cli: Cli, tmp_path: Path
 ):
@@ -72,6 +75,7 @@ def test_an_unfinished_run_is_not_thrown_away_by_other_options(
     assert not list((tmp_path / "work/model").glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_leaves_the_earlier_model(data: Path, cli: Cli, tmp_path: Path):
     cli("augment", "--copies", 1)
     cli("preprocess")

@@ -119,6 +119,7 @@ def run_on_a_screen(program: Path, argument: object) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_windows_hold_what_belongs_together(pipeline: Path, model: Path):
     source = model.parent
     scenes = [

@@ -13,6 +13,8 @@ import pytest
 import tifffile
 from conftest import Cli, is_installed_as_plugin, read
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 120
 
 
