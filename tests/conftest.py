@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ import pytest
 import tifffile
 from click.testing import CliRunner, Result
 from exports import NAMES, need
-from misbehaving import Server, serving
 
 from unetseg.arrays.synthetic import synthesize
 from unetseg.artifacts.writer import StageWriter
@@ -114,13 +113,6 @@ def model(tmp_path_factory: pytest.TempPathFactory, tiny: Stacks) -> Path:
 def other_model(tmp_path_factory: pytest.TempPathFactory, tiny: Stacks) -> Path:
     """Another one, of another seed."""
     return train_quickly(tmp_path_factory.mktemp("other"), tiny, seed=1)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A server of one file, which does wrong what a test tells it."""
-    with serving() as running:
-        yield running
 
 
 @pytest.fixture

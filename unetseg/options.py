@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 
 def option(
@@ -113,6 +114,29 @@ class DownloadOptions(Options):
         recorded=False,
     )
     force: bool = option(False, FORCE_HELP, recorded=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not _is_web(self.url):
+            # Shown as it was typed, but for what may be a password.
+            shown = self.url.rpartition("@")[2].partition("?")[0]
+            raise ValueError(f"--url: expected an address such as https://..., found {shown!r}")
+
+
+def public(url: str) -> str:
+    """An address without what may be secret in it: name and password, query."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # an error, where it is no number
+    except ValueError:
+        return False
+    whole = url.isprintable() and " " not in url
+    return whole and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import click
 
 from unetseg.artifacts.manifest import MANIFEST, Manifest
 from unetseg.engine.machine import peak_memory
-from unetseg.options import Options
+from unetseg.options import Options, public
 from unetseg.progress import StageResult, one
 from unetseg.running import flags_of
 from unetseg.version import __version__
@@ -91,8 +91,6 @@ class Terminal:
             for option in fields(settings):
                 value = getattr(settings, option.name)
                 if option.name == "url":
-                    from unetseg.web import public
-
                     value = public(value)
                 lines = flags_of(option.name, value) if option.metadata["flag"] else [str(value)]
                 for line in lines:

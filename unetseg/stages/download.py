@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+import zipfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 import numpy as np
+import pooch
+import requests
 
-from unetseg.archive import Archive, Bounds
 from unetseg.artifacts.manifest import fingerprint
 from unetseg.artifacts.writer import StageWriter
 from unetseg.errors import InputError
-from unetseg.options import DownloadOptions
+from unetseg.options import DownloadOptions, public
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.opening import STACKS, open_volume
-from unetseg.stacks.volume import Volume, describe, label_values
-from unetseg.web import Download, Terms, check_url, public
+from unetseg.stacks.volume import describe, label_values
 
-# Hidden: the archive while it comes, which is kept when a run is interrupted.
-PART = ".ISBI-2012-challenge.zip.part"
+# Hidden, so that it goes when the stacks have moved to their places.
+ARCHIVE = ".ISBI-2012-challenge.zip"
 
 # sha256 of the pixels, slice by slice, row by row.
 PIXELS = {
@@ -30,13 +33,25 @@ PIXELS = {
 TEST_LABELS = "test-labels.tif"
 SHAPE = (30, 512, 512)
 
-# The four stacks have 31 MB as 8 bit and 126 MB as 32 bit; as 8 bit, labels shrink to a 24th.
+# The four stacks have 31 MB as 8 bit and 126 MB as 32 bit.
 MEGABYTE = 10**6
-LARGEST = 64 * MEGABYTE
-BOUNDS = Bounds(file=40 * MEGABYTE, total=160 * MEGABYTE, ratio=200)
-ATTEMPTS = 5
-PAUSE = 1.0
-REDIRECTS = 5
+LARGEST_ARCHIVE = 64 * MEGABYTE
+LARGEST_STACK = 40 * MEGABYTE  # each of four, so that all have 160 MB at most
+
+CHUNK = 2**16
+RETRIES = 3
+BUSY = (408, 429, 500, 502, 503, 504)  # what a server says that may answer in a second
+BY_HAND = "check --url, try again later, or get the file with a browser"
+
+TROUBLES = {
+    requests.exceptions.SSLError: "no secure connection",  # which is a ConnectionError too
+    requests.ConnectionError: "no connection",
+    requests.exceptions.ChunkedEncodingError: "a file cut off on the way",
+    requests.TooManyRedirects: "redirects without an end",
+    ValueError: "an address of no server",
+}
+# zipfile decodes others without a limit on what comes out at a time.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 CITATIONS = (
     "please cite Cardona A. et al. (2010), PLoS Biology 8(10), doi 10.1371/journal.pbio.1000502",
@@ -47,9 +62,6 @@ CITATIONS = (
 
 def download(options: DownloadOptions, progress: Progress) -> StageResult:
     """Fetch the stacks of ISBI 2012, and check that they are these.
-
-    What has come of the archive when a run is interrupted is kept; the same call goes on from
-    there.
 
     Parameters
     ----------
@@ -62,12 +74,9 @@ def download(options: DownloadOptions, progress: Progress) -> StageResult:
 
     Raises
     ------
-    UsageError
-        If the address is none of the web.
     InputError
         If the archive cannot be had, or does not hold the stacks of the challenge.
     """
-    check_url(options.url)
     origin = public(options.url)
     with StageWriter(
         options.output,
@@ -81,71 +90,136 @@ def download(options: DownloadOptions, progress: Progress) -> StageResult:
             labels=options.output / "train-labels.tif",
         ),
     ) as writer:
-        terms = Terms(
-            limit=LARGEST,
-            timeout=options.timeout,
-            attempts=ATTEMPTS,
-            pause=PAUSE,
-            redirects=REDIRECTS,
-        )
-        source = Download(options.output / PART, url=options.url, terms=terms)
-        current = not options.force and writer.is_current()
-        if current or options.force:
-            source.forget()
-        if current:
+        if not options.force and writer.is_current():
             return writer.nothing_to_do()
-        source.fetch(progress)
-        try:
-            notes = _unpack(options.output / PART, origin, writer)
-        except InputError:
-            source.forget()  # to go on from what is wrong would not help
-            raise
-        size, sha256 = fingerprint(options.output / PART)
+        archive = writer.path(ARCHIVE)
+        _fetch(archive, options, progress)
+        notes = _unpack(_read(archive, origin), origin, writer)
+        size, sha256 = fingerprint(archive)
         writer.details["archive"] = {"url": origin, "bytes": size, "sha256": sha256}
-    source.forget()
     return writer.result([origin], notes=[*notes, *CITATIONS])
 
 
-def _unpack(path: Path, origin: str, writer: StageWriter) -> list[str]:
-    """Write the stacks that an archive holds; returns what to say of one that is left out."""
-    archive = Archive(path, origin=origin, bounds=BOUNDS)
-    found = archive.extract(STACKS, writer.path(TEST_LABELS).parent)
-    for name in PIXELS:
-        fault = _fault(name, writer) if name in found else "none in the archive"
-        if fault:
+def _fetch(path: Path, options: DownloadOptions, progress: Progress) -> None:
+    """Fetch the archive; pooch asks again after what requests calls an error."""
+    source = pooch.create(
+        path.parent.absolute(),  # in which pooch takes no ~ for a home
+        base_url="",
+        registry={path.name: None},
+        urls={path.name: options.url},
+        retry_if_failed=RETRIES,
+    )
+    pooch.get_logger().setLevel("WARNING")  # below, it shows the address with its secrets
+    receive = partial(_receive, timeout=options.timeout, progress=progress)
+    try:
+        source.fetch(path.name, downloader=receive)
+    # urllib3 has a ValueError for some names of hosts, which requests lets through.
+    except (requests.RequestException, ValueError) as error:
+        raise _refusal(public(options.url), _trouble(error)) from error
+
+
+def _receive(url: str, part: str, _: pooch.Pooch, *, timeout: float, progress: Progress) -> None:
+    """Write to a file what a server sends; a downloader for pooch."""
+    plain = {"Accept-Encoding": "identity"}  # so that the announced length is that of the file
+    with (
+        requests.get(url, headers=plain, timeout=timeout, stream=True) as response,
+        Path(part).open("wb") as file,
+    ):
+        if not response.ok and response.status_code not in BUSY:
+            raise _refusal(public(url), f"HTTP status {response.status_code}")
+        response.raise_for_status()
+        # None where the server does not say it; urllib3 raises an error where less comes.
+        announced = response.raw.length_remaining
+        for chunk in progress.track(
+            response.iter_content(CHUNK),
+            total=round((announced or LARGEST_ARCHIVE) / MEGABYTE, 2),
+            label="download",
+            unit="megabyte",
+            size=lambda chunk: len(chunk) / MEGABYTE,
+        ):
+            if file.tell() + len(chunk) > LARGEST_ARCHIVE:
+                raise _refusal(public(url), f"more than {LARGEST_ARCHIVE // MEGABYTE} MB")
+            file.write(chunk)
+
+
+def _trouble(error: Exception) -> str:
+    """What went wrong, not in the words of requests: they quote addresses, secrets and all."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP status {error.response.status_code}"
+    cause: BaseException = error
+    while cause.__context__ is not None:
+        cause = cause.__context__
+    known = (words for kind, words in TROUBLES.items() if isinstance(error, kind))
+    words = "no answer in time" if isinstance(cause, TimeoutError) else next(known, None)
+    system = cause.strerror if isinstance(cause, OSError) else None
+    return (words or type(error).__name__) + (f" ({system})" if system else "")
+
+
+def _refusal(origin: str, found: str) -> InputError:
+    return InputError(origin, expected="the archive of ISBI 2012", found=found, remedy=BY_HAND)
+
+
+def _read(path: Path, origin: str) -> dict[str, bytes]:
+    """The stacks in an archive, wherever they are in it: the last part of a path decides."""
+    stacks = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                place = PurePosixPath(member.filename.replace("\\", "/"))
+                # What macOS knows of files lies beside them, under their names.
+                if place.name not in STACKS or member.is_dir() or "__MACOSX" in place.parts:
+                    continue
+                if place.name in stacks:
+                    raise ValueError(f"two of {place.name}")
+                # No more comes out than is declared here.
+                if member.file_size > LARGEST_STACK or member.compress_type not in METHODS:
+                    size = f"{member.file_size / MEGABYTE:.0f} MB"
+                    raise ValueError(f"{size} in {place.name} by method {member.compress_type}")
+                stacks[place.name] = archive.read(member)
+    # zipfile has errors of a dozen kinds for archives that are damaged or encrypted.
+    except Exception as error:
+        with path.open("rb") as file:
+            page = file.read(CHUNK).lstrip().startswith(b"<")
+        found = "a web page" if page else f"one that cannot be read ({error or 'cut off'})"
+        raise _refusal(origin, found) from error
+    return stacks
+
+
+def _unpack(stacks: Mapping[str, bytes], origin: str, writer: StageWriter) -> list[str]:
+    """Write the stacks that are those of the challenge; returns what to say of one left out."""
+    notes = []
+    for name in STACKS:
+        if name in stacks:
+            writer.path(name).write_bytes(stacks[name])
+            fault = _fault(name, writer)
+        else:
+            fault = "none in the archive" if name in PIXELS else None
+        if fault and name in PIXELS:
             raise InputError(
                 origin,
                 expected=f"the {name} of ISBI 2012",
                 found=fault,
                 remedy="nothing was written; check --url",
             )
-    fault = _fault(TEST_LABELS, writer) if TEST_LABELS in found else None
-    if fault:
-        writer.path(TEST_LABELS).unlink()
-        expected = f"two values in {describe(SHAPE)}"
-        return [f"{TEST_LABELS} is left out: expected {expected}, found {fault}"]
-    return []
+        if fault:
+            writer.path(name).unlink()
+            expected = f"two values in {describe(SHAPE)}"
+            notes.append(f"{name} is left out: expected {expected}, found {fault}")
+    return notes
 
 
 def _fault(name: str, writer: StageWriter) -> str | None:
-    """What makes a file another than that of the challenge; None if nothing does."""
+    """What makes a stack another than that of the challenge; None if nothing does."""
     try:
         with open_volume(writer.path(name)) as volume:
             if volume.shape != SHAPE:
                 return describe(volume.shape)
+            sha256 = hashlib.sha256(np.stack(list(volume)).data).hexdigest()
+            if name in PIXELS and sha256 != PIXELS[name]:
+                return f"other pixels (sha256 {sha256})"
             if name == TEST_LABELS:
                 label_values(volume)  # raises unless they are two
-            elif (sha256 := _hash(volume)) != PIXELS[name]:
-                return f"other pixels (sha256 {sha256})"
             writer.describe(name, shape=volume.shape, dtype=volume.dtype, axes="ZYX")
             return None
     except InputError as error:
         return error.found
-
-
-def _hash(volume: Volume) -> str:
-    """sha256 of the pixels, slice by slice, row by row."""
-    digest = hashlib.sha256()
-    for image in volume:
-        digest.update(np.ascontiguousarray(image).data)
-    return digest.hexdigest()
