@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def test_obsolete_outputs_go(tmp_path: Path, source: Path):
     assert sorted(everything(tmp_path / "a")) == [MANIFEST, "x"]
 
 
-@pytest.mark.parametrize(("moment", "died_on"), [("_remove", "y"), ("flush", "")])
+@pytest.mark.parametrize(("moment", "died_on"), [("_remove", "y"), ("flush_names", "")])
 def test_obsolete_outputs_go_when_a_run_dies_on_the_way(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, moment: str, died_on: str
 ):
@@ -177,3 +178,13 @@ def test_a_run_goes_on_under_the_same_conditions_only(tmp_path: Path, source: Pa
         raise KeyboardInterrupt
     with pytest.raises(InputError, match=r"one that differs in epochs \(3\), keras \(3.14\);"):
         run({"epochs": 4}, keras="3.15").__enter__().path("x")
+
+
+def test_what_else_lies_in_the_folder_is_neither_opened_nor_flushed(tmp_path: Path, source: Path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / ".#x").symlink_to("user@machine.123:456")  # the lock of an Emacs, which dangles
+    os.mkfifo(folder / "pipe")  # to open it would take for ever
+    write_stage(folder, {"x": "1"}, source=source)
+    assert (folder / "x").read_text() == "1"
+    assert (folder / ".#x").is_symlink()

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from unetseg.artifacts.manifest import MANIFEST, Manifest
-from unetseg.stacks.files import DRAFT, flush
+from unetseg.stacks.files import DRAFT, flush_names
 
 UNFINISHED = ".unfinished"
 RUN = ".run.json"  # of a run that may be gone on with: which one it is
@@ -36,7 +36,7 @@ def move_into_place(folder: Path) -> None:
             _remove(folder / path.name)
         path.replace(folder / path.name)
     (staging / MANIFEST).replace(folder / MANIFEST)
-    flush(folder)
+    flush_names(folder)
     shutil.rmtree(staging)
 
 

@@ -30,7 +30,7 @@ from unetseg.artifacts.staging import (
 )
 from unetseg.errors import InputError, OutputError
 from unetseg.progress import StageResult
-from unetseg.stacks.files import flush, replacing
+from unetseg.stacks.files import flush, flush_names, replacing
 from unetseg.stacks.tiff import create_stack
 from unetseg.stacks.volume import describe
 from unetseg.version import __version__
@@ -298,7 +298,7 @@ class StageWriter:
         # folder is complete, and recover relies on it.
         with replacing(self._staging / MANIFEST) as file:
             file.write(self.manifest.to_json().encode())
-        flush(self._staging)
+        flush_names(self._staging)
         move_into_place(self.folder)
 
 

@@ -56,9 +56,25 @@ def require_room(folder: Path, size: int) -> None:
 
 def flush(path: Path) -> None:
     """Bring a file, or a folder and all that is in it, to the disk."""
-    entries = path.iterdir() if path.is_dir() else ()
-    for entry in entries:
-        flush(entry)
+    if path.is_dir():
+        for entry in path.iterdir():
+            flush(entry)
+        flush_names(path)
+    else:
+        _sync(path)
+
+
+def flush_names(folder: Path) -> None:
+    """Bring to the disk which files are in a folder; what is in them is left alone."""
+    try:
+        _sync(folder)
+    except OSError as error:
+        # Some file systems, such as SMB, have no such thing.
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+
+
+def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
