@@ -1,5 +1,6 @@
 """Models at work: on one machine, in several processes, or on many machines.
 
 `prediction` applies trained networks to slices of any size, `cluster` hands the pieces out to other
-machines, `parallel` is for work without a network, `machine` counts memory.
+machines, `parallel` starts processes and has work without a network done by several, `machine`
+counts memory.
 """

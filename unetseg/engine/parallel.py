@@ -17,6 +17,10 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# Of two threads that hid the script together, the second would take the stand-in for the script,
+# and put that back for good.
+_ONE_AT_A_TIME = threading.Lock()
+
 
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], *, jobs: int
@@ -40,10 +44,10 @@ def ordered_map(
     # Not fork: it is unsafe beside the threads of numerical libraries.
     context = multiprocessing.get_context("spawn")
     pending: deque[Future[Result]] = deque()
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_follow_the_parent) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=follow_the_parent) as pool:
         try:
             for item in items:
-                with _hidden_main():
+                with without_main():
                     pending.append(pool.submit(function, item))
                 if len(pending) >= 4 * jobs:
                     yield pending.popleft().result()
@@ -54,21 +58,22 @@ def ordered_map(
 
 
 @contextmanager
-def _hidden_main() -> Iterator[None]:
+def without_main() -> Iterator[None]:
     """Keep new processes from running the user's script once more.
 
     They would begin with it, and so with the call that starts them, unless it hid behind
     `if __name__ == "__main__"`. Nothing of it is needed there.
     """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+    with _ONE_AT_A_TIME:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
-def _follow_the_parent() -> None:
+def follow_the_parent() -> None:
     """Leave Ctrl-C, which reaches every process of a terminal, to the parent, and end when it ends.
 
     Workers keep each other's pipes open: they would wait for ever for the work of one that was

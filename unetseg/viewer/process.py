@@ -6,18 +6,20 @@ what ends the prediction, such as a lack of memory, leaves napari alone.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import pickle
-import subprocess
-import sys
 from collections.abc import Generator
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from unetseg.engine.machine import parse_memory
+from unetseg.engine.parallel import follow_the_parent, without_main
 from unetseg.errors import UnetsegError
 from unetseg.options import PredictOptions
 from unetseg.stacks.volume import ArrayVolume
@@ -41,9 +43,9 @@ class Prediction:
     def __init__(self, name: str, pixels: Any, *, model: Path, tta: bool) -> None:
         self._name = name
         self._pixels = pixels
-        self._settings = model, tta
+        self._settings = name, model, tta
         self._stopped = False
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: SpawnProcess | None = None
 
     def stop(self) -> None:
         """End the work; from any thread."""
@@ -67,83 +69,74 @@ class Prediction:
         """
         try:
             volume = ArrayVolume(self._name, self._pixels)
-            # -P: what lies in the present folder is not imported.
-            command = [sys.executable, "-P", "-m", "unetseg.viewer.process"]
-            with subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            ) as self._process:
+            context = multiprocessing.get_context("spawn")
+            ours, theirs = context.Pipe()
+            with ours:
+                # A daemon: napari does not wait for it to end.
+                process = context.Process(target=serve, args=(theirs, *self._settings), daemon=True)
+                with theirs, without_main():  # closed here, it ends when the process does
+                    process.start()
+                self._process = process
                 try:
                     if self._stopped:  # before there was anything to kill
                         return None
-                    result = yield from self._predict(self._process, volume)
+                    result = yield from _predict(ours, volume)
                 finally:
-                    self._process.kill()
-        except (EOFError, OSError, pickle.UnpicklingError) as error:
+                    process.kill()
+                    process.join()
+        except (EOFError, OSError) as error:
             if self._stopped:
                 return None
-            reason = str(error) or "another process may have taken the memory"
+            gone = isinstance(error, EOFError | ConnectionError)
+            reason = "another process may have taken the memory" if gone else error
             return f"the prediction ended before its time ({reason})"
         except UnetsegError as error:
             return str(error)
         return result if isinstance(result, str) else result.reshape(self._pixels.shape)
 
-    def _predict(
-        self, process: subprocess.Popen[bytes], volume: ArrayVolume
-    ) -> Generator[float, None, npt.NDArray[np.float32] | str]:
-        """Send slice after slice, and gather the pieces of the result."""
-        if process.stdin is None or process.stdout is None:
-            raise EOFError
-        _send(process.stdin, self._settings)
-        result = np.empty(volume.shape, np.float32)
-        done = 0
-        for index, image in enumerate(volume):
-            _send(process.stdin, (self._name, image))
-            while done < (index + 1) * image.size:
-                answer = pickle.load(process.stdout)
-                if isinstance(answer, str):
-                    return answer
-                piece, pixels = answer
-                result[index][piece.box] = pixels
-                done += piece.pixels
-                yield done / result.size
-        return result
+
+def _predict(
+    connection: Connection[Any, Any], volume: ArrayVolume
+) -> Generator[float, None, npt.NDArray[np.float32] | str]:
+    """Send slice after slice, and gather the pieces of the result."""
+    result = np.empty(volume.shape, np.float32)
+    done = 0
+    for index, image in enumerate(volume):
+        connection.send(image)
+        while done < (index + 1) * image.size:
+            answer = connection.recv()
+            if isinstance(answer, str):
+                return answer
+            piece, pixels = answer
+            result[index][piece.box] = pixels
+            done += piece.pixels
+            yield done / result.size
+    return result
 
 
-def _send(stream: IO[bytes], what: object) -> None:
-    pickle.dump(what, stream, protocol=pickle.HIGHEST_PROTOCOL)
-    stream.flush()
-
-
-def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Predict slices until there are no more; the other end is `Prediction`.
+def serve(connection: Connection[Any, Any], name: str, model: Path, tta: bool) -> None:
+    """Predict slices until nobody wants them; the other end is `Prediction`.
 
     Parameters
     ----------
-    requests : file
-        Pickled: model folder and tta, then name and pixels of one slice after another.
-    answers : file
-        Pickled: a Piece and its probabilities, or a line that says what is wrong.
+    connection : Connection
+        Brings one slice after another, takes a Piece and its probabilities, or a line that says
+        what is wrong.
+    name, model, tta
+        As in `Prediction`.
     """
-    try:
-        from unetseg.engine.prediction import Ensemble
+    follow_the_parent()
+    with suppress(OSError):  # programs without a terminal may have neither
+        os.dup2(2, 1)  # what libraries print is no output of napari's
+    with suppress(EOFError, ConnectionError):  # the other end has gone
+        try:
+            from unetseg.engine.prediction import Ensemble
 
-        model, tta = pickle.load(requests)
-        ensemble = Ensemble([model], tta=tta)
-        memory = parse_memory(PredictOptions().memory)
-        while True:
-            try:
-                name, image = pickle.load(requests)
-            except EOFError:
-                return
-            with ArrayVolume(name, image) as volume:
-                for piece in ensemble.plan(volume.shape, memory=memory, multiple=1):
-                    _send(answers, (piece, ensemble.predict(volume, piece)))
-    except UnetsegError as error:
-        _send(answers, str(error))
-
-
-if __name__ == "__main__":
-    # What libraries print must not get among the answers.
-    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        serve(sys.stdin.buffer, answers)
+            ensemble = Ensemble([model], tta=tta)
+            memory = parse_memory(PredictOptions().memory)
+            while True:
+                with ArrayVolume(name, connection.recv()) as volume:
+                    for piece in ensemble.plan(volume.shape, memory=memory, multiple=1):
+                        connection.send((piece, ensemble.predict(volume, piece)))
+        except UnetsegError as error:
+            connection.send(str(error))
