@@ -29,6 +29,38 @@ def test_patches_stay_together():
     np.testing.assert_array_equal(images[..., 0] / 2, weights)
 
 
+def every_patch(height: int, width: int, *, shape: tuple[int, int]) -> set[bytes]:
+    """All patches of many epochs of one slice, whose pixels are numbered line by line."""
+    numbers = np.arange(height * width, dtype=np.uint8).reshape(1, height, width)
+    one = Slices(numbers.astype(np.float32), numbers, numbers.astype(np.float32))
+    data = Patches(one, shape=shape, batch_size=1, seed=0)
+    seen = set()
+    for epoch in range(200):
+        (image,), (label,), (weight,) = data.batch(epoch, 0)
+        np.testing.assert_array_equal(image, label)
+        np.testing.assert_array_equal(image[..., 0], weight)
+        seen.add(weight.astype(np.uint8).tobytes())
+    return seen
+
+
+def test_square_patches_come_in_all_eight_symmetries():
+    square = np.arange(25, dtype=np.uint8).reshape(5, 5)
+    eight = {np.rot90(side, turns).tobytes() for side in (square, square.T) for turns in range(4)}
+    assert len(eight) == 8
+    assert every_patch(5, 5, shape=(5, 5)) == eight
+
+
+def test_oblong_patches_are_flipped_and_not_turned():
+    oblong = np.arange(15, dtype=np.uint8).reshape(3, 5)
+    flips = {oblong[::down, ::right].tobytes() for down in (1, -1) for right in (1, -1)}
+    assert every_patch(3, 5, shape=(3, 5)) == flips
+
+
+def test_patches_come_from_everywhere():
+    # Of one pixel, so that no symmetry shows.
+    assert every_patch(4, 6, shape=(1, 1)) == {bytes([number]) for number in range(24)}
+
+
 def test_patches_depend_on_seed_epoch_and_index():
     def first(seed: int, epoch: int) -> bytes:
         data = Patches(slices(), shape=(16, 16), batch_size=2, seed=seed)
