@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from unetseg.network.backend import make_deterministic
 from unetseg.network.batches import Patches, Slices
 from unetseg.network.saving import hash_weights
 from unetseg.network.training import Epoch, Trainer
-from unetseg.network.unet import build_unet, with_logits
+from unetseg.network.unet import LOGITS, build_unet, with_logits
 
 # Dropout and batch normalisation: both have state that a checkpoint could miss.
 SMALL = {"base_filters": 2, "depth": 2, "stride": 1, "batch_norm": True, "dropout": 0.3}
@@ -39,6 +40,56 @@ def trainer(seed: int = 3, data: Slices | None = None, **changes: Any) -> tuple[
     patches = Patches(data or noise(), shape=(16, 16), batch_size=2, seed=seed)
     settings = {"epochs": 4, "minutes": 0.0, "precision": "float32", **RECIPE, **changes}
     return model, Trainer(model, patches, **settings)
+
+
+def train_two_weights(
+    kernel: float, bias: float, *, image: Any, label: Any, weight: Any, **changes: Any
+) -> tuple[Trainer, list[float], float]:
+    """Train a network whose logit is kernel * pixel + bias, at a constant rate: steps by hand.
+
+    Each epoch is one step on all pixels of the one image. Returns the trainer, both weights as they
+    are then, and the loss of the last epoch.
+    """
+    pixels = keras.Input((None, None, 1))
+    logits = keras.layers.Conv2D(1, 1, name=LOGITS)(pixels)
+    model = keras.Model(pixels, keras.layers.Activation("sigmoid")(logits))
+    model.set_weights([np.full((1, 1, 1, 1), kernel), np.array([bias])])
+    one = Slices(np.float32([image]), np.uint8([label]), np.float32([weight]))
+    patches = Patches(one, shape=one.images.shape[1:], batch_size=1, seed=0)
+    course = {"epochs": 1, "minutes": 0, "precision": "float32", "warm_up": 0, "decay": False}
+    training = Trainer(model, patches, **{**RECIPE, **course, **changes})
+    losses: list[float] = []
+    training.run(lambda epoch: losses.append(epoch.loss))
+    return training, [float(array.squeeze()) for array in model.get_weights()], losses[-1]
+
+
+def test_every_pixel_of_the_loss_has_its_weight():
+    # Everywhere 3 : 1 for interior, which costs ln 4/3 inside cells and ln 4 on membrane.
+    plane = {"image": [[7, 7], [7, 7]], "label": [[1, 0], [1, 0]], "weight": [[1, 5], [0, 2]]}
+    _, _, loss = train_two_weights(0, np.log(3), **plane)
+    assert loss == pytest.approx((1 * np.log(4 / 3) + (5 + 2) * np.log(4)) / 4, rel=1e-6)
+
+
+def test_weights_decay_where_there_is_nothing_to_learn():
+    nothing = {"image": [[7, 7]], "label": [[1, 0]], "weight": [[0, 0]]}
+    course = {"epochs": 3, "learning_rate": 0.1}
+    _, weights, _ = train_two_weights(2, -1, **nothing, **course, weight_decay=0.5)
+    # Each step leaves 1 - 0.1 * 0.5 of them.
+    assert weights == pytest.approx([2 * 0.95**3, -(0.95**3)], rel=1e-6)
+    _, weights, _ = train_two_weights(2, -1, **nothing, **course, weight_decay=0.0)
+    assert weights == [2, -1]
+
+
+@pytest.mark.parametrize(("clip_norm", "share"), [(0.0, 1), (0.7, 1), (0.125, 0.2)])
+def test_long_gradients_are_shortened(clip_norm: float, share: float):
+    # Probability 1/2 where 0 is right: the gradient of the bias is 1/2, that of the kernel 3/4 of
+    # it, and both are 5/8 long.
+    wrong = {"image": [[0.75, 0.75]], "label": [[0, 0]], "weight": [[1, 1]]}
+    training, _, _ = train_two_weights(0, 0, **wrong, clip_norm=clip_norm)
+    # Adam's steps do not depend on the length; its first moments do, a tenth of the gradient.
+    moments = [v for v in training._optimizer.variables if v.path.endswith("_momentum")]
+    found = [float(np.squeeze(keras.ops.convert_to_numpy(moment))) for moment in moments]
+    assert found == pytest.approx([0.0375 * share, 0.05 * share], rel=1e-5)
 
 
 def test_training_learns_and_equal_seeds_agree():
