@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from pixelwise import build_pixelwise
 
 from unetseg.errors import TrainingError
 from unetseg.network import training as training_module
@@ -15,7 +16,7 @@ from unetseg.network.backend import make_deterministic
 from unetseg.network.batches import Patches, Slices
 from unetseg.network.saving import hash_weights
 from unetseg.network.training import Epoch, Trainer
-from unetseg.network.unet import LOGITS, build_unet, with_logits
+from unetseg.network.unet import build_unet, with_logits
 
 # Dropout and batch normalisation: both have state that a checkpoint could miss.
 SMALL = {"base_filters": 2, "depth": 2, "stride": 1, "batch_norm": True, "dropout": 0.3}
@@ -45,15 +46,11 @@ def trainer(seed: int = 3, data: Slices | None = None, **changes: Any) -> tuple[
 def train_two_weights(
     kernel: float, bias: float, *, image: Any, label: Any, weight: Any, **changes: Any
 ) -> tuple[Trainer, list[float], float]:
-    """Train a network whose logit is kernel * pixel + bias, at a constant rate: steps by hand.
+    """Train on one image at a constant rate: each epoch is one step on all its pixels.
 
-    Each epoch is one step on all pixels of the one image. Returns the trainer, both weights as they
-    are then, and the loss of the last epoch.
+    Returns the trainer, kernel and bias as they are then, and the loss of the last epoch.
     """
-    pixels = keras.Input((None, None, 1))
-    logits = keras.layers.Conv2D(1, 1, name=LOGITS)(pixels)
-    model = keras.Model(pixels, keras.layers.Activation("sigmoid")(logits))
-    model.set_weights([np.full((1, 1, 1, 1), kernel), np.array([bias])])
+    model = build_pixelwise(kernel, bias)
     one = Slices(np.float32([image]), np.uint8([label]), np.float32([weight]))
     patches = Patches(one, shape=one.images.shape[1:], batch_size=1, seed=0)
     course = {"epochs": 1, "minutes": 0, "precision": "float32", "warm_up": 0, "decay": False}

@@ -1,4 +1,4 @@
-"""Training as a stage: killed, refused, diverged."""
+"""Training as a stage: killed, refused, diverged; what it learns from, scores and keeps."""
 
 from __future__ import annotations
 
@@ -8,10 +8,23 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 from conftest import Cli
+from pixelwise import build_pixelwise
+
+from unetseg.arrays.metrics import score_slice
+from unetseg.engine import prediction
+from unetseg.network.batches import Slices
+from unetseg.network.inference import prepare
+from unetseg.options import TrainOptions
+from unetseg.progress import Silent
+from unetseg.stages import train as stage
 
 TRAIN = ("train", "--epochs", "8", "--patch", "64", "--batch-size", "2", "--score-every", "3")
 
@@ -87,3 +100,156 @@ def test_a_run_that_diverges_leaves_the_earlier_model(data: Path, cli: Cli, tmp_
     cli("predict")
     # The course that diverged does not stand in the way of a better one.
     cli(*TRAIN, "--learning-rate", 1e-4)
+
+
+class Watcher(Silent):
+    """Keeps the weights of a course whenever it says something, which it does after each epoch."""
+
+    def __init__(self) -> None:
+        self.weights: list[list[np.ndarray]] = []
+        self.course: Any = None
+
+    def say(self, line: str) -> None:
+        """Look at the weights."""
+        if line.startswith("epoch"):
+            self.weights.append(self.course.model.get_weights())
+
+
+Course = Callable[..., Watcher]
+
+
+@pytest.fixture(scope="session")
+def slices(tiny: tuple[np.ndarray, np.ndarray]) -> Slices:
+    """Whole slices, whose membrane weighs five times as much as their interior."""
+    volume, labels = tiny
+    images = ((volume - volume.mean()) / volume.std()).astype(np.float32)
+    weights = np.where(labels, 1, 5).astype(np.float32)
+    return Slices(images, (labels > 0).astype(np.uint8), weights)
+
+
+@pytest.fixture
+def course(slices: Slices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
+    """Begin a course that trains two weights on four slices, and holds out the fifth."""
+    monkeypatch.setattr(stage, "precision", lambda: "float32")  # on any machine
+
+    def begin(*, kernel: float = 1, bias: float = 0, **options: Any) -> Watcher:
+        for module in (stage, prediction):
+            monkeypatch.setattr(
+                module, "build_network", lambda *_, **settings: build_pixelwise(kernel, bias)
+            )
+        training, held_out = (
+            Slices(slices.images[part], slices.labels[part], slices.weights[part])
+            for part in (np.s_[:4], np.s_[4:])
+        )
+        watcher = Watcher()
+        watcher.course = stage._Course(
+            TrainOptions(**options),
+            training,
+            held_out,
+            tmp_path / "checkpoint.npz",
+            watcher,
+        )
+        return watcher
+
+    return begin
+
+
+@pytest.mark.parametrize(("recipe", "membrane_weight"), [("default", 5), ("paper", 1)])
+def test_the_weight_maps_count_where_the_recipe_says(
+    course: Course, slices: Slices, recipe: str, membrane_weight: float
+):
+    # It begins with 3 : 1 for interior, which costs ln 4/3 inside cells and ln 4 on membrane.
+    watcher = course(kernel=0, bias=np.log(3), recipe=recipe, epochs=1)
+    watcher.course.run()
+    (epoch,) = watcher.course.history
+    interior = slices.labels[:4].mean()
+    expected = interior * np.log(4 / 3) + (1 - interior) * membrane_weight * np.log(4)
+    assert epoch["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_every_epoch_is_scored_with_its_own_weights(course: Course, slices: Slices):
+    # At a rate that stays high, so that no two epochs are alike.
+    watcher = course(recipe="paper", epochs=4, score_every=1, learning_rate=0.3)
+    watcher.course.run()
+    model = build_pixelwise(0, 0)
+    run = prepare(model)
+    for weights, row in zip(watcher.weights, watcher.course.history, strict=True):
+        model.set_weights(weights)
+        (scores,) = score_slice(run(slices.images[4]), slices.labels[4], thresholds=[0.5])
+        assert row["v_rand"] == pytest.approx(scores.rand.value)
+        assert row["v_info"] == pytest.approx(scores.information.value)
+    assert len({row["v_rand"] for row in watcher.course.history}) == 4
+
+
+def mean_probability(run: Callable[[np.ndarray], np.ndarray], slices: Slices) -> float:
+    """Of interior, over the slices that are trained on."""
+    return float(np.mean([run(image) for image in slices.images[:4]]))
+
+
+def test_training_ends_with_probabilities(course: Course, slices: Slices):
+    watcher = course(epochs=20, score_every=20, learning_rate=0.3)
+    watcher.course.run()
+    interior = slices.labels[:4].mean()
+    assert mean_probability(watcher.course.predictor.run, slices) == pytest.approx(
+        interior, abs=0.02
+    )
+    # As trained, it exaggerated membrane.
+    model = build_pixelwise(0, 0)
+    model.set_weights(watcher.weights[-1])
+    assert mean_probability(prepare(model), slices) < interior - 0.1
+
+
+def test_a_model_folder_holds_probabilities(model: Path):
+    details = json.loads((model / "manifest.json").read_text())["details"]
+    assert details["calibration"] != [1, 0]
+    interior = tifffile.imread(model / "held-out-labels.tif").mean() / 255
+    # Without calibration it is 0.47, after these two epochs.
+    found = tifffile.imread(model / "held-out-prediction.tif").mean()
+    assert found == pytest.approx(interior, abs=0.1)
+
+
+def prepare_scores(monkeypatch: pytest.MonkeyPatch, *scores: float) -> None:
+    """Let each of the coming epochs have this V_Rand; where they end, the run is interrupted."""
+    coming = iter(scores)
+
+    def score(*_: Any) -> tuple[float, float]:
+        for v_rand in coming:
+            return v_rand, 0.5
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage._Course, "_score", score)
+
+
+def epochs_kept(course: Any, weights: list[list[np.ndarray]]) -> list[int]:
+    """Whose weights model and predictor have, but for the calibration, of these epochs."""
+    scale, shift = course.calibration
+    found = [*course.model.get_weights(), *course.predictor.network.get_weights()]
+    return [
+        epoch
+        for epoch, (kernel, bias) in enumerate(weights, start=1)
+        if all(map(np.allclose, found, [kernel * scale, bias * scale + shift] * 2))
+    ]
+
+
+@pytest.mark.parametrize(("select", "kept"), [("last", 3), ("best", 2)])
+def test_the_weights_that_are_selected_are_kept(
+    course: Course, monkeypatch: pytest.MonkeyPatch, select: str, kept: int
+):
+    prepare_scores(monkeypatch, 0.5, 0.9, 0.7)
+    watcher = course(select=select, epochs=3, score_every=1)
+    watcher.course.run()
+    assert watcher.course.kept_epoch == kept
+    assert epochs_kept(watcher.course, watcher.weights) == [kept]
+
+
+def test_the_best_weights_outlast_an_interruption(course: Course, monkeypatch: pytest.MonkeyPatch):
+    settings = {"select": "best", "epochs": 3, "score_every": 1}
+    prepare_scores(monkeypatch, 0.9, 0.5)
+    begun = course(**settings)
+    with pytest.raises(KeyboardInterrupt):
+        begun.course.run()
+    prepare_scores(monkeypatch, 0.7)
+    resumed = course(**settings)
+    resumed.course.run()
+    assert resumed.course.kept_epoch == 1
+    assert epochs_kept(resumed.course, [*begun.weights, *resumed.weights]) == [1]
