@@ -71,14 +71,14 @@ smoke: install  ## run all stages on a tiny synthetic stack, to see that they fi
 		SYNTHETIC_TRAIN="--epochs 2 --batch-size 2"
 
 test: install  ## run the tests that take no more than a few seconds each
-	$(BIN)/python -m pytest -m "not slow" --numprocesses 2
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist worksteal
 
 check: install  ## lint, types, the floors of the house and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 torture: install  ## kill every stage 200 times, and watch the memory of long runs (an hour and a half)
 	$(BIN)/python -m pip install --quiet --editable '.[export]'

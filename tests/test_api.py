@@ -147,6 +147,7 @@ def test_faults_of_arrays_name_the_argument(tiny: tuple[np.ndarray, np.ndarray])
         unetseg.preprocess(volume)
 
 
+@pytest.mark.slow
 def test_a_plain_script_needs_no_guard(tmp_path: Path):
     script = tmp_path / "script.py"
     script.write_text(

@@ -126,6 +126,7 @@ def test_a_restored_state_goes_on_bit_for_bit(stop: int, precision: str):
     assert hash_weights(other) == hash_weights(model)
 
 
+@pytest.mark.slow
 def test_lower_precision_trains_a_float32_model():
     image = np.random.default_rng(1).standard_normal((1, 16, 16, 1)).astype(np.float32)
     outputs = []

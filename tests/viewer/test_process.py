@@ -90,6 +90,7 @@ def script(tmp_path: Path) -> list[str]:
     return [sys.executable, str(path)]
 
 
+@pytest.mark.slow
 def test_a_script_runs_once_and_what_libraries_print_is_not_its_output(
     model: Path,
     tiny: tuple[np.ndarray, np.ndarray],
@@ -156,6 +157,7 @@ def test_stopped_before_it_began(tmp_path: Path):
     assert finish(prediction.run()) is None
 
 
+@pytest.mark.slow
 def test_slices_are_taken_one_at_a_time_and_the_process_dies_among_them(model: Path):
     class Stack:
         """Knows which slices were taken."""
@@ -183,6 +185,7 @@ def test_what_the_user_can_mend_is_one_line(tmp_path: Path):
     assert line.startswith("mine: expected grey levels with axes YX or ZYX, found float64")
 
 
+@pytest.mark.slow
 def test_who_wants_no_more_leaves_no_process(model: Path):
     steps = Prediction("mine", np.zeros((9, 64, 64)), model=model, tta=False).run()
     next(steps)
