@@ -1,4 +1,11 @@
-"""Charts of the report: where lines and labels go. chart.svg draws them."""
+"""Charts of the report: where lines and labels go. chart.svg draws them.
+
+Not matplotlib: it knows neither classes nor currentColor, and what it writes for three lines of 19
+points (9.2 kB; ours: 2.4) is all black on the page, whose policy refuses its 27 inline styles; two
+such charts share 43 of their 44 ids. Its text can be rewritten until it follows light and dark, but
+that is hardly less code, and must know how each version spells it: 3.9 writes `font`, where 3.11
+writes `font-size` and `font-family`.
+"""
 
 from __future__ import annotations
 
