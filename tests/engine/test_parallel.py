@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 from unetseg.engine.parallel import without_main
 
@@ -26,3 +28,16 @@ def test_threads_that_hide_the_script_at_the_same_time_leave_it_there():
         until.set()
         thread.join()
     assert sys.modules["__main__"] is main
+
+
+def test_what_lies_in_the_present_folder_is_not_imported(tmp_path: Path):
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    (here / "signal.py").write_text("raise SystemExit('not the one of Python')")
+    script = elsewhere / "script.py"
+    script.write_text(
+        "from unetseg.engine.parallel import ordered_map\nprint(*ordered_map(abs, [-1, 2], jobs=2))"
+    )
+    done = subprocess.run([sys.executable, script], cwd=here, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("1 2\n", "")

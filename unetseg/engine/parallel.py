@@ -17,6 +17,8 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+SAFE_PATH = "PYTHONSAFEPATH"
+
 # Of two threads that hid the script together, the second would take the stand-in for the script,
 # and put that back for good.
 _ONE_AT_A_TIME = threading.Lock()
@@ -59,18 +61,23 @@ def ordered_map(
 
 @contextmanager
 def without_main() -> Iterator[None]:
-    """Keep new processes from running the user's script once more.
+    """Keep new processes from running the user's script once more, and what lies in her folder.
 
-    They would begin with it, and so with the call that starts them, unless it hid behind
-    `if __name__ == "__main__"`. Nothing of it is needed there.
+    They would begin with the script, and so with the call that starts them, unless it hid behind
+    `if __name__ == "__main__"`. And they would look for Python's own modules in the present folder
+    first, where a signal.py may lie. Nothing of either is needed there.
     """
     with _ONE_AT_A_TIME:
-        main = sys.modules["__main__"]
+        main, before = sys.modules["__main__"], os.environ.get(SAFE_PATH)
         sys.modules["__main__"] = ModuleType("__main__")
+        os.environ[SAFE_PATH] = "1"
         try:
             yield
         finally:
             sys.modules["__main__"] = main
+            del os.environ[SAFE_PATH]
+            if before is not None:
+                os.environ[SAFE_PATH] = before
 
 
 def follow_the_parent() -> None:
