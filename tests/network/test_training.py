@@ -30,7 +30,7 @@ RECIPE = {
 }
 
 
-def noise(count: int = 100) -> Slices:
+def noise(count: int = 60) -> Slices:
     images = np.random.default_rng(0).standard_normal((count, 16, 16)).astype(np.float32)
     return Slices(images, (images > 0).astype(np.uint8), np.ones_like(images))
 

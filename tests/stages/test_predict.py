@@ -33,7 +33,7 @@ def write_volume(path: Path, *shape: int) -> Path:
 def test_tiles_equal_the_whole_slice(
     model: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ):
-    volume = write_volume(tmp_path / "v.tif", 1, 401, 523)
+    volume = write_volume(tmp_path / "v.tif", 1, 301, 423)
     common = ("predict", "--model", model, "--volume", volume, "--no-tta")
     cli(*common, "--output", "whole")
     for edge in (128, 200):

@@ -46,7 +46,9 @@ def ordered_map(
     # Not fork: it is unsafe beside the threads of numerical libraries.
     context = multiprocessing.get_context("spawn")
     pending: deque[Future[Result]] = deque()
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=follow_the_parent) as pool:
+    with without_main():  # its queues start a process, too
+        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=follow_the_parent)
+    with pool:
         try:
             for item in items:
                 with without_main():
