@@ -28,8 +28,11 @@ SLOW_FIXTURES = {"browser", "disk", "exported"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what takes long: `make test` leaves it to `make check`."""
     for item in items:
-        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+        names = SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))
+        if names:
             item.add_marker(pytest.mark.slow)
+            # Made once, whatever the number of processes that test.
+            item.add_marker(pytest.mark.xdist_group(min(names)))
 
 
 @pytest.fixture(scope="session")
@@ -156,6 +159,16 @@ def write_stage(
     ) as writer:
         for name, text in contents.items():
             writer.path(name).write_text(text)
+
+
+@pytest.fixture(scope="session")
+def as_trained(model: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """The model as it was trained, as a function of standardised slices (N, H, W, 1)."""
+    from unetseg.engine.prediction import load_network
+    from unetseg.network.inference import prepare
+
+    one = prepare(load_network(model)[0])
+    return lambda images: np.stack([one(image[..., 0]) for image in images])[..., None]
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ from exports import need
 from unetseg.artifacts.manifest import Manifest
 from unetseg.engine.prediction import Predictor, build_network, load_network
 from unetseg.models.exporting import open_onnx, open_saved_model, write_onnx, write_saved_model
-from unetseg.network.inference import prepare
 from unetseg.network.recipes import NETWORKS
 
 pytestmark = pytest.mark.slow
@@ -28,33 +27,28 @@ def random_slices(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((*shape, 1), np.float32)
 
 
-@pytest.fixture(scope="module")
-def run(model: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """The model as it was trained, as a function of standardised slices (N, H, W, 1)."""
-    one = prepare(load_network(model)[0])
-    return lambda images: np.stack([one(image[..., 0]) for image in images])[..., None]
-
-
 OPENERS = {"model.onnx": open_onnx, "saved_model": open_saved_model}
 
 
 @pytest.mark.parametrize("name", OPENERS)
 @pytest.mark.parametrize("shape", [(1, 16, 16), (1, 64, 96), (3, 144, 32)])
 def test_batch_height_and_width_are_free(
-    exported: Path, run: Callable[..., Any], name: str, shape: tuple[int, ...]
+    exported: Path, as_trained: Callable[..., Any], name: str, shape: tuple[int, ...]
 ):
     images = random_slices(*shape)
-    np.testing.assert_allclose(OPENERS[name](exported / name)(images), run(images), atol=1e-5)
+    np.testing.assert_allclose(
+        OPENERS[name](exported / name)(images), as_trained(images), atol=1e-5
+    )
 
 
-def test_the_named_signature_of_a_savedmodel(exported: Path, run: Callable[..., Any]):
+def test_the_named_signature_of_a_savedmodel(exported: Path, as_trained: Callable[..., Any]):
     import tensorflow as tf
 
     images = random_slices(2, 32, 48)
     network = tf.saved_model.load(str(exported / "saved_model"))
     outputs = network.signatures["serving_default"](image=tf.constant(images))
     assert list(outputs) == ["interior"]
-    np.testing.assert_allclose(outputs["interior"].numpy(), run(images), atol=1e-5)
+    np.testing.assert_allclose(outputs["interior"].numpy(), as_trained(images), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

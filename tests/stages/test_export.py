@@ -126,7 +126,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8")
 @pytest.mark.parametrize("index", range(3))
 def test_the_lines_in_the_document_run(
     exported: Path,
-    run: Callable[..., Any],
+    as_trained: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     index: int,
@@ -143,6 +143,6 @@ def test_the_lines_in_the_document_run(
     normalised = Standardisation.of(images)(images)[..., None]
     halo = 0 if index < 2 else 112
     around = [(0, 0), (halo, halo), (halo, halo), (0, 0)]
-    expected = run(np.pad(normalised, around, mode="symmetric"))[0, :, :, 0]
+    expected = as_trained(np.pad(normalised, around, mode="symmetric"))[0, :, :, 0]
     inner = expected[halo : halo + 320, halo : halo + 336]
     np.testing.assert_allclose(names["probability"], inner, atol=2e-5)
