@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from unetseg.arrays.synthetic import synthesize
-from unetseg.stacks.tiff import create_stack
+from unetseg.stacks.tiffwriter import create_stack
 
 COPIES = 9
 QUICK = ("--elastic-sigma", "0", "--rotation", "0", "--scaling", "0")

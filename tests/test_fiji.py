@@ -12,7 +12,7 @@ from conftest import Cli
 from scipy import ndimage
 
 from unetseg.stacks.opening import open_volume
-from unetseg.stacks.tiff import create_stack
+from unetseg.stacks.tiffwriter import create_stack
 from unetseg.stacks.voxel import Voxel
 
 pytestmark = pytest.mark.slow

@@ -28,7 +28,7 @@ from unetseg.errors import UnetsegError, UsageError
 from unetseg.progress import Silent
 from unetseg.running import read_settings, run_stage
 from unetseg.stacks.opening import open_labels
-from unetseg.stacks.tiff import create_stack
+from unetseg.stacks.tiffwriter import create_stack
 from unetseg.stacks.volume import DTYPES
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unetseg.stacks.tiff import create_stack
+from unetseg.stacks.tiffwriter import create_stack
 
 
 def example(dtype: str, shape: tuple[int, int, int] = (5, 20, 30)) -> np.ndarray:

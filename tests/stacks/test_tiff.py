@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import imagej
@@ -11,7 +13,8 @@ import tifffile
 
 from unetseg.errors import InputError
 from unetseg.stacks.opening import open_volume
-from unetseg.stacks.tiff import Stack, create_stack
+from unetseg.stacks.tiff import Stack
+from unetseg.stacks.tiffwriter import create_stack
 
 
 def write(path: Path, stack: np.ndarray, **settings: object) -> Path:
@@ -162,7 +165,7 @@ def test_no_file_empty_file_folder_and_text(tmp_path: Path):
 
 
 def test_a_large_stack_is_ome_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("unetseg.stacks.tiff.IMAGEJ_LIMIT", 1000)
+    monkeypatch.setattr("unetseg.stacks.tiffwriter.IMAGEJ_LIMIT", 1000)
     path = write(tmp_path / "a.tif", example("uint8"), display_range=(0, 255))
     with tifffile.TiffFile(path) as file:
         assert file.is_ome
@@ -249,3 +252,78 @@ def test_a_small_file_that_would_decode_to_gigabytes_is_refused(tmp_path: Path):
             file.pages[0].tags[tag].overwrite(50_000)
     with pytest.raises(InputError, match="found some of 3000 MB"):
         open_volume(tmp_path / "bomb.tif")
+
+
+def write_in_a_loop(path: Path, stack: np.ndarray, *, compressions: list[str | None]) -> None:
+    with tifffile.TiffWriter(path) as out:
+        for image, compression in zip(stack, compressions, strict=True):
+            out.write(image, compression=compression)
+
+
+def write_without_metadata(
+    path: Path, stack: np.ndarray, *, compressions: list[str | None]
+) -> None:
+    with tifffile.TiffWriter(path) as out:
+        for image, compression in zip(stack, compressions, strict=True):
+            out.write(image, compression=compression, metadata=None, photometric="minisblack")
+
+
+@pytest.mark.parametrize("write_pages", [write_in_a_loop, write_without_metadata])
+@pytest.mark.parametrize(
+    "compressions", [[None] * 5, ["lzw"] * 5, ["lzw", None, None, "lzw", None]]
+)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_stack_written_page_by_page(
+    tmp_path: Path,
+    write_pages: Callable[..., None],
+    compressions: list[str | None],
+    dtype: str,
+):
+    stack = example(dtype)
+    write_pages(tmp_path / "a.tif", stack, compressions=compressions)
+    with Stack(tmp_path / "a.tif") as read:
+        assert (read.shape, read.dtype) == (stack.shape, stack.dtype)
+        np.testing.assert_array_equal(np.stack(list(read)), stack)
+        box = slice(3, 17), slice(5, 21)
+        np.testing.assert_array_equal(read.part(3, box), stack[(3, *box)])
+
+
+def test_stacks_in_one_file_are_not_taken_for_one(tmp_path: Path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as out:
+        for _ in range(2):
+            out.write(example("uint8"), photometric="minisblack")
+    with pytest.raises(InputError, match="expected slices of one size, stored in one way"):
+        Stack(tmp_path / "a.tif")
+
+
+def write_set(folder: Path, stack: np.ndarray) -> None:
+    """A set of OME-TIFFs: one plane in each file, and each says where all of them are."""
+    names = [f"z{i}.ome.tif" for i in range(len(stack))]
+    planes = "".join(
+        f'<TiffData FirstZ="{i}" FirstT="0" FirstC="0" IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{name}">urn:uuid:{uuid.UUID(int=i + 1)}</UUID></TiffData>'
+        for i, name in enumerate(names)
+    )
+    slices, height, width = stack.shape
+    folder.mkdir()
+    for i, name in enumerate(names):
+        description = (
+            '<?xml version="1.0" encoding="UTF-8"?>'
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{uuid.UUID(int=i + 1)}"><Image ID="Image:0"><Pixels ID="Pixels:0" '
+            f'DimensionOrder="XYZCT" Type="{stack.dtype}" SizeX="{width}" SizeY="{height}" '
+            f'SizeZ="{slices}" SizeC="1" SizeT="1">'
+            '<Channel ID="Channel:0:0" SamplesPerPixel="1"/>'
+            f"{planes}</Pixels></Image></OME>"
+        )
+        settings = {"metadata": None, "photometric": "minisblack"}
+        tifffile.imwrite(folder / name, stack[i], description=description, **settings)
+
+
+def test_a_set_of_files_is_read_as_a_folder(tmp_path: Path):
+    stack = example("uint8")
+    write_set(tmp_path / "set", stack)
+    with pytest.raises(InputError, match="found one file of a set of OME-TIFFs; give the folder"):
+        Stack(tmp_path / "set/z0.ome.tif")
+    with open_volume(tmp_path / "set") as volume:
+        np.testing.assert_array_equal(np.stack(list(volume)), stack)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from unetseg.errors import InputError
-from unetseg.stacks.tiff import Stack, create_stack
+from unetseg.stacks.tiff import Stack
+from unetseg.stacks.tiffwriter import create_stack
 from unetseg.stacks.volume import ArrayVolume, label_values
 
 

@@ -31,7 +31,7 @@ from unetseg.artifacts.staging import (
 from unetseg.errors import InputError, OutputError
 from unetseg.progress import StageResult
 from unetseg.stacks.files import flush, flush_names, replacing
-from unetseg.stacks.tiff import create_stack
+from unetseg.stacks.tiffwriter import create_stack
 from unetseg.stacks.volume import describe
 from unetseg.version import __version__
 
@@ -242,7 +242,7 @@ class StageWriter:
         dtype: npt.DTypeLike,
         **look: Any,
     ) -> None:
-        """Write an output that is a TIFF stack, by `stacks.tiff.create_stack`."""
+        """Write an output that is a TIFF stack, by `stacks.tiffwriter.create_stack`."""
         with create_stack(self.path(name), shape=shape, dtype=dtype, **look) as out:
             for image in slices:
                 out.append(image)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from unetseg.arrays.tiles import Box
 from unetseg.stacks.files import Closing
 from unetseg.stacks.slicewriter import SliceWriter
-from unetseg.stacks.tiff import create_stack
+from unetseg.stacks.tiffwriter import create_stack
 from unetseg.stacks.voxel import Voxel
 
 # What a kill may cost at most, beside the piece at work.

@@ -85,7 +85,7 @@ class SliceFolder(Volume):
         if self._opened is None or self._opened[0] != index:
             self.close()
             file = self._files[index]
-            self._opened = index, _read_png(file) if _is_png(file) else Stack(file)
+            self._opened = index, _read_png(file) if _is_png(file) else Stack(file, alone=True)
         opened = self._opened[1]
         return opened.read(0, box) if isinstance(opened, Stack) else opened[box]
 
@@ -110,7 +110,8 @@ def _look(file: Path) -> tuple[tuple[int, int], np.dtype[Any]]:
     if _is_png(file):
         with _open_png(file) as image:
             return (image.height, image.width), np.dtype(MODES[image.mode])
-    with Stack(file) as stack:
+    # Its own pixels, if it is one of a set of OME-TIFFs: each of them describes them all.
+    with Stack(file, alone=True) as stack:
         if len(stack) > 1:
             raise InputError(
                 file,

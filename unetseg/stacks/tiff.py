@@ -1,11 +1,11 @@
-"""Read and write stacks of slices as TIFF; the only room that knows the format."""
+"""Read stacks of slices from TIFF files; `tiffwriter` writes them."""
 
 from __future__ import annotations
 
 import logging
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -18,12 +18,8 @@ from cachetools import LRUCache
 
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
-from unetseg.stacks.slicewriter import SliceWriter
 from unetseg.stacks.volume import DTYPES, Volume
 from unetseg.stacks.voxel import Voxel
-
-# ImageJ counts bytes with 32 bits: larger stacks are OME-TIFF in the BigTIFF layout.
-IMAGEJ_LIMIT = 2**32 - 2**20
 
 BIGTIFF = 43  # version of that layout, as headers say it
 
@@ -48,15 +44,19 @@ class Stack(Volume):
         A TIFF, BigTIFF or OME-TIFF file. One slice ("YX") counts as a stack of one.
     dtypes : tuple of str
         Pixels that may be in it.
+    alone : bool
+        Read what is in this very file, even if it says that it is one of a set of OME-TIFFs.
 
     Raises
     ------
     InputError
-        If the file is missing, empty, damaged or cut off, has several channels or slices of
-        different sizes, or holds another type of pixel.
+        If the file is missing, empty, damaged or cut off, is one of a set of files, has several
+        channels or slices of different sizes, or holds another type of pixel.
     """
 
-    def __init__(self, path: Path, *, dtypes: tuple[str, ...] = DTYPES) -> None:
+    def __init__(
+        self, path: Path, *, dtypes: tuple[str, ...] = DTYPES, alone: bool = False
+    ) -> None:
         self.path = path
         self._dtypes = dtypes
         if not path.is_file():
@@ -68,14 +68,16 @@ class Stack(Volume):
             with _damage_is_an_error(path):
                 # Opened here, because tifffile leaves files open that it finds damaged.
                 self._handle = opened.enter_context(path.open("rb"))
-                self._file = tifffile.TiffFile(self._handle)
+                self._file = tifffile.TiffFile(self._handle, is_ome=False if alone else None)
                 _check_chain(self._handle)
                 self._series = self._file.series[0]
+                self._pages = _single_pages(self._file.series)
                 self._check()
                 self.voxel = _voxel(self._file)
             self._opened = opened.pop_all()
         self.dtype = self._series.dtype.newbyteorder("=")
         slices, height, width = (1, *self._series.shape)[-3:]
+        slices = slices if self._pages is None else len(self._pages)
         self.shape = (int(slices), int(height), int(width))
         self._recent: LRUCache[tuple[int, int], npt.NDArray[Any]] = LRUCache(
             RECENT_BYTES, getsizeof=lambda segment: segment.nbytes
@@ -83,7 +85,14 @@ class Stack(Volume):
 
     def _check(self) -> None:
         series, path = self._series, self.path
-        if len(self._file.series) > 1:
+        if series.is_multifile:
+            raise InputError(
+                path,
+                expected="a stack in one file",
+                found="one file of a set of OME-TIFFs",
+                remedy="give the folder that holds them all, one slice in each file",
+            )
+        if len(self._file.series) > 1 and self._pages is None:
             sizes = " and ".join(f"{s.shape}, {s.dtype}" for s in self._file.series[:2])
             raise InputError(
                 path,
@@ -112,16 +121,19 @@ class Stack(Volume):
                 found=f"pixels of kind {getattr(photometric, 'name', photometric)}",
                 remedy="convert it in Fiji (Image > Type > 8-bit)",
             )
-        if series.dataoffset is None:
-            self._check_segments(series)
+        # Where the pixels begin, if all of them lie in one piece.
+        self._start = series.dataoffset if self._pages is None else None
+        if self._start is None:
+            for page in self._pages or [series]:
+                self._check_segments(page)
         present = path.stat().st_size
-        if series.dataoffset is not None and series.dataoffset + series.nbytes > present:
-            raise _cut_off(path, f"{present} of {series.dataoffset + series.nbytes} bytes")
+        if self._start is not None and self._start + series.nbytes > present:
+            raise _cut_off(path, f"{present} of {self._start + series.nbytes} bytes")
 
-    def _check_segments(self, series: tifffile.TiffPageSeries) -> None:
+    def _check_segments(self, pages: Any) -> None:
         """Look at the sizes of compressed strips and tiles before the first is decoded."""
-        layout = series.keyframe
-        size = int(np.prod(layout.chunks, dtype=np.int64)) * series.dtype.itemsize
+        layout = pages.keyframe
+        size = int(np.prod(layout.chunks, dtype=np.int64)) * pages.dtype.itemsize
         if size > LARGEST_SEGMENT:
             raise InputError(
                 self.path,
@@ -136,7 +148,7 @@ class Stack(Volume):
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:
         """Read a part of a slice; strips and tiles outside of it are left alone."""
         with _damage_is_an_error(self.path):
-            start = self._series.dataoffset
+            start = self._start
             part = self._decode(index, box) if start is None else self._copy(index, box, start)
             return part.astype(self.dtype, copy=False)
 
@@ -164,7 +176,7 @@ class Stack(Volume):
 
     def _decode(self, index: int, box: Box) -> npt.NDArray[Any]:
         """A part of a slice that is compressed, tiled or in scattered strips."""
-        page = self._series.pages[index]
+        page = (self._pages or self._series.pages)[index]
         if page is None:
             raise ValueError(f"slice {index} has no page")
         height, width = page.chunks[:2]  # of a strip or tile
@@ -205,6 +217,22 @@ class Stack(Volume):
         with suppress(ValueError):  # larger than all that is kept
             self._recent[key] = segment
         return segment
+
+
+def _single_pages(series: Sequence[tifffile.TiffPageSeries]) -> list[Any] | None:
+    """The pages of a stack that was written page by page, which tifffile takes for several.
+
+    None where they are of different sizes or types, or belong together in some other way.
+    """
+    if len(series) == 1 or any(
+        s.kind != "generic" and (s.kind != "shaped" or len(s.pages) > 1) for s in series
+    ):
+        return None
+    pages: list[Any] = sorted(
+        (page for s in series for page in s.pages), key=lambda page: int(page.index)
+    )
+    alike = {(page.shape, page.dtype, page.axes, page.keyframe.photometric) for page in pages}
+    return pages if len(alike) == 1 and pages[0].axes == "YX" else None
 
 
 def _check_chain(file: IO[bytes]) -> None:
@@ -295,74 +323,3 @@ def _damage_is_an_error(path: Path) -> Iterator[None]:
         logger.propagate = propagate
     if complaints.messages:
         raise _cut_off(path, f"damage ({complaints.messages[0]})")
-
-
-def _label_colours() -> npt.NDArray[np.uint8]:
-    """A table of 256 colours, (3, 256): black for what is no cell, then bright ones in no order."""
-    table = np.random.default_rng(0).integers(64, 256, (3, 256)).astype(np.uint8)
-    table[:, 0] = 0
-    return table
-
-
-def create_stack(
-    path: Path,
-    *,
-    shape: tuple[int, int, int],
-    dtype: npt.DTypeLike,
-    display_range: tuple[float, float] | None = None,
-    colours: int = 0,
-    voxel: Voxel | None = None,
-) -> SliceWriter:
-    """Start a ZYX stack that Fiji opens, to append its slices.
-
-    An uncompressed ImageJ TIFF, or OME-TIFF where the name ends in .ome.tif or ImageJ's 4 GB do
-    not suffice (then in the BigTIFF layout).
-
-    Parameters
-    ----------
-    path : Path
-        An existing file is overwritten.
-    shape : (Z, Y, X)
-    dtype : dtype-like
-        uint8, uint16 or float32; uint32 is OME-TIFF, because ImageJ's own has no such pixels.
-    display_range : (low, high), optional
-        Grey levels that ImageJ shows as black and white.
-    colours : int
-        Highest label of a stack of labels, for ImageJ to colour them; 0 for grey levels.
-    voxel : Voxel, optional
-        Size of a voxel, for programs that measure.
-    """
-    dtype = np.dtype(dtype)
-    metadata: dict[str, Any] = {"axes": "ZYX"}
-    large = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize > IMAGEJ_LIMIT
-    ome = large or dtype == np.uint32 or path.name.lower().endswith((".ome.tif", ".ome.tiff"))
-    if display_range is not None and not ome:
-        metadata["min"], metadata["max"] = display_range
-    if colours and not ome:
-        metadata |= {"min": 0.0, "max": float(colours), "LUTs": [_label_colours()]}
-    if voxel is not None:
-        metadata |= _physical_sizes(voxel) if ome else {"spacing": voxel.z, "unit": "nm"}
-    # Without data tifffile writes all headers and leaves a gap for the pixels.
-    place = tifffile.imwrite(
-        path,
-        shape=shape,
-        dtype=dtype,
-        imagej=not ome,
-        ome=ome,
-        bigtiff=large,
-        photometric="minisblack",
-        metadata=metadata,
-        resolution=None if voxel is None or ome else (1 / voxel.x, 1 / voxel.y),
-        returnoffset=True,
-    )
-    if place is None:
-        raise ValueError(f"tifffile gave no place for {shape} pixels")
-    return SliceWriter(path, offset=place[0], shape=shape, dtype=dtype)
-
-
-def _physical_sizes(voxel: Voxel) -> dict[str, Any]:
-    """The size of a voxel in the words of OME-XML."""
-    sizes: dict[str, Any] = {}
-    for axis, edge in zip("ZYX", voxel.edges, strict=True):
-        sizes |= {f"PhysicalSize{axis}": edge, f"PhysicalSize{axis}Unit": "nm"}
-    return sizes

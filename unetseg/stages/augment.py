@@ -20,7 +20,7 @@ from unetseg.options import AugmentOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.opening import find_stack, open_volume
-from unetseg.stacks.tiff import create_stack
+from unetseg.stacks.tiffwriter import create_stack
 from unetseg.stacks.volume import Volume, check_same_shape, label_values
 from unetseg.stages.inputchecks import warn_of_input
 

@@ -1,0 +1,87 @@
+"""Write stacks of slices as TIFF files, such as Fiji opens; `tiff` reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from unetseg.stacks.slicewriter import SliceWriter
+from unetseg.stacks.voxel import Voxel
+
+# ImageJ counts bytes with 32 bits: larger stacks are OME-TIFF in the BigTIFF layout.
+IMAGEJ_LIMIT = 2**32 - 2**20
+
+
+def _label_colours() -> npt.NDArray[np.uint8]:
+    """A table of 256 colours, (3, 256): black for what is no cell, then bright ones in no order."""
+    table = np.random.default_rng(0).integers(64, 256, (3, 256)).astype(np.uint8)
+    table[:, 0] = 0
+    return table
+
+
+def create_stack(
+    path: Path,
+    *,
+    shape: tuple[int, int, int],
+    dtype: npt.DTypeLike,
+    display_range: tuple[float, float] | None = None,
+    colours: int = 0,
+    voxel: Voxel | None = None,
+) -> SliceWriter:
+    """Start a ZYX stack that Fiji opens, to append its slices.
+
+    An uncompressed ImageJ TIFF, or OME-TIFF where the name ends in .ome.tif or ImageJ's 4 GB do
+    not suffice (then in the BigTIFF layout).
+
+    Parameters
+    ----------
+    path : Path
+        An existing file is overwritten.
+    shape : (Z, Y, X)
+    dtype : dtype-like
+        uint8, uint16 or float32; uint32 is OME-TIFF, because ImageJ's own has no such pixels.
+    display_range : (low, high), optional
+        Grey levels that ImageJ shows as black and white.
+    colours : int
+        Highest label of a stack of labels, for ImageJ to colour them; 0 for grey levels.
+    voxel : Voxel, optional
+        Size of a voxel, for programs that measure.
+    """
+    dtype = np.dtype(dtype)
+    metadata: dict[str, Any] = {"axes": "ZYX"}
+    large = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize > IMAGEJ_LIMIT
+    ome = large or dtype == np.uint32 or path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+    if display_range is not None and not ome:
+        metadata["min"], metadata["max"] = display_range
+    if colours and not ome:
+        metadata |= {"min": 0.0, "max": float(colours), "LUTs": [_label_colours()]}
+    if voxel is not None:
+        metadata |= _physical_sizes(voxel) if ome else {"spacing": voxel.z, "unit": "nm"}
+    # Without data tifffile writes all headers and leaves a gap for the pixels.
+    place = tifffile.imwrite(
+        path,
+        shape=shape,
+        dtype=dtype,
+        imagej=not ome,
+        ome=ome,
+        bigtiff=large,
+        photometric="minisblack",
+        metadata=metadata,
+        resolution=None if voxel is None or ome else (1 / voxel.x, 1 / voxel.y),
+        returnoffset=True,
+    )
+    if place is None:
+        raise ValueError(f"tifffile gave no place for {shape} pixels")
+    return SliceWriter(path, offset=place[0], shape=shape, dtype=dtype)
+
+
+def _physical_sizes(voxel: Voxel) -> dict[str, Any]:
+    """The size of a voxel in the words of OME-XML."""
+    sizes: dict[str, Any] = {}
+    for axis, edge in zip("ZYX", voxel.edges, strict=True):
+        sizes |= {f"PhysicalSize{axis}": edge, f"PhysicalSize{axis}Unit": "nm"}
+    return sizes
