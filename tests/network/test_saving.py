@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -79,3 +81,21 @@ def test_weights_of_something_else_are_refused(tmp_path: Path):
     (tmp_path / "model.keras").write_bytes(b"PK\x03\x04 not a model")
     with pytest.raises(InputError, match="expected the weights of this network"):
         load_weights(deeper, tmp_path / "model.keras")
+
+
+def test_a_file_that_claims_gigabytes_is_refused_before_they_are_taken(tmp_path: Path):
+    model = build_unet(**SMALL, seed=1)
+    save_model(model, tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as package:
+        package.extractall(tmp_path)
+    with h5py.File(tmp_path / "model.weights.h5", "a") as weights:
+        group = weights["layers/conv2d/vars"]
+        del group["0"]
+        group.create_dataset("0", (2**28,), "f4")  # which takes no room until it is written
+    with zipfile.ZipFile(tmp_path / "hostile.keras", "w") as package:
+        for name in ("metadata.json", "config.json", "model.weights.h5"):
+            package.write(tmp_path / name, name)
+    assert (tmp_path / "hostile.keras").stat().st_size < 10**6
+    with pytest.raises(InputError, match="expected the weights of this network") as refused:
+        load_weights(model, tmp_path / "hostile.keras")
+    assert str(refused.value.__cause__).startswith("weights of 1073")
