@@ -228,6 +228,26 @@ def test_a_bug_is_one_line_too(data: Path, cli: Cli, monkeypatch: pytest.MonkeyP
         cli("augment", code=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("ResourceExhaustedError", "give less to do at once"),
+        ("OutOfMemoryError", "give less to do at once"),
+        ("BrokenProcessPool", "give --jobs 1"),
+    ],
+)
+def test_what_the_surroundings_do_is_not_called_a_bug(
+    data: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, name: str, remedy: str
+):
+    def fail(*arguments: object, **settings: object) -> None:
+        raise type(name, (Exception,), {})("a page of text")
+
+    monkeypatch.setattr("unetseg.stages.augment.draw_recipe", fail)
+    (line,) = cli("augment", code=1).stderr.splitlines()
+    assert remedy in line
+    assert "a bug" not in line
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_offered_and_documented(shell: str):
     page = (Path(__file__).parents[2] / "docs/experiments.md").read_text(encoding="utf-8")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import pytest
+
+from unetseg.engine import parallel
 from unetseg.engine.parallel import without_main
 
 
@@ -41,3 +46,11 @@ def test_what_lies_in_the_present_folder_is_not_imported(tmp_path: Path):
     )
     done = subprocess.run([sys.executable, script], cwd=here, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("1 2\n", "")
+
+
+def test_where_processes_cannot_work_together_one_does_it_all(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*arguments: object, **settings: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(parallel, "ProcessPoolExecutor", refuse)
+    assert list(parallel.ordered_map(abs, [-1, 2, -3], jobs=2)) == [1, 2, 3]

@@ -19,6 +19,18 @@ from unetseg.version import __version__
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
+OUT_OF_MEMORY = (
+    "out of memory; close other programs, or give less to do at once (--memory, --batch-size, "
+    "--patch, --jobs)"
+)
+# What is no bug of ours, by the names of exceptions: to import them would take seconds.
+SURROUNDINGS = {
+    "ResourceExhaustedError": OUT_OF_MEMORY,  # of TensorFlow
+    "OutOfMemoryError": OUT_OF_MEMORY,  # of PyTorch
+    "BrokenProcessPool": "a process at work was killed, perhaps for want of memory; give --jobs 1",
+}
+
+
 class Commands(click.Group):
     """A group whose commands end in one line and an exit code, never in a traceback."""
 
@@ -39,11 +51,13 @@ class Commands(click.Group):
         except OSError as error:
             _fail(_explain(error), 1)
         except MemoryError:
-            _fail("out of memory; close other programs or give smaller options", 1)
+            _fail(OUT_OF_MEMORY, 1)
         except Exception as error:
             if os.environ.get("UNETSEG_DEBUG"):
                 raise
             name = type(error).__name__
+            if name in SURROUNDINGS:
+                _fail(SURROUNDINGS[name], 1)
             line = (str(error).splitlines() or [""])[0]
             _fail(f"{name}: {line} (a bug: run again with UNETSEG_DEBUG=1 and report it)", 1)
 

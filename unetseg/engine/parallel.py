@@ -37,7 +37,8 @@ def ordered_map(
         Defined at the top of a module, so that another process can import it.
     items : iterable
     jobs : int
-        Processes; 0 means one for each core, 1 works in this process.
+        Processes; 0 means one for each core, 1 works in this process, and so does any number where
+        the system cannot let several work together.
     """
     jobs = jobs or available_cores()
     if jobs == 1:
@@ -46,8 +47,12 @@ def ordered_map(
     # Not fork: it is unsafe beside the threads of numerical libraries.
     context = multiprocessing.get_context("spawn")
     pending: deque[Future[Result]] = deque()
-    with without_main():  # its queues start a process, too
-        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=follow_the_parent)
+    try:
+        with without_main():  # its queues start a process, too
+            pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=follow_the_parent)
+    except OSError:  # no place for semaphores: /dev/shm is missing, or may not be written to
+        yield from map(function, items)
+        return
     with pool:
         try:
             for item in items:

@@ -12,6 +12,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from unetseg.errors import UnetsegError
+
 STANDARD_ERROR = 2
 
 __all__ = ["keras"]
@@ -35,7 +37,18 @@ def _silence() -> Iterator[None]:
 
 
 with _silence():
-    import keras
+    try:
+        import keras
+    except (ImportError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnetsegError(
+            f"Keras: expected a backend that can be imported, found none ({reason}); set "
+            "KERAS_BACKEND=tensorflow, or mend ~/.keras/keras.json"
+        ) from error
+
+    # That file may want something else, for the sake of other programs.
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
 
     # Once what makes the backend talk.
     keras.ops.zeros(1)

@@ -1,0 +1,43 @@
+"""Keras as it starts here, whatever others have told it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(home: Path, *program: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run Python for a user whose ~/.keras/keras.json holds these settings."""
+    (home / ".keras").mkdir()
+    (home / ".keras/keras.json").write_text(json.dumps(settings))
+    environment = {**os.environ, "HOME": str(home)}
+    environment.pop("KERAS_BACKEND", None)
+    return subprocess.run(
+        [sys.executable, *program], env=environment, cwd=home, capture_output=True, text=True
+    )
+
+
+def test_settings_of_other_programs_do_not_count(tmp_path: Path):
+    program = (
+        "from unetseg.network.startup import keras\n"
+        "print(keras.config.image_data_format(), keras.config.floatx(), keras.layers.ReLU().dtype)"
+    )
+    done = run(tmp_path, "-c", program, image_data_format="channels_first", floatx="float64")
+    assert (done.stdout, done.stderr) == ("channels_last float32 float32\n", "")
+
+
+@pytest.mark.parametrize("backend", ["theano", "jax"])
+def test_a_backend_that_is_not_there_is_one_line(tmp_path: Path, backend: str):
+    if importlib.util.find_spec(backend):
+        pytest.skip(f"{backend} is installed")
+    done = run(tmp_path, "-m", "unetseg", "train", backend=backend)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "Keras: expected a backend that can be imported" in line
+    assert "set KERAS_BACKEND=tensorflow, or mend ~/.keras/keras.json" in line
