@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unetseg.arrays.checks import interior_contrast
 from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
 from unetseg.artifacts.finding import find_held_out, find_prediction
 from unetseg.artifacts.manifest import MANIFEST, Manifest
@@ -22,6 +23,8 @@ from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.volume import check_probabilities, check_same_shape, interior_of, label_values
 
 NAME = "scores.json"
+# Less may be chance: of probabilities, in standard deviations of a slice, and of V_Rand.
+CLEARLY_LOWER, CLEARLY_BETTER = 0.1, 0.01
 
 
 def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
@@ -56,17 +59,12 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
             inputs=[prediction_path, labels_path],
             names=[NAME],
         ) as writer:
-            pairs = (
-                (probability, inside)
-                for probability, inside in zip(
-                    prediction, interior_of(labels, interior), strict=True
-                )
-            )
+            pairs = zip(prediction, interior_of(labels, interior), strict=True)
             scored = ordered_map(_score, pairs, jobs=options.jobs)
-            slices = list(
-                progress.track(scored, total=len(prediction), label="evaluate", unit="slice")
-            )
+            tracked = progress.track(scored, total=len(prediction), label="evaluate", unit="slice")
+            slices, contrasts = zip(*tracked, strict=True)
             data = _tabulate(slices)
+            _warn_of_labels(labels_path, data, float(np.mean(contrasts)), progress)
             writer.path(NAME).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         read = [str(prediction), str(labels)]
     notes = [
@@ -102,9 +100,28 @@ def _find(options: EvaluateOptions) -> tuple[Path, Path]:
 
 def _score(
     pair: tuple[npt.NDArray[Any], npt.NDArray[np.bool_]],
-) -> list[SliceScores]:
-    probability, label = pair
-    return score_slice(probability, label, thresholds=THRESHOLDS)
+) -> tuple[list[SliceScores], float]:
+    """Scores of a slice, and how far probabilities are higher inside cells than on membrane."""
+    probability, inside = pair
+    scores = score_slice(probability, inside, thresholds=THRESHOLDS)
+    return scores, interior_contrast(probability, inside)
+
+
+def _warn_of_labels(path: Path, data: dict[str, Any], contrast: float, progress: Progress) -> None:
+    """Say where labels and prediction can hardly belong together, whatever the scores are."""
+    if contrast < -CLEARLY_LOWER:
+        progress.warn(
+            f"{path}: labels may be inverted: the prediction sees membrane where they have "
+            "interior, their higher value; if so, invert them (in Fiji: Edit > Invert)"
+        )
+        return
+    first, *between, last = data["curves"]["v_rand"]
+    for threshold, value in ((THRESHOLDS[0], first), (THRESHOLDS[-1], last)):
+        if value > max(between) + CLEARLY_BETTER:
+            progress.warn(
+                f"{path}: the best threshold is {threshold:.0f}, the end of the scale: see that "
+                "these are the labels of the slices that were predicted"
+            )
 
 
 def _tabulate(slices: Sequence[Sequence[SliceScores]]) -> dict[str, Any]:

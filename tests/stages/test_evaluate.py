@@ -1,0 +1,52 @@
+"""Scores of a prediction, and doubts about the labels that it is scored by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import Cli, Stacks
+from scipy import ndimage
+
+
+def score(cli: Cli, prediction: np.ndarray, labels: np.ndarray) -> list[str]:
+    """What is said of them."""
+    settings = {"metadata": {"axes": "ZYX"}}
+    tifffile.imwrite("prediction.tif", prediction.astype(np.float32), **settings)
+    tifffile.imwrite("labels.tif", labels, **settings)
+    shown = cli("evaluate", "--prediction", "prediction.tif", "--labels", "labels.tif")
+    return list(shown.stderr.splitlines())
+
+
+def blurred(labels: np.ndarray) -> np.ndarray:
+    """What a good network makes of them."""
+    return ndimage.gaussian_filter((labels > 0).astype(np.float32), (0, 1, 1))
+
+
+def perfect(labels: np.ndarray) -> np.ndarray:
+    return labels > 0
+
+
+@pytest.mark.parametrize("predict", [blurred, perfect])
+def test_labels_that_fit_cause_no_warning(
+    tiny: Stacks, cli: Cli, predict: Callable[[np.ndarray], np.ndarray]
+):
+    _, labels = tiny
+    assert score(cli, predict(labels), labels) == []
+
+
+def test_inverted_labels_are_told(tiny: Stacks, cli: Cli):
+    _, labels = tiny
+    (line,) = score(cli, blurred(labels), 255 - labels)
+    assert line.startswith("warning: labels.tif: labels may be inverted: the prediction sees")
+    assert Path("work/evaluation/scores.json").exists()
+
+
+def test_a_threshold_at_the_end_of_the_scale_is_told(tiny: Stacks, cli: Cli):
+    _, labels = tiny
+    # Told apart by the last threshold alone.
+    (line,) = score(cli, np.where(labels > 0, 1, 0.95), labels)
+    assert "labels.tif: the best threshold is 1, the end of the scale" in line
