@@ -9,6 +9,10 @@ import pytest
 import tifffile
 from conftest import SHARED, Cli
 
+from unetseg.progress import Silent
+from unetseg.stacks.volume import ArrayVolume
+from unetseg.stages.inputchecks import warn_of_axes
+
 
 def change(path: Path, how: object) -> None:
     stack = how(tifffile.imread(path))
@@ -108,3 +112,26 @@ def test_real_stacks_cause_no_warning(cli: Cli):
     real = SHARED / "data/isbi2012"
     shown = cli("augment", "--volume", real, "--labels", real, "--copies", 0, "--no-preview").stderr
     assert "warning" not in shown
+
+
+@pytest.mark.parametrize(
+    ("shape", "warned"),
+    [
+        ((64, 64, 6), True),
+        ((512, 400, 30), True),
+        ((6, 64, 64), False),
+        ((30, 512, 512), False),
+        ((60, 100, 40), False),  # narrow, but not that narrow
+        ((2000, 100, 20), False),  # a strip, cut for many slices
+        ((1, 1, 1), False),
+    ],
+)
+def test_slices_along_the_last_axis_are_told(shape: tuple[int, int, int], warned: bool):
+    lines: list[str] = []
+    progress = Silent()
+    progress.warn = lines.append  # type: ignore[method-assign]
+    warn_of_axes(ArrayVolume("volume.tif", np.zeros(shape, np.uint8)), progress)
+    assert bool(lines) == warned
+    if warned:
+        depth, height, width = shape
+        assert f"look like {width} slices of {depth} x {height}" in lines[0]

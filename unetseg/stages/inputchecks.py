@@ -11,12 +11,13 @@ from unetseg.arrays.checks import best_shift, interior_contrast
 from unetseg.arrays.intensity import FLAT
 from unetseg.progress import Progress
 from unetseg.stacks.slicefolder import SliceFolder
-from unetseg.stacks.volume import Volume
+from unetseg.stacks.volume import Volume, describe
 
 # In standard deviations of a slice; less may be chance, or noise.
 CLEARLY_DARKER = 0.1
 # Labels drawn by hand are a pixel or two off, and correlation of so few slices is not exact.
 SLICES_TO_REGISTER = 5
+NARROW = 4  # times narrower than high: not what a microscope makes
 MIDDLE = 1024  # pixels of a slice's height and width that are looked at
 FARTHEST_SHIFT = 16
 TOLERATED_SHIFT = 2
@@ -35,6 +36,7 @@ def warn_of_input(volume: Volume, labels: Volume, *, interior: float, progress: 
     progress : Progress
         Gets a line for each warning.
     """
+    warn_of_axes(volume, progress)
     _warn_of_numbers(volume, labels, progress)
     labelled, contrasts = [], []
     for index, image in enumerate(volume):
@@ -61,6 +63,21 @@ def warn_of_input(volume: Volume, labels: Volume, *, interior: float, progress: 
             "Fiji: Edit > Invert)"
         )
     _warn_of_shift(volume, labels, labelled, interior=interior, progress=progress)
+
+
+def warn_of_axes(volume: Volume, progress: Progress) -> None:
+    """Warn of slices that look as if their width were the depth of the volume.
+
+    That is how a volume of axes (Y, X, Z) is read: as many narrow slices, about as many as they
+    have rows.
+    """
+    depth, height, width = volume.shape
+    if NARROW * width <= min(depth, height) and max(depth, height) <= 2 * min(depth, height):
+        progress.warn(
+            f"{volume.path}: {describe(volume.shape)} look like {width} slices of {depth} x "
+            f"{height} whose axes are in another order (Y, X, Z); if so, save them as Z, Y, X (in "
+            "Python: numpy.moveaxis(volume, -1, 0))"
+        )
 
 
 def _warn_of_numbers(volume: Volume, labels: Volume, progress: Progress) -> None:

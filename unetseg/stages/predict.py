@@ -22,6 +22,7 @@ from unetseg.running import command_line
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.pieces import Piece, PieceWriter, TiffPieces
 from unetseg.stacks.volume import Volume, is_zarr
+from unetseg.stages.inputchecks import warn_of_axes
 
 DEFAULT_NAME = "prediction.tif"
 
@@ -73,6 +74,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             writer.begin_anew()
         elif writer.is_current():
             return writer.nothing_to_do()
+        warn_of_axes(volume, progress)
         _warn_of_obsolete(writer, progress)
         work = _Work(
             folders=folders,
