@@ -33,6 +33,7 @@ def test_weights_travel(tmp_path: Path):
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_keras_alone_opens_a_model(tmp_path: Path):
     model = build_unet(**SMALL, seed=1)
     save_model(model, tmp_path / "model.keras")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def run(home: Path, *program: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run Python for a user whose ~/.keras/keras.json holds these settings."""

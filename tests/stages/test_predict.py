@@ -57,6 +57,7 @@ def test_a_slice_measured_in_parts_changes_nothing_else(
         np.testing.assert_allclose(Ensemble([model], tta=False).predict(volume, piece), whole, 1e-5)
 
 
+@pytest.mark.slow
 def test_results_in_every_form_are_the_same(model: Path, tmp_path: Path, cli: Cli):
     volume = write_volume(tmp_path / "v.tif", 2, 70, 90)
     common = ("predict", "--model", model, "--volume", volume, "--no-tta")

@@ -11,6 +11,8 @@ from unetseg.stacks.volume import ArrayVolume
 from unetseg.stacks.voxel import Voxel
 from unetseg.viewer.window import LOOKS, Shown, add_layers
 
+pytestmark = pytest.mark.slow
+
 
 class Counting(ArrayVolume):
     """Remembers which slices were read."""
