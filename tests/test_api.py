@@ -59,6 +59,7 @@ def test_scores_of_arrays(tiny: tuple[np.ndarray, np.ndarray]):
     assert result.data["v_rand"] == result.data["v_info"] == 1
 
 
+@pytest.mark.slow
 def test_a_model_is_named_by_its_folder(data: Path, model: Path, cli: Cli):
     cli("predict", "--model", model, "--no-tta", "--volume", data)
     whole = tifffile.imread("work/prediction/prediction.tif")

@@ -173,6 +173,7 @@ def test_python_that_is_shown_compiles(page: Path):
         compile(program, name(page), "exec")
 
 
+@pytest.mark.slow
 def test_files_that_are_described_are_those_that_are_written(model: Path, data: Path, cli: Cli):
     cli("predict", "--model", model, "--volume", data, "--no-tta")
     cli("segment")

@@ -102,6 +102,7 @@ def test_training_learns_and_equal_seeds_agree():
     assert run(4)[1] != weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stop", "precision"),
     [

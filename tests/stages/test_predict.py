@@ -30,6 +30,7 @@ def write_volume(path: Path, *shape: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_tiles_equal_the_whole_slice(
     model: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ):
