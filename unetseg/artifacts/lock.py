@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -66,7 +67,9 @@ class FolderLock(Closing):
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            text = " ".join(Path(lock.lock_file).read_text(errors="replace").split())
+            text = ""
+            with suppress(FileNotFoundError):  # who held it has just let go
+                text = " ".join(Path(lock.lock_file).read_text(errors="replace").split())
             raise OutputError(
                 f"{self._folder}: expected no other run in this folder, found "
                 f"{text or 'one that has just begun'}; wait for it, or choose another --output"
