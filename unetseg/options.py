@@ -83,6 +83,13 @@ CROSSVALIDATION = WORK / "crossvalidation"
 
 SEED_HELP = "Seed of everything random: the same seed gives the same result."
 JOBS_HELP = "Processes that work side by side; 0 means one for each core."
+VOXEL_HELP = (
+    "Depth, height and width of a voxel in nanometres, such as '50 4 4'.  [default: what the "
+)
+INVERT_HELP = (
+    "Turn the contrast round, where membranes are brighter than the inside of cells (SEM, "
+    "backscattered electrons)."
+)
 WORK_HELP = "Folder that holds the folders of all stages."
 FORCE_HELP = "Do the work again even if its results are there already."
 
@@ -200,6 +207,8 @@ class AugmentOptions(Options):
     brightness: float = option(
         20.0, "Brightness: largest shift up or down, in grey levels.", minimum=0, maximum=255
     )
+    voxel: str | None = option(None, VOXEL_HELP + "volume says of itself]")
+    invert: bool = option(False, INVERT_HELP)
     preview: bool = option(True, "Draw some originals and copies side by side: preview.png.")
     only: int | None = option(
         None,
@@ -320,6 +329,13 @@ class PredictOptions(Options):
     tta: bool = option(
         True, "Average over the 8 flips and rotations: better, and 8 times the work."
     )
+    voxel: str | None = option(None, VOXEL_HELP + "volume says of itself]")
+    rescale: bool = option(
+        True,
+        "Resample slices to the pixel size that the model was trained with, and the result back, "
+        "where both are known and differ by more than a tenth.",
+    )
+    invert: bool = option(False, INVERT_HELP)
     memory: str = option(
         "2GB",
         "Memory that may be taken; slices for which it does not suffice go in tiles.",
@@ -443,11 +459,7 @@ class ViewOptions(Options):
         "Cells, or the folder of `unetseg segment`.  [default: cells in the work folder, if they "
         "are of this prediction]",
     )
-    voxel: str | None = option(
-        None,
-        "Depth, height and width of a voxel in nanometres, such as '50 4 4'.  [default: what the "
-        "stacks say of themselves]",
-    )
+    voxel: str | None = option(None, VOXEL_HELP + "stacks say of themselves]")
 
 
 @dataclass(frozen=True, kw_only=True)

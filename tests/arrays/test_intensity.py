@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from unetseg.arrays import intensity
+from unetseg.arrays.tissue import Tissue, all_tissue
+
+NO_MATTER = Tissue(0, 0, 0)
 
 
 def test_clipped_never_wrapped():
     image = np.array([[-4, 0.4, 254.6, 260]], np.float32)
-    assert intensity.to_dtype(image, np.uint8, low=0, high=255).tolist() == [[0, 0, 255, 255]]
-    assert intensity.to_dtype(image, np.uint16, low=0, high=9).tolist() == [[0, 0, 255, 260]]
+    assert intensity.to_dtype(image, np.uint8).tolist() == [[0, 0, 255, 255]]
+    assert intensity.to_dtype(image, np.uint16).tolist() == [[0, 0, 255, 260]]
     assert intensity.to_dtype(image, np.float32, low=0, high=9).max() == 9
 
 
@@ -34,17 +37,36 @@ def test_gamma_and_contrast_by_hand():
     assert intensity.brighten(image, shift=-10).tolist() == [[-10, 40, 90]]
 
 
+def test_percentiles_by_hand():
+    normalise = intensity.Percentiles(100, 200)
+    image = np.array([[0, 50, 100, 150, 200, 250, 65535]], np.uint16)
+    assert normalise(image)[0] == pytest.approx([-4.8, -3.2, -1.6, 0, 1.6, 3.2, 4.8])
+    lost = intensity.Percentiles(0, 0)
+    assert lost(image).tolist() == [[0] * 7]
+
+
+def test_bits_do_not_matter():
+    image = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    results = [
+        intensity.Percentiles.of(all_tissue(pixels), [])(pixels)
+        for pixels in (image, 20000 + 4 * image.astype(np.uint16), image / np.float32(255) - 9000)
+    ]
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_allclose(results[0], results[2], atol=0.01)  # 1 / 1000 at 9000 in float32
+
+
 def test_standardise():
     image = np.array([[1000, 1002]], np.uint16)
-    assert intensity.Standardisation.of([image])(image).tolist() == [[-1, 1]]
+    standard = intensity.Standardisation.of(NO_MATTER, [image])
+    assert standard(image).tolist() == [[-1, 1]]
     flat = np.full((2, 2), 7, np.uint8)
-    assert intensity.Standardisation.of([flat])(flat).tolist() == [[0, 0], [0, 0]]
+    assert intensity.Standardisation.of(NO_MATTER, [flat])(flat).tolist() == [[0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_a_slice_measured_in_parts(dtype: type):
     image = (np.random.default_rng(0).random((50, 70)) * 200 + 50).astype(dtype)
     parts = (image[i : i + 7] for i in range(0, 50, 7))
-    measured = intensity.Standardisation.of(parts)
+    measured = intensity.Standardisation.of(NO_MATTER, parts)
     assert measured.mean == pytest.approx(image.mean(dtype=np.float64), rel=1e-12)
     assert measured.deviation == pytest.approx(image.std(dtype=np.float64), rel=1e-12)

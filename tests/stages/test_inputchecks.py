@@ -50,7 +50,7 @@ def flatten_one(stack: np.ndarray) -> np.ndarray:
             move,
             "labels may be out of register: they fit better 6 pixels up and 9",
         ),
-        ("train-volume.tif", flatten_one, "slice 3 is constant"),
+        ("train-volume.tif", flatten_one, "slice 3 is missing: no tissue"),
         ("train-labels.tif", keep_odd, "one value everywhere in slices 0, 2, 4; if nobody has"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -13,9 +14,11 @@ import numpy as np
 import pytest
 import tifffile
 from conftest import SHARED, Cli, read
+from scipy import ndimage
 
+from unetseg import stacks
 from unetseg.engine import prediction
-from unetseg.engine.prediction import Ensemble
+from unetseg.engine.ensemble import Ensemble, Treatment
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.pieces import Piece
 
@@ -23,10 +26,14 @@ from unetseg.stacks.pieces import Piece
 # 8 pixels too narrow changes probabilities by up to 0.1.
 ROUNDING = 2e-6
 
+AS_IT_IS = Treatment(tta=False, invert=False, rescale=False, voxel=None)
+
 
 def write_volume(path: Path, *shape: int) -> Path:
-    rng = np.random.default_rng(0)
-    tifffile.imwrite(path, rng.integers(256, size=shape).astype(np.uint8), photometric="minisblack")
+    noise = np.random.default_rng(0).normal(size=shape)
+    smooth = ndimage.gaussian_filter(noise, (0, 2, 2))  # else it were no tissue
+    image = np.clip(128 + 200 * smooth + 10 * noise, 0, 255).astype(np.uint8)
+    tifffile.imwrite(path, image, photometric="minisblack")
     return path
 
 
@@ -53,9 +60,10 @@ def test_a_slice_measured_in_parts_changes_nothing_else(
     path = write_volume(tmp_path / "v.tif", 1, 100, 90)
     piece = Piece(0, 10, 40, 20, 60)
     with open_volume(path) as volume:
-        whole = Ensemble([model], tta=False).predict(volume, piece)
-        monkeypatch.setattr(prediction, "MEASURED_AT_ONCE", 700)
-        np.testing.assert_allclose(Ensemble([model], tta=False).predict(volume, piece), whole, 1e-5)
+        whole = Ensemble([model], AS_IT_IS).predict(volume, piece)
+    monkeypatch.setattr(stacks.volume, "READ_AT_ONCE", 8 * 90)
+    with open_volume(path) as volume:
+        np.testing.assert_array_equal(Ensemble([model], AS_IT_IS).predict(volume, piece), whole)
 
 
 @pytest.mark.slow
@@ -180,7 +188,7 @@ def test_usage_errors_of_prediction(model: Path, tmp_path: Path, cli: Cli):
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the ISBI 2012 stacks are not on this machine")
 def test_tiles_of_a_real_slice(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with open_volume(SHARED / "data/isbi2012/test-volume.tif") as volume:
-        ensemble = Ensemble([model], tta=True)
+        ensemble = Ensemble([model], dataclasses.replace(AS_IT_IS, tta=True))
         whole = ensemble.predict(volume, Piece(0, 0, 512, 0, 512))
         for piece in (Piece(0, 0, 200, 0, 512), Piece(0, 250, 301, 33, 404)):
             np.testing.assert_allclose(

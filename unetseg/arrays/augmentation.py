@@ -188,7 +188,7 @@ def apply_recipe(
         )
     pixels, label = _move(recipe, pixels), _move(recipe, label)
     pixels = _change_grey_levels(recipe, pixels, low=low, high=high)
-    return intensity.to_dtype(pixels, image.dtype, low=low, high=high), label
+    return intensity.to_dtype(pixels, image.dtype), label
 
 
 def _move(recipe: Recipe, image: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -8,6 +8,9 @@ from scipy import ndimage
 
 from unetseg.arrays.intensity import FLAT
 
+# What is narrower than 9 pixels is a line, after noise was smoothed away.
+LINE_SMOOTHING, LINE_WIDTH = 2.0, (9, 9)
+
 
 def interior_contrast(image: npt.NDArray[np.generic], interior: npt.NDArray[np.bool_]) -> float:
     """How much brighter the inside of cells is than membrane.
@@ -28,6 +31,27 @@ def interior_contrast(image: npt.NDArray[np.generic], interior: npt.NDArray[np.b
     if deviation < FLAT or interior.all() or not interior.any():
         return 0.0
     return float((grey[interior].mean() - grey[~interior].mean()) / deviation)
+
+
+def line_contrast(image: npt.NDArray[np.floating]) -> float:
+    """How much more there is of thin dark lines than of thin bright ones.
+
+    Membranes are lines. What a closing fills are the dark ones, what an opening removes the bright
+    ones (top-hat transforms; Serra 1982, Image Analysis and Mathematical Morphology).
+
+    Parameters
+    ----------
+    image : (H, W) float
+
+    Returns
+    -------
+    float
+        From -1, there are bright lines alone, to 1, dark ones alone; 0 where there are none.
+    """
+    smooth = ndimage.gaussian_filter(image.astype(np.float64), LINE_SMOOTHING)
+    dark = float((ndimage.grey_closing(smooth, LINE_WIDTH) - smooth).mean())
+    bright = float((smooth - ndimage.grey_opening(smooth, LINE_WIDTH)).mean())
+    return (dark - bright) / (dark + bright) if dark + bright > 0 else 0.0
 
 
 def best_shift(

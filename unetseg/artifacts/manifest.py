@@ -16,6 +16,9 @@ from unetseg.stacks.volume import is_zarr
 
 MANIFEST = "manifest.json"
 
+# Details that go from `unetseg augment` to the model: what `unetseg predict` compares stacks with.
+OF_THE_STACK = ("voxel", "dark_lines")
+
 # What later stages read in the details of earlier ones. A list of one type holds any number of it.
 DETAILS: dict[str, dict[str, Any]] = {
     "augment": {"sources": [int]},

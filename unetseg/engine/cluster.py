@@ -13,11 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unetseg.errors import UnetsegError
 from unetseg.progress import Progress
 from unetseg.stacks.pieces import Piece
+
+if TYPE_CHECKING:
+    from unetseg.engine.ensemble import Treatment
 
 # TensorFlow uses all cores for one piece; two at a time would only take twice the memory.
 _ONE_AT_A_TIME = threading.Lock()
@@ -36,7 +39,7 @@ class Job:
     volume: Path
     output: Path
     shape: tuple[int, int, int]
-    tta: bool
+    treatment: Treatment
     identity: str
 
 
@@ -116,12 +119,12 @@ def _predict_piece(piece: Piece, job: Job) -> Piece:
 @lru_cache(maxsize=1)
 def _open(job: Job) -> tuple[Any, Any, Any]:
     """What a worker keeps from piece to piece."""
-    from unetseg.engine.prediction import Ensemble
+    from unetseg.engine.ensemble import Ensemble
     from unetseg.stacks.omezarr import ZarrPieces
     from unetseg.stacks.opening import open_volume
 
     return (
-        Ensemble(job.models, tta=job.tta),
+        Ensemble(job.models, job.treatment),
         open_volume(job.volume),
         ZarrPieces(job.output, shape=job.shape),
     )

@@ -1,12 +1,11 @@
-"""Trained networks applied to slices of any size, whole or in parts."""
+"""A trained network applied to slices of any size, whole or in parts."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +18,9 @@ from unetseg.network.inference import fold_normalisation, longest_edge, prepare
 from unetseg.network.recipes import NetworkOptions
 from unetseg.network.saving import load_weights
 from unetseg.network.unet import build_unet
-from unetseg.stacks.pieces import Piece
-from unetseg.stacks.volume import Volume
 
 if TYPE_CHECKING:
     import keras
-
-# Pixels of a slice that are read at once to measure it, whatever the memory: another number would
-# round differently.
-MEASURED_AT_ONCE = 2**22
 
 # Smaller pieces would hold little but halo.
 SMALLEST_BOX = 128
@@ -126,64 +119,6 @@ class Predictor:
         for box in plan_boxes((height, width), largest=(edge, edge), multiple=1):
             result[box] = self.predict(image.__getitem__, box, shape=(height, width), tta=tta)
         return result
-
-
-class Ensemble:
-    """Trained models, whose probabilities are averaged.
-
-    Parameters
-    ----------
-    folders : sequence of Path
-        That `unetseg train` wrote.
-    tta : bool
-        Average over the 8 flips and rotations.
-
-    Raises
-    ------
-    InputError
-        If a folder is not complete, or holds a model that this version does not know.
-    """
-
-    def __init__(self, folders: Sequence[Path], *, tta: bool) -> None:
-        self._tta = tta
-        self._members = [
-            (load_predictor(folder), open_model(folder).details["normalisation"])
-            for folder in folders
-        ]
-        self._normalise = lru_cache(maxsize=8)(self._measure)
-
-    def _measure(self, volume: Volume, index: int, name: str) -> Any:
-        """Normalisation of one slice, which is read once from end to end."""
-        _, height, width = volume.shape
-        rows = max(1, MEASURED_AT_ONCE // width)
-        starts = range(0, height, rows)
-        return NORMALISATIONS[name].of(
-            volume.part(index, (slice(start, min(start + rows, height)), slice(0, width)))
-            for start in starts
-        )
-
-    def plan(self, shape: tuple[int, int, int], *, memory: float, multiple: int) -> list[Piece]:
-        """Cut a stack into pieces that fit into the memory, in bytes.
-
-        `multiple` is where pieces must end, but for the end of a slice.
-        """
-        edge = min(predictor.largest_box(memory=memory) for predictor, _ in self._members)
-        boxes = plan_boxes(shape[1:], largest=(edge, edge), multiple=multiple)
-        return [Piece.of(index, box) for index in range(shape[0]) for box in boxes]
-
-    def predict(self, volume: Volume, piece: Piece) -> npt.NDArray[np.float32]:
-        """Probability of interior in a piece of a stack."""
-        total = np.zeros((piece.bottom - piece.top, piece.right - piece.left), np.float32)
-        for predictor, name in self._members:
-            normalise = self._normalise(volume, piece.index, name)
-
-            def read(box: Box, normalise: Any = normalise) -> npt.NDArray[np.float32]:
-                normalised: npt.NDArray[np.float32] = normalise(volume.part(piece.index, box))
-                return normalised
-
-            total += predictor.predict(read, piece.box, shape=volume.shape[1:], tta=self._tta)
-        total /= len(self._members)
-        return total
 
 
 def load_predictor(folder: Path) -> Predictor:

@@ -8,6 +8,7 @@ from typing import Any
 from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.artifacts.manifest import Manifest
 from unetseg.network.recipes import NetworkOptions
+from unetseg.stacks.voxel import Voxel
 from unetseg.version import __version__
 
 CITATIONS = {
@@ -114,10 +115,11 @@ class ModelCard:
     def _training(self) -> dict[str, Any]:
         details, options = self._details, self._options
         data = [f"{source['name']} (sha256 {source['sha256']})" for source in details["data"]]
-        slices = details["train_slices"]
+        slices, voxel = details["train_slices"], Voxel.recorded(details)
         return {
             "Data": " and ".join(data)
             + (", drawn by `unetseg synthesize`" if details.get("synthetic") else ""),
+            "Pixels": "of unknown size" if voxel is None else voxel.pixel,
             "Slices": f"{len(slices)}: {', '.join(map(str, slices))}",
             "Program": f"unetseg, Keras {details['keras']} on {details['backend']}",
             "Epochs": f"{details['epochs_run']}, of which the weights of {details['kept_epoch']}",

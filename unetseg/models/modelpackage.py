@@ -20,12 +20,22 @@ from typing import Any
 
 import numpy as np
 
+from unetseg.arrays.intensity import DEVIATIONS, LEAST, MOST
+from unetseg.arrays.tissue import HIGH, LOW
 from unetseg.errors import UnetsegError, UsageError
 from unetseg.models.modelcard import CITATIONS, ModelCard
 
 # What the names of unetseg.arrays.intensity.NORMALISATIONS are in the format's own operations.
-NORMALISATIONS = {
-    "slice-standard": {"id": "zero_mean_unit_variance", "kwargs": {"axes": ["y", "x"]}},
+NORMALISATIONS: dict[str, list[dict[str, Any]]] = {
+    "slice-percentiles": [
+        {
+            "id": "scale_range",
+            "kwargs": {"axes": ["y", "x"], "min_percentile": LOW, "max_percentile": HIGH},
+        },
+        {"id": "clip", "kwargs": {"min": LEAST, "max": MOST}},
+        {"id": "scale_linear", "kwargs": {"gain": DEVIATIONS, "offset": -DEVIATIONS / 2}},
+    ],
+    "slice-standard": [{"id": "zero_mean_unit_variance", "kwargs": {"axes": ["y", "x"]}}],
 }
 
 ONNX, KERAS = "weights.onnx", "weights.keras"
@@ -117,7 +127,7 @@ def describe_package(
                 ],
                 "data": {"type": "float32"},
                 "test_tensor": {"source": TEST_INPUT},
-                "preprocessing": [NORMALISATIONS[card.normalisation]],
+                "preprocessing": NORMALISATIONS[card.normalisation],
             }
         ],
         "outputs": [

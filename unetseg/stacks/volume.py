@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from unetseg.arrays.tiles import Box
+from unetseg.arrays.tissue import Strip, Tissue, find_tissue
 from unetseg.errors import InputError
 from unetseg.stacks.files import Closing
 from unetseg.stacks.voxel import Voxel
@@ -20,6 +23,13 @@ LABEL_DTYPES = ("uint8", "uint16", "uint32", "float32")
 
 # A megabyte can decode to a gigabyte: larger slices are only read in parts.
 LARGEST_SLICE = 10**9
+
+# Pixels of a slice that are read at once to measure it, whatever the memory: another number could
+# round differently.
+READ_AT_ONCE = 2**22
+
+# Slices of which it is known what shows tissue: 16 bytes for each row and column.
+TISSUES_KEPT = 1024
 
 
 class Volume(Closing):
@@ -34,36 +44,76 @@ class Volume(Closing):
         uint8, uint16 or float32, in the machine's byte order.
     voxel : Voxel or None
         Size of a voxel, where the file declares one.
+    no_data : float or None
+        Value of pixels that hold no data, where the file declares one.
     """
 
     path: Path
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
     voxel: Voxel | None = None
+    no_data: float | None = None
 
     @abstractmethod
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:
         """Read a part of a slice, as large as the box."""
 
     def part(self, index: int, box: Box) -> npt.NDArray[Any]:
-        """Read a part of a slice, checked to be finite.
+        """Read a part of a slice, checked to be finite; NaN where tissue is missing becomes 0.
 
         Raises
         ------
         InputError
-            If it is damaged, or holds NaN or infinity.
+            If it is damaged, or holds NaN or infinity in the middle of tissue.
         """
         if not 0 <= index < len(self):
             raise IndexError(index)
         pixels = self.read(index, box)
         if self.dtype.kind == "f" and not np.isfinite(pixels).all():
-            raise InputError(
-                self.path,
-                expected="finite pixels",
-                found=f"NaN or infinity in slice {index}",
-                remedy="replace them (Fiji: Process > Math > NaN Background)",
-            )
+            missing = self.tissue(index).missing(box, pixels)
+            if not np.isfinite(pixels[~missing]).all():
+                raise InputError(
+                    self.path,
+                    expected="finite pixels, but at the edges of slices",
+                    found=f"NaN or infinity in slice {index}",
+                    remedy="replace them (Fiji: Process > Noise > Remove NaNs...)",
+                )
+            pixels = np.where(missing, np.float32(0), pixels)
         return pixels
+
+    def strips(self, index: int) -> Iterator[Strip]:
+        """Go through a slice from its first row to its last, as the file has it."""
+        _, height, width = self.shape
+        rows = max(8, READ_AT_ONCE // width // 8 * 8)
+        for top in range(0, height, rows):
+            box = slice(top, min(top + rows, height)), slice(0, width)
+            yield top, self.read(index, box)
+
+    def tissue(self, index: int) -> Tissue:
+        """What shows tissue in a slice; looked at once."""
+        found = self._tissues.get(index)
+        if found is None:
+            found = self._tissues[index] = self._find_tissue(index)
+        return found
+
+    def missing(self, index: int, box: Box) -> npt.NDArray[np.bool_]:
+        """Which pixels of a part of a slice show no tissue."""
+        tissue = self.tissue(index)
+        if tissue.share_missing == 0:
+            return np.zeros([side.stop - side.start for side in box], bool)
+        return tissue.missing(box, self.read(index, box))
+
+    def _find_tissue(self, index: int) -> Tissue:
+        return find_tissue(
+            partial(self.strips, index),
+            shape=self.shape[1:],
+            dtype=self.dtype,
+            no_data=self.no_data,
+        )
+
+    @cached_property
+    def _tissues(self) -> LRUCache[int, Tissue]:
+        return LRUCache(TISSUES_KEPT)
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 # As ImageJ, OME-XML and OME-Zarr write them. An inch is missing on purpose: it comes from programs
 # that mean the dots of a printer.
@@ -50,6 +52,11 @@ class Voxel:
         """Of axes ZYX."""
         return self.z, self.y, self.x
 
+    @property
+    def pixel(self) -> str:
+        """Height and width, in words."""
+        return f"{self.y:g} x {self.x:g} nm"
+
     @classmethod
     def parse(cls, text: str) -> Voxel:
         """Understand '50 4 4': nanometres, of axes ZYX.
@@ -61,6 +68,12 @@ class Voxel:
         """
         z, y, x = map(float, text.replace(",", " ").split())
         return cls(z, y, x)
+
+    @classmethod
+    def recorded(cls, details: Mapping[str, Any]) -> Voxel | None:
+        """What the details of a manifest say, if anything."""
+        edges = details.get("voxel")
+        return None if edges is None else cls(*edges)
 
     @classmethod
     def of(cls, edges: tuple[object, ...], units: tuple[object, ...]) -> Voxel | None:

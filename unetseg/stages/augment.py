@@ -21,14 +21,18 @@ from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.tiffwriter import create_stack
+from unetseg.stacks.views import Inverted
 from unetseg.stacks.volume import Volume, check_same_shape, label_values
-from unetseg.stages.inputchecks import warn_of_input
+from unetseg.stages.inputchecks import dark_lines, parse_voxel, warn_of_input
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
 
 BLACK, WHITE = np.uint8(0), np.uint8(255)  # labels: membrane, interior
 
 PREVIEW = "preview.png"
+# Of the distance between the percentiles of tissue: in ISBI 2012 this is the range of 8 bits.
+BEYOND = 0.4
+
 # What deforms is recorded among the options, because it decides the last bits of a result.
 ENGINE = "elastic_engine"
 PREVIEW_ORIGINALS, PREVIEW_COPIES = 3, 3
@@ -61,7 +65,8 @@ def augment(options: AugmentOptions, progress: Progress) -> StageResult:
     """
     volume_path = find_stack(options.volume, "train-volume.tif")
     labels_path = find_stack(options.labels, "train-labels.tif")
-    with open_volume(volume_path) as volume, open_volume(labels_path) as labels:
+    with open_volume(volume_path) as stack, open_volume(labels_path) as labels:
+        volume = Inverted(stack) if options.invert else stack
         check_same_shape(volume, labels)
         if options.only is None:
             return _augment_all(options, volume, labels, progress)
@@ -83,7 +88,9 @@ def _augment_all(
         if not options.force and writer.is_current():
             return writer.nothing_to_do()
         sources, recipes = _plan(options, volume.shape)
+        voxel = parse_voxel(options.voxel) or volume.voxel
         interior = _interior(volume, labels)
+        warn_of_input(volume, labels, interior=interior, progress=progress)
         copies = progress.track(
             _make(
                 volume,
@@ -98,7 +105,6 @@ def _augment_all(
             label="augment",
             unit="slice",
         )
-        warn_of_input(volume, labels, interior=interior, progress=progress)
         shape = (len(sources), *volume.shape[1:])
         shown = _write(writer, copies, shape=shape, dtype=volume.dtype, originals=len(volume))
         if options.preview:
@@ -109,6 +115,8 @@ def _augment_all(
             sources=sources,
             recipes=[dataclasses.asdict(recipe) for recipe in recipes],
             synthetic=written_by(volume.path, "synthesize"),
+            voxel=None if voxel is None else voxel.edges,
+            dark_lines=round(dark_lines(volume), 4),
         )
     return writer.result(
         [str(volume), str(labels)],
@@ -242,17 +250,17 @@ def _interior(volume: Volume, labels: Volume) -> float:
 
 
 def _grey_range(volume: Volume) -> tuple[float, float]:
-    """Smallest and largest grey level, from a look at every slice before any work is done."""
-    ranges = [(float(image.min()), float(image.max())) for image in volume]
-    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
-    if low == high:
-        raise InputError(
-            volume.path,
-            expected="an image with contrast",
-            found=f"{low:g} everywhere",
-            remedy="check that this is the volume",
-        )
-    return low, high
+    """Lowest and highest grey level that tissue has, as a rule.
+
+    Of medians of percentiles: neither a hot pixel nor a slice that was charged moves them.
+    """
+    tissues = [volume.tissue(index) for index in range(len(volume))]
+    low, high = (
+        float(np.median([getattr(t, name) for t in tissues if not t.lost]))
+        for name in ("low", "high")
+    )
+    margin = BEYOND * (high - low)
+    return low - margin, high + margin
 
 
 def _write(

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.synthetic import synthesize
 from unetseg.arrays.tiles import mirrored
+from unetseg.arrays.tissue import all_tissue
 from unetseg.artifacts.manifest import MANIFEST, Manifest, fingerprint
 from unetseg.artifacts.workfolder import trained_on
 from unetseg.artifacts.writer import StageWriter
@@ -141,7 +142,7 @@ class _Job:
         self.network: keras.Model = Predictor(model, settings).network
         # With the network as it was trained, not the one that is exported.
         run = prepare(model)
-        normalised = NORMALISATIONS[card.normalisation].of([example.pixels])(example.pixels)
+        normalised = _normalise(example.pixels, card.normalisation)
         self._tiles = _cut(normalised, multiple=card.multiple)
         self._expected = [np.stack([run(image) for image in tiles]) for tiles in self._tiles]
 
@@ -157,6 +158,11 @@ class _Job:
             float(np.abs(run(tiles[..., None])[..., 0] - expected).max())
             for tiles, expected in zip(self._tiles, self._expected, strict=True)
         )
+
+
+def _normalise(pixels: npt.NDArray[Any], name: str) -> npt.NDArray[np.float32]:
+    """As a package does by itself: it knows of no pixels that are missing."""
+    return NORMALISATIONS[name].of(all_tissue(pixels), [pixels])(pixels)
 
 
 def _cut(image: npt.NDArray[np.float32], *, multiple: int) -> list[npt.NDArray[np.float32]]:

@@ -13,16 +13,24 @@ from typing import Any
 from unetseg.artifacts.manifest import MANIFEST, Manifest
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.cluster import Job, predict_on_cluster
+from unetseg.engine.ensemble import Ensemble, Treatment
 from unetseg.engine.machine import parse_memory, peak_memory
-from unetseg.engine.prediction import Ensemble, open_model
+from unetseg.engine.prediction import open_model
 from unetseg.errors import UsageError
 from unetseg.options import PredictOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.pieces import Piece, PieceWriter, TiffPieces
+from unetseg.stacks.views import Inverted, Resampled
 from unetseg.stacks.volume import Volume, is_zarr
-from unetseg.stages.inputchecks import warn_of_axes
+from unetseg.stacks.voxel import Voxel
+from unetseg.stages.inputchecks import (
+    parse_voxel,
+    warn_of_axes,
+    warn_of_contrast,
+    warn_of_missing,
+)
 
 DEFAULT_NAME = "prediction.tif"
 
@@ -74,12 +82,18 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             writer.begin_anew()
         elif writer.is_current():
             return writer.nothing_to_do()
-        warn_of_axes(volume, progress)
         _warn_of_obsolete(writer, progress)
+        treatment = Treatment(
+            tta=options.tta,
+            invert=options.invert,
+            rescale=options.rescale,
+            voxel=parse_voxel(options.voxel),
+        )
+        _look_at(volume, folders, treatment, progress)
         work = _Work(
             folders=folders,
             volume=volume,
-            tta=options.tta,
+            treatment=treatment,
             memory=memory,
             scheduler=options.scheduler,
         )
@@ -87,6 +101,28 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
         writer.describe(name, shape=volume.shape, dtype="float32", axes="ZYX")
         read.append(str(volume))
     return writer.result(read, notes=["0 is certainly membrane, 1 certainly interior"])
+
+
+def _look_at(volume: Volume, folders: list[Path], treatment: Treatment, progress: Progress) -> None:
+    """Say what may be wrong with a stack, and what of it differs from what models know."""
+    warn_of_axes(volume, progress)
+    warn_of_missing(volume, progress)
+    for folder in folders:
+        details = open_model(folder).details
+        trained = Voxel.recorded(details)
+        scale = treatment.scale(volume, trained)
+        seen = Inverted(volume) if treatment.invert else volume
+        if trained is not None and scale is not None:
+            here = treatment.voxel or volume.voxel
+            sizes = f"pixels of {here.pixel if here else '?'}; {folder} knows {trained.pixel}"
+            if treatment.rescale:
+                seen = Resampled(seen, scale)
+                progress.say(
+                    f"{volume.path}: {sizes}: slices are resampled to these, and the result back"
+                )
+            else:
+                progress.warn(f"{volume.path}: {sizes}; leave out --no-rescale to resample them")
+        warn_of_contrast(seen, details.get("dark_lines"), progress)
 
 
 def _warn_of_obsolete(writer: StageWriter, progress: Progress) -> None:
@@ -132,17 +168,18 @@ class _Work:
 
     folders: list[Path]
     volume: Volume
-    tta: bool
+    treatment: Treatment
     memory: float
     scheduler: str | None
 
     def write(self, writer: StageWriter, name: str, progress: Progress) -> dict[str, Any]:
         """Predict and write the pieces that are missing; says how fast it was."""
         volume, path = self.volume, writer.path(name)
-        ensemble = Ensemble(self.folders, tta=self.tta)
+        ensemble = Ensemble(self.folders, self.treatment)
         write_to = _format(name)
-        pieces = ensemble.plan(volume.shape, memory=self.memory, multiple=write_to.multiple)
-        with write_to(path, shape=volume.shape, voxel=volume.voxel) as output:
+        pieces = ensemble.plan(volume, memory=self.memory, multiple=write_to.multiple)
+        voxel = self.treatment.voxel or volume.voxel
+        with write_to(path, shape=volume.shape, voxel=voxel) as output:
             missing = [piece for piece in pieces if not output.has(piece)]
             if self.scheduler is None:
                 done = _predict(missing, ensemble, volume, output)
@@ -163,7 +200,7 @@ class _Work:
             volume=self.volume.path.resolve(),
             output=output.resolve(),
             shape=self.volume.shape,
-            tta=self.tta,
+            treatment=self.treatment,
             identity=identity,
         )
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unetseg.arrays.intensity import NORMALISATIONS
+from unetseg.arrays.intensity import Percentiles
 from unetseg.arrays.weights import class_weights, weight_map
-from unetseg.artifacts.manifest import MANIFEST, open_stage
+from unetseg.artifacts.manifest import MANIFEST, OF_THE_STACK, Manifest, open_stage
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import InputError, UsageError
@@ -29,7 +29,7 @@ from unetseg.stacks.volume import Volume, check_labelled, describe, name_slices
 PARTS = ("train", "held-out")
 ARRAYS = {"images": np.float32, "labels": np.uint8, "weights": np.float32}
 
-NORMALISATION = "slice-standard"
+NORMALISATION = "slice-percentiles"  # `Percentiles`, for the model's folder
 
 
 def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
@@ -75,9 +75,10 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
             check_labelled(labels, held_out, remedy="choose others with --held-out")
             _warn_of_duplicates(volume, max(sources) + 1, held_out, progress)
             prepare = partial(_prepare, _weigh(options, share))
+            ranges = _grey_ranges(manifest, volume)
             for part, indices in zip(PARTS, (trained_on, list(held_out)), strict=True):
-                pairs = ((volume[i], labels[i]) for i in indices)
-                arrays = ordered_map(prepare, pairs, jobs=options.jobs)
+                slices = ((volume[i], labels[i], ranges[i]) for i in indices)
+                arrays = ordered_map(prepare, slices, jobs=options.jobs)
                 tracked = progress.track(
                     arrays, total=len(indices), label=f"preprocess {part}", unit="slice"
                 )
@@ -93,6 +94,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
             interior_share=share,
             normalisation=NORMALISATION,
             synthetic=manifest.details.get("synthetic", False),
+            **{name: manifest.details.get(name) for name in OF_THE_STACK},
             train_sources=[sources[i] for i in trained_on],
         )
     left_out = f"source {name_slices(held_out)} held out" if held_out else "none held out"
@@ -159,6 +161,15 @@ def _interior_share(labels: Volume, indices: list[int]) -> float:
     return share
 
 
+def _grey_ranges(manifest: Manifest, volume: Volume) -> list[tuple[float, float]]:
+    """Percentiles of tissue in every slice: those that augment knew, if it wrote them down."""
+    known = manifest.details.get("grey_ranges")
+    if known is not None:
+        return [(float(low), float(high)) for low, high in known]
+    tissues = (volume.tissue(index) for index in range(len(volume)))
+    return [(tissue.low, tissue.high) for tissue in tissues]
+
+
 def _weigh(
     options: PreprocessOptions, share: float
 ) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
@@ -175,11 +186,11 @@ def _weigh(
 
 def _prepare(
     weigh: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
-    pair: tuple[npt.NDArray[Any], npt.NDArray[np.uint8]],
+    pair: tuple[npt.NDArray[Any], npt.NDArray[np.uint8], tuple[float, float]],
 ) -> tuple[npt.NDArray[Any], ...]:
     """Image, label and weight map of one slice."""
-    image, label = pair
-    normalise = NORMALISATIONS[NORMALISATION].of([image])
+    image, label, (low, high) = pair
+    normalise = Percentiles(low, high)
     return normalise(image), (label > 0).astype(np.uint8), weigh(label)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
 from unetseg.artifacts.manifest import MANIFEST, Manifest
 from unetseg.artifacts.workfolder import trained_on
-from unetseg.errors import InputError, UsageError
+from unetseg.errors import InputError
 from unetseg.options import CELLS, DATA, PREDICTION, ViewOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.stacks.opening import find_stack, open_labels, open_volume
 from unetseg.stacks.volume import Volume, describe, name_slices
-from unetseg.stacks.voxel import Voxel
+from unetseg.stages.inputchecks import parse_voxel
 from unetseg.viewer.window import LABELS, Shown, add_layers, import_napari
 
 
@@ -57,7 +57,7 @@ def view(options: ViewOptions, progress: Progress) -> StageResult:
     UnetsegError
         If napari is not installed.
     """
-    voxel = _parse_voxel(options.voxel)
+    voxel = parse_voxel(options.voxel)
     with ExitStack() as opened:
         paths, held_out = find_stacks(options, progress)
         stacks = [
@@ -75,16 +75,6 @@ def view(options: ViewOptions, progress: Progress) -> StageResult:
         napari.run()
         read = [f"{shown.volume.path}: {describe(shown.shape)}" for shown in stacks]
     return StageResult(folder=None, read=read)
-
-
-def _parse_voxel(text: str | None) -> Voxel | None:
-    try:
-        return None if text is None else Voxel.parse(text)
-    except ValueError as error:
-        raise UsageError(
-            f"--voxel: expected depth, height and width in nanometres such as '50 4 4', "
-            f"found {text!r}"
-        ) from error
 
 
 def find_stacks(options: ViewOptions, progress: Progress) -> tuple[dict[str, Path], range]:

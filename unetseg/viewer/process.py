@@ -130,13 +130,15 @@ def serve(connection: Connection[Any, Any], name: str, model: Path, tta: bool) -
         os.dup2(2, 1)  # what libraries print is no output of napari's
     with suppress(EOFError, ConnectionError):  # the other end has gone
         try:
-            from unetseg.engine.prediction import Ensemble
+            from unetseg.engine.ensemble import Ensemble, Treatment
 
-            ensemble = Ensemble([model], tta=tta)
+            # A layer does not say how large its pixels are.
+            treatment = Treatment(tta=tta, invert=False, rescale=False, voxel=None)
+            ensemble = Ensemble([model], treatment)
             memory = parse_memory(PredictOptions().memory)
             while True:
                 with ArrayVolume(name, connection.recv()) as volume:
-                    for piece in ensemble.plan(volume.shape, memory=memory, multiple=1):
+                    for piece in ensemble.plan(volume, memory=memory, multiple=1):
                         connection.send((piece, ensemble.predict(volume, piece)))
         except UnetsegError as error:
             connection.send(str(error))

@@ -1,0 +1,265 @@
+"""Which pixels of a slice show tissue, and the grey levels that tissue has.
+
+Alignment leaves borders of one value, and a lost section is one value or noise. Such pixels are
+called missing; they are found here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from unetseg.arrays.histogram import Histogram
+from unetseg.arrays.tiles import Box
+
+Mask = npt.NDArray[np.bool_]
+Strip = tuple[int, npt.NDArray[Any]]
+"""Number of the first row, and all columns of some rows."""
+
+# Percentiles that stand for dark and bright: dirt, or a fold, may take a twentieth of a slice.
+LOW, HIGH = 5, 95
+
+# Saturated tissue, or tissue as dark as the border, is shorter or less deep than a border.
+LEAST_STRETCH = 32  # equal pixels in a row, along an edge of the slice
+LEAST_DEPTH = 3
+LEAST_BREADTH = 5
+# Noise, or compression, of a border. It must be long, to be told from smooth tissue.
+TOLERANCE = 0.01  # of the slice's grey levels
+LEAST_SHARE = 0.25  # of an edge
+
+# The means of blocks vary by 1 / BLOCK**2 of what pixels do, where these know nothing of their
+# neighbours. In tissue they vary 20 times as much and more; half as bright as its noise, 5 times.
+BLOCK = 8
+LEAST_STRUCTURE = 1.5
+LEAST_BLOCKS = 64
+MOST_LOOKED_AT = 2**20  # pixels
+
+
+@dataclass(frozen=True)
+class Edges:
+    """First and last pixel of tissue in every row and column; what lies outside is missing.
+
+    Attributes
+    ----------
+    left, right : (H,) int
+        Columns, for every row. Where a row has no tissue, right is before left.
+    top, bottom : (W,) int
+        Rows, for every column.
+    """
+
+    left: npt.NDArray[np.int32]
+    right: npt.NDArray[np.int32]
+    top: npt.NDArray[np.int32]
+    bottom: npt.NDArray[np.int32]
+
+    def outside(self, box: Box) -> Mask:
+        """Which pixels of a box are missing."""
+        rows, columns = np.ogrid[box]
+        left, right = self.left[box[0], None], self.right[box[0], None]
+        top, bottom = self.top[None, box[1]], self.bottom[None, box[1]]
+        outside: Mask = (columns < left) | (columns > right) | (rows < top) | (rows > bottom)
+        return outside
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """Where a slice shows tissue, and how bright that is.
+
+    Attributes
+    ----------
+    low, high : float
+        The 5th and the 95th percentile of its grey levels; 0 if there is none.
+    share_missing : float
+        How much of the slice shows no tissue; 1 if the slice is lost.
+    edges : Edges or None
+        None where tissue goes up to the edges.
+    no_data : float or None
+        A value that stands for no data wherever it is.
+    """
+
+    low: float
+    high: float
+    share_missing: float
+    edges: Edges | None = None
+    no_data: float | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether there is no tissue at all."""
+        return self.share_missing == 1
+
+    def missing(self, box: Box, pixels: npt.NDArray[Any]) -> Mask:
+        """Which of the pixels of a box, given as the file has them, show no tissue."""
+        if self.lost:
+            return np.ones(pixels.shape, bool)
+        return _missing(box, pixels, self.edges, self.no_data)
+
+
+def all_tissue(pixels: npt.NDArray[Any]) -> Tissue:
+    """What is to be known of a slice that is taken for tissue all over."""
+    low, high = np.percentile(pixels, (LOW, HIGH))
+    return Tissue(float(low), float(high), 0.0)
+
+
+def find_tissue(
+    strips: Callable[[], Iterable[Strip]],
+    *,
+    shape: tuple[int, int],
+    dtype: npt.DTypeLike,
+    no_data: float | None = None,
+) -> Tissue:
+    """Find what shows tissue in a slice, which is gone through once, or three times at its borders.
+
+    Missing is what can be seen from an edge of the slice, along a row or column, through nothing
+    but NaN, or one value that is none of tissue's because the border it makes is long and deep.
+
+    Parameters
+    ----------
+    strips : callable
+        Begins to go through the slice, from the first row to the last. All strips but the last
+        have a multiple of 8 rows.
+    shape : (H, W)
+    dtype : numpy.dtype
+        uint8, uint16 or float32.
+    no_data : float, optional
+        A value that the file declares to stand for no data.
+    """
+    grey, sample, frame, finite = Histogram(shape[0] * shape[1], dtype), _Sample(shape), [], True
+    for top, pixels in strips():
+        missing = _missing(_rows(top, pixels), pixels, None, no_data)
+        finite = finite and bool(np.isfinite(pixels).all())
+        grey.add(pixels[~missing & np.isfinite(pixels)])
+        sample.add(top, pixels)
+        frame.append((pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
+    edges = None
+    borders = _find_borders(frame, grey) if grey.count else []
+    if borders or not finite:
+        edges = _find_edges(strips(), shape, borders)
+        grey = Histogram(shape[0] * shape[1], dtype)
+        for top, pixels in strips():
+            missing = _missing(_rows(top, pixels), pixels, edges, no_data)
+            grey.add(pixels[~missing & np.isfinite(pixels)])
+    if not grey.count:
+        return Tissue(0.0, 0.0, 1.0)
+    low, lowest, high, highest = grey.percentiles(LOW, 0, HIGH, 100)
+    if low == high:  # of almost all pixels
+        low, high = lowest, highest
+    missing_share = 1 - grey.count / (shape[0] * shape[1])
+    tissue = Tissue(low, high, missing_share, edges, no_data)
+    if low == high or not sample.has_structure(tissue):
+        return Tissue(0.0, 0.0, 1.0)
+    return tissue
+
+
+def _rows(top: int, pixels: npt.NDArray[Any]) -> Box:
+    return slice(top, top + pixels.shape[0]), slice(0, pixels.shape[1])
+
+
+def _missing(
+    box: Box, pixels: npt.NDArray[Any], edges: Edges | None, no_data: float | None
+) -> Mask:
+    missing = np.zeros(pixels.shape, bool) if edges is None else edges.outside(box)
+    if no_data is not None:
+        missing |= pixels == no_data
+    return missing
+
+
+def _find_borders(
+    frame: Sequence[tuple[npt.NDArray[Any], ...]], grey: Histogram
+) -> list[tuple[float, float]]:
+    """Lowest and highest value of borders that are long enough: the edges of a slice look so."""
+    lowest, highest = grey.percentiles(1, 99)
+    tolerance = TOLERANCE * (highest - lowest)
+    left, right = (np.concatenate([strip[side] for strip in frame]) for side in (2, 3))
+    borders = []
+    for edge in (frame[0][0], frame[-1][1], left, right):
+        line = edge.astype(np.float64)
+        for stretch, spread in (
+            (min(LEAST_STRETCH, len(line)), 0.0),
+            (max(LEAST_STRETCH, round(LEAST_SHARE * len(line))), tolerance),
+        ):
+            if len(line) < stretch:
+                continue
+            windows = np.lib.stride_tricks.sliding_window_view(line, stretch)
+            low, high = windows.min(1), windows.max(1)
+            flat = np.flatnonzero(high - low <= 2 * spread)
+            if flat.size:
+                value = (low[flat[0]] + high[flat[0]]) / 2
+                borders.append((value - spread, value + spread))
+                break
+    return borders
+
+
+def _find_edges(
+    strips: Iterable[Strip], shape: tuple[int, int], borders: list[tuple[float, float]]
+) -> Edges:
+    """Where tissue begins and ends in every row and column."""
+    height, width = shape
+    # Of what is seen through NaN alone, and through NaN and borders.
+    seen = [
+        (np.full(height, width), np.full(height, -1), np.full(width, height), np.full(width, -1))
+        for _ in range(2)
+    ]
+    for top, pixels in strips:
+        nan = ~np.isfinite(pixels)
+        border = np.logical_or.reduce([nan, *((pixels >= a) & (pixels <= b) for a, b in borders)])
+        rows = slice(top, top + len(pixels))
+        for (left, right, first, last), see_through in zip(seen, (nan, border), strict=True):
+            tissue = ~see_through
+            some_row, some_column = tissue.any(1), tissue.any(0)
+            left[rows][some_row] = tissue.argmax(1)[some_row]
+            right[rows][some_row] = width - 1 - tissue[:, ::-1].argmax(1)[some_row]
+            np.minimum(first, np.where(some_column, top + tissue.argmax(0), height), out=first)
+            below = top + len(pixels) - 1 - tissue[::-1].argmax(0)
+            np.maximum(last, np.where(some_column, below, -1), out=last)
+    (left, right, first, last), (far_left, far_right, far_first, far_last) = seen
+    return Edges(
+        np.maximum(left, _broad(far_left)).astype(np.int32),
+        np.minimum(right, width - 1 - _broad(width - 1 - far_right)).astype(np.int32),
+        np.maximum(first, _broad(far_first)).astype(np.int32),
+        np.minimum(last, height - 1 - _broad(height - 1 - far_last)).astype(np.int32),
+    )
+
+
+def _broad(depths: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """How deep a border is at every place, without what is too narrow or shallow to be one."""
+    opened = ndimage.grey_opening(depths, LEAST_BREADTH, mode="nearest")
+    return np.where(opened < LEAST_DEPTH, 0, opened)
+
+
+class _Sample:
+    """Bands of 8 rows all over a slice, to tell structure from noise."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        most = max(1, MOST_LOOKED_AT // (shape[1] * BLOCK))
+        self._step = BLOCK * max(1, -(-(shape[0] // BLOCK) // most))
+        self._bands: list[Strip] = []
+
+    def add(self, top: int, pixels: npt.NDArray[Any]) -> None:
+        """Keep the bands that begin in a strip."""
+        for row in range(-top % self._step, len(pixels) - BLOCK + 1, self._step):
+            self._bands.append((top + row, pixels[row : row + BLOCK].copy()))
+
+    def has_structure(self, tissue: Tissue) -> bool:
+        """Whether neighbouring pixels are alike; in doubt, they are."""
+        blocks = []
+        for top, band in self._bands:
+            width = band.shape[1] // BLOCK * BLOCK
+            clean = ~tissue.missing(_rows(top, band), band) & np.isfinite(band)
+            cut = (
+                part[:, :width].reshape(BLOCK, -1, BLOCK).swapaxes(0, 1).reshape(-1, BLOCK**2)
+                for part in (band, clean)
+            )
+            values, whole = cut
+            blocks.append(values[whole.all(1)])
+        found = np.concatenate(blocks) if blocks else np.empty((0, BLOCK**2))
+        if len(found) < LEAST_BLOCKS:
+            return True
+        # Hot pixels alone would be noise in anything.
+        grey = np.clip(found.astype(np.float64), tissue.low, tissue.high)
+        return bool(grey.mean(1).var() * BLOCK**2 > LEAST_STRUCTURE * grey.var())

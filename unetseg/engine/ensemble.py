@@ -1,0 +1,171 @@
+"""Trained models applied to stacks: as each of them must see the stack, their outputs averaged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.intensity import NORMALISATIONS
+from unetseg.arrays.tiles import Box, plan_boxes
+from unetseg.engine.prediction import Predictor, load_predictor, open_model
+from unetseg.stacks.pieces import Piece
+from unetseg.stacks.views import Inverted, Resampled
+from unetseg.stacks.volume import Volume
+from unetseg.stacks.voxel import Voxel
+
+# Two sizes of a pixel that differ by less are alike to a network.
+CLEARLY_LARGER = 1.1
+
+# The least probability of tissue: 0 says that it is missing.
+SMALLEST = np.finfo(np.float32).tiny
+
+
+@dataclass(frozen=True, kw_only=True)
+class Treatment:
+    """How a stack is predicted.
+
+    Attributes
+    ----------
+    tta : bool
+        Average over the 8 flips and rotations.
+    invert : bool
+        Turn its contrast round.
+    rescale : bool
+        Resample its slices to the pixel size that a model was trained with, and the probabilities
+        back, where both sizes are known and differ by more than a tenth.
+    voxel : Voxel or None
+        Size of a voxel, if not what the stack says.
+    """
+
+    tta: bool
+    invert: bool
+    rescale: bool
+    voxel: Voxel | None
+
+    def scale(self, volume: Volume, trained: Voxel | None) -> tuple[float, float] | None:
+        """How many of a model's pixels those of a stack are high and wide, if that is known.
+
+        Returns
+        -------
+        (height, width) or None
+            None where they are equal to within a tenth, or one size is not known.
+        """
+        voxel = self.voxel or volume.voxel
+        if voxel is None or trained is None:
+            return None
+        height, width = voxel.y / trained.y, voxel.x / trained.x
+        alike = all(abs(math.log(s)) <= math.log(CLEARLY_LARGER) for s in (height, width))
+        return None if alike else (height, width)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trained model, ready to predict.
+
+    Attributes
+    ----------
+    predictor : Predictor
+    normalisation : str
+        Name of what its images were normalised by.
+    voxel : Voxel or None
+        Size of a voxel that it was trained with, where that is known.
+    """
+
+    predictor: Predictor
+    normalisation: str
+    voxel: Voxel | None
+
+    @classmethod
+    def load(cls, folder: Path) -> Member:
+        """What `unetseg train` left in a folder."""
+        details = open_model(folder).details
+        return cls(load_predictor(folder), details["normalisation"], Voxel.recorded(details))
+
+
+class Ensemble:
+    """Trained models, whose probabilities are averaged.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        That `unetseg train` wrote.
+    treatment : Treatment
+
+    Raises
+    ------
+    InputError
+        If a folder is not complete, or holds a model that this version does not know.
+    """
+
+    def __init__(self, folders: Sequence[Path], treatment: Treatment) -> None:
+        self._treatment = treatment
+        self._members = [Member.load(folder) for folder in folders]
+        self._see = lru_cache(maxsize=8)(self._view)
+        self._normalise = lru_cache(maxsize=8)(self._measure)
+
+    def _view(self, volume: Volume, trained: Voxel | None) -> Volume:
+        """A stack as a model is to see it."""
+        treatment = self._treatment
+        scale = treatment.scale(volume, trained) if treatment.rescale else None
+        if treatment.invert:
+            volume = Inverted(volume)
+        return volume if scale is None else Resampled(volume, scale)
+
+    def _measure(self, view: Volume, index: int, name: str) -> Any:
+        """Normalisation of one slice."""
+        parts = (pixels for _, pixels in view.strips(index))
+        return NORMALISATIONS[name].of(view.tissue(index), parts)
+
+    def plan(self, volume: Volume, *, memory: float, multiple: int) -> list[Piece]:
+        """Cut a stack into pieces that fit into the memory, in bytes.
+
+        `multiple` is where pieces must end, but for the end of a slice.
+        """
+        slices, *size = volume.shape
+        largest = [max(size)] * 2
+        for member in self._members:
+            edge = member.predictor.largest_box(memory=memory)
+            seen = self._see(volume, member.voxel).shape[1:]
+            # What is a box for the network may be a smaller one of the stack.
+            sides = [edge * n // max(n, m) for n, m in zip(size, seen, strict=True)]
+            largest = [min(pair) for pair in zip(largest, sides, strict=True)]
+        height, width = largest
+        boxes = plan_boxes((size[0], size[1]), largest=(height, width), multiple=multiple)
+        return [Piece.of(index, box) for index in range(slices) for box in boxes]
+
+    def predict(self, volume: Volume, piece: Piece) -> npt.NDArray[np.float32]:
+        """Probability of interior in a piece: 0 where tissue is missing, and nowhere else."""
+        total = np.zeros((piece.bottom - piece.top, piece.right - piece.left), np.float32)
+        if volume.tissue(piece.index).lost:
+            return total
+        for member in self._members:
+            view = self._see(volume, member.voxel)
+            if isinstance(view, Resampled):
+                pixels = self._predict(member, view, piece.index, view.back(piece.box))
+                total += view.resample_back(pixels, piece.box)
+            else:
+                total += self._predict(member, view, piece.index, piece.box)
+        total /= len(self._members)
+        np.maximum(total, SMALLEST, out=total)
+        total[volume.missing(piece.index, piece.box)] = 0
+        return total
+
+    def _predict(
+        self, member: Member, view: Volume, index: int, box: Box
+    ) -> npt.NDArray[np.float32]:
+        """Probability of interior in a part of what one model sees."""
+        normalise = self._normalise(view, index, member.normalisation)
+
+        def read(box: Box) -> npt.NDArray[np.float32]:
+            normalised: npt.NDArray[np.float32] = normalise(view.part(index, box))
+            normalised[view.missing(index, box)] = 0
+            return normalised
+
+        return member.predictor.predict(read, box, shape=view.shape[1:], tta=self._treatment.tta)

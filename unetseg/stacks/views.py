@@ -1,0 +1,121 @@
+"""A stack seen in another way: its contrast turned round, its pixels larger or smaller."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.histogram import Histogram
+from unetseg.arrays.resampling import Taps, resample
+from unetseg.arrays.tiles import Box
+from unetseg.arrays.tissue import HIGH, LOW, Edges, Tissue
+from unetseg.stacks.volume import Volume
+
+
+class Inverted(Volume):
+    """A stack whose dark is bright, and whose bright is dark.
+
+    Parameters
+    ----------
+    volume : Volume
+        Stays the caller's to close.
+    """
+
+    def __init__(self, volume: Volume) -> None:
+        self._volume = volume
+        self.path, self.shape, self.dtype = volume.path, volume.shape, volume.dtype
+        self.voxel = volume.voxel
+        self._sum = np.iinfo(self.dtype).max if self.dtype.kind == "u" else 0
+        self.no_data = None if volume.no_data is None else self._sum - volume.no_data
+
+    def read(self, index: int, box: Box) -> npt.NDArray[Any]:
+        """Read a part of a slice."""
+        pixels = self._volume.read(index, box)
+        return self._sum - pixels if self._sum else -pixels
+
+    def close(self) -> None:
+        """The stack is not ours."""
+
+
+class Resampled(Volume):
+    """A stack whose slices have another number of pixels; the number of slices stays.
+
+    Parameters
+    ----------
+    volume : Volume
+        Stays the caller's to close.
+    scale : (float, float)
+        How many of the new pixels one of the old is high and wide.
+    """
+
+    def __init__(self, volume: Volume, scale: tuple[float, float]) -> None:
+        self._volume = volume
+        slices, *size = volume.shape
+        height, width = (max(1, round(n * s)) for n, s in zip(size, scale, strict=True))
+        self.path, self.shape = volume.path, (slices, height, width)
+        self.dtype = np.dtype(np.float32)
+
+    def read(self, index: int, box: Box) -> npt.NDArray[np.float32]:
+        """Resample a part of a slice; missing pixels count as tissue of middling grey."""
+        taps = [
+            Taps.of(side, old=old, new=new)
+            for side, old, new in zip(box, self._volume.shape[1:], self.shape[1:], strict=True)
+        ]
+        seen = taps[0].seen, taps[1].seen
+        pixels = self._volume.part(index, seen).astype(np.float32)
+        tissue = self._volume.tissue(index)
+        if tissue.share_missing:
+            pixels[self._volume.missing(index, seen)] = (tissue.low + tissue.high) / 2
+        return resample(pixels, *taps)
+
+    def back(self, box: Box) -> Box:
+        """What must be known of this view to resample it back to a part of the stack."""
+        taps = self._taps_back(box)
+        return taps[0].seen, taps[1].seen
+
+    def resample_back(self, pixels: npt.NDArray[np.float32], box: Box) -> npt.NDArray[np.float32]:
+        """Pixels of `back(box)`, on the grid of the stack."""
+        return resample(pixels, *self._taps_back(box))
+
+    def _taps_back(self, box: Box) -> tuple[Taps, Taps]:
+        rows, columns = (
+            Taps.of(side, old=new, new=old)
+            for side, old, new in zip(box, self._volume.shape[1:], self.shape[1:], strict=True)
+        )
+        return rows, columns
+
+    def _find_tissue(self, index: int) -> Tissue:
+        """What shows tissue there shows it here too; its grey levels are other ones."""
+        tissue = self._volume.tissue(index)
+        if tissue.lost:
+            return tissue
+        edges = None if tissue.edges is None else self._scale(tissue.edges)
+        grey = Histogram(math.prod(self.shape[1:]), self.dtype)
+        for top, pixels in self.strips(index):
+            box = slice(top, top + len(pixels)), slice(0, self.shape[2])
+            grey.add(pixels if edges is None else pixels[~edges.outside(box)])
+        low, high = grey.percentiles(LOW, HIGH) if grey.count else (0.0, 0.0)
+        return dataclasses.replace(tissue, low=low, high=high, edges=edges, no_data=None)
+
+    def _scale(self, edges: Edges) -> Edges:
+        _, height, width = self.shape
+        (old_height, old_width) = self._volume.shape[1:]
+        rows = np.arange(height) * old_height // height
+        columns = np.arange(width) * old_width // width
+
+        def scaled(places: npt.NDArray[np.int32], new: int, old: int) -> npt.NDArray[np.int32]:
+            return (places * new // old).astype(np.int32)
+
+        return Edges(
+            scaled(edges.left[rows], width, old_width),
+            scaled(edges.right[rows] + 1, width, old_width) - 1,
+            scaled(edges.top[columns], height, old_height),
+            scaled(edges.bottom[columns] + 1, height, old_height) - 1,
+        )
+
+    def close(self) -> None:
+        """The stack is not ours."""
