@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from unetseg import stacks
 from unetseg.engine import prediction
-from unetseg.engine.ensemble import Ensemble, Treatment
+from unetseg.engine.ensemble import Ensemble, Member, Treatment
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.pieces import Piece
 
@@ -60,10 +60,12 @@ def test_a_slice_measured_in_parts_changes_nothing_else(
     path = write_volume(tmp_path / "v.tif", 1, 100, 90)
     piece = Piece(0, 10, 40, 20, 60)
     with open_volume(path) as volume:
-        whole = Ensemble([model], AS_IT_IS).predict(volume, piece)
+        whole = Ensemble([Member.load(model)], AS_IT_IS).predict(volume, piece)
     monkeypatch.setattr(stacks.volume, "READ_AT_ONCE", 8 * 90)
     with open_volume(path) as volume:
-        np.testing.assert_array_equal(Ensemble([model], AS_IT_IS).predict(volume, piece), whole)
+        np.testing.assert_array_equal(
+            Ensemble([Member.load(model)], AS_IT_IS).predict(volume, piece), whole
+        )
 
 
 @pytest.mark.slow
@@ -188,7 +190,7 @@ def test_usage_errors_of_prediction(model: Path, tmp_path: Path, cli: Cli):
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the ISBI 2012 stacks are not on this machine")
 def test_tiles_of_a_real_slice(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with open_volume(SHARED / "data/isbi2012/test-volume.tif") as volume:
-        ensemble = Ensemble([model], dataclasses.replace(AS_IT_IS, tta=True))
+        ensemble = Ensemble([Member.load(model)], dataclasses.replace(AS_IT_IS, tta=True))
         whole = ensemble.predict(volume, Piece(0, 0, 512, 0, 512))
         for piece in (Piece(0, 0, 200, 0, 512), Piece(0, 250, 301, 33, 404)):
             np.testing.assert_allclose(

@@ -262,4 +262,6 @@ class _Sample:
             return True
         # Hot pixels alone would be noise in anything.
         grey = np.clip(found.astype(np.float64), tissue.low, tissue.high)
-        return bool(grey.mean(1).var() * BLOCK**2 > LEAST_STRUCTURE * grey.var())
+        quarters = grey.reshape(-1, 2, BLOCK // 2, 2, BLOCK // 2).mean((2, 4))
+        most = max(grey.mean(1).var() * BLOCK**2, quarters.var() * BLOCK**2 / 4)
+        return bool(most > LEAST_STRUCTURE * grey.var())

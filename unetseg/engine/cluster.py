@@ -119,12 +119,12 @@ def _predict_piece(piece: Piece, job: Job) -> Piece:
 @lru_cache(maxsize=1)
 def _open(job: Job) -> tuple[Any, Any, Any]:
     """What a worker keeps from piece to piece."""
-    from unetseg.engine.ensemble import Ensemble
+    from unetseg.engine.ensemble import Ensemble, Member
     from unetseg.stacks.omezarr import ZarrPieces
     from unetseg.stacks.opening import open_volume
 
     return (
-        Ensemble(job.models, job.treatment),
+        Ensemble([Member.load(model) for model in job.models], job.treatment),
         open_volume(job.volume),
         ZarrPieces(job.output, shape=job.shape),
     )

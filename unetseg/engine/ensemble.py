@@ -84,7 +84,13 @@ class Member:
 
     @classmethod
     def load(cls, folder: Path) -> Member:
-        """What `unetseg train` left in a folder."""
+        """What `unetseg train` left in a folder.
+
+        Raises
+        ------
+        InputError
+            If it is not complete, or a model that this version does not know.
+        """
         details = open_model(folder).details
         return cls(load_predictor(folder), details["normalisation"], Voxel.recorded(details))
 
@@ -94,19 +100,13 @@ class Ensemble:
 
     Parameters
     ----------
-    folders : sequence of Path
-        That `unetseg train` wrote.
+    members : sequence of Member
     treatment : Treatment
-
-    Raises
-    ------
-    InputError
-        If a folder is not complete, or holds a model that this version does not know.
     """
 
-    def __init__(self, folders: Sequence[Path], treatment: Treatment) -> None:
+    def __init__(self, members: Sequence[Member], treatment: Treatment) -> None:
+        self._members = members
         self._treatment = treatment
-        self._members = [Member.load(folder) for folder in folders]
         self._see = lru_cache(maxsize=8)(self._view)
         self._normalise = lru_cache(maxsize=8)(self._measure)
 

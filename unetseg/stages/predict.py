@@ -13,7 +13,7 @@ from typing import Any
 from unetseg.artifacts.manifest import MANIFEST, Manifest
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.cluster import Job, predict_on_cluster
-from unetseg.engine.ensemble import Ensemble, Treatment
+from unetseg.engine.ensemble import Ensemble, Member, Treatment
 from unetseg.engine.machine import parse_memory, peak_memory
 from unetseg.engine.prediction import open_model
 from unetseg.errors import UsageError
@@ -175,7 +175,7 @@ class _Work:
     def write(self, writer: StageWriter, name: str, progress: Progress) -> dict[str, Any]:
         """Predict and write the pieces that are missing; says how fast it was."""
         volume, path = self.volume, writer.path(name)
-        ensemble = Ensemble(self.folders, self.treatment)
+        ensemble = Ensemble([Member.load(folder) for folder in self.folders], self.treatment)
         write_to = _format(name)
         pieces = ensemble.plan(volume, memory=self.memory, multiple=write_to.multiple)
         voxel = self.treatment.voxel or volume.voxel

@@ -130,11 +130,11 @@ def serve(connection: Connection[Any, Any], name: str, model: Path, tta: bool) -
         os.dup2(2, 1)  # what libraries print is no output of napari's
     with suppress(EOFError, ConnectionError):  # the other end has gone
         try:
-            from unetseg.engine.ensemble import Ensemble, Treatment
+            from unetseg.engine.ensemble import Ensemble, Member, Treatment
 
             # A layer does not say how large its pixels are.
             treatment = Treatment(tta=tta, invert=False, rescale=False, voxel=None)
-            ensemble = Ensemble([model], treatment)
+            ensemble = Ensemble([Member.load(model)], treatment)
             memory = parse_memory(PredictOptions().memory)
             while True:
                 with ArrayVolume(name, connection.recv()) as volume:

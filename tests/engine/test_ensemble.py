@@ -1,0 +1,149 @@
+"""Stacks as models see them: borders, lost slices, turned contrast, pixels of another size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from unetseg.arrays.resampling import Taps, resample
+from unetseg.engine.ensemble import Ensemble, Member, Treatment
+from unetseg.stacks.pieces import Piece
+from unetseg.stacks.volume import ArrayVolume, Volume
+from unetseg.stacks.voxel import Voxel
+
+NOISE = np.random.default_rng(0).normal(size=(2, 96, 128))
+STACK = np.clip(128 + 200 * ndimage.gaussian_filter(NOISE, (0, 2, 2)) + 9 * NOISE, 1, 254)
+STACK = STACK.astype(np.uint8)
+TRAINED = Voxel(50, 4, 4)
+
+
+class Pixelwise:
+    """A network that looks at one pixel: the brighter, the surer."""
+
+    def predict(self, read: Any, box: Any, *, shape: tuple[int, int], tta: bool) -> np.ndarray:
+        """Probability of interior in a box."""
+        assert box[0].stop <= shape[0]
+        assert box[1].stop <= shape[1]
+        probability: np.ndarray = 1 / (1 + np.exp(-read(box)))
+        return probability
+
+    def largest_box(self, *, memory: float) -> int:
+        """Edge in pixels, whatever the memory."""
+        return int(memory)
+
+
+def make(
+    voxel: Voxel | None = None, *, invert: bool = False, rescale: bool = True, members: int = 1
+) -> Ensemble:
+    member = Member(Pixelwise(), "slice-percentiles", TRAINED)  # type: ignore[arg-type]
+    treatment = Treatment(tta=False, invert=invert, rescale=rescale, voxel=voxel)
+    return Ensemble([member] * members, treatment)
+
+
+def predict(ensemble: Ensemble, volume: Volume, *, edge: int = 1000) -> np.ndarray:
+    result = np.full(volume.shape, np.nan, np.float32)
+    for piece in ensemble.plan(volume, memory=edge, multiple=1):
+        result[piece.index][piece.box] = ensemble.predict(volume, piece)
+    return result
+
+
+def test_a_border_changes_nothing_inside_and_is_no_cell():
+    plain = predict(make(), ArrayVolume("plain", STACK))
+    padded = np.pad(STACK, ((0, 0), (40, 9), (64, 64)))
+    result = predict(make(members=2), ArrayVolume("padded", padded), edge=50)
+    np.testing.assert_array_equal(result[:, 40:-9, 64:-64], plain)
+    inside = np.pad(np.ones(STACK.shape, bool), ((0, 0), (40, 9), (64, 64)))
+    assert (result[~inside] == 0).all()
+    assert (plain > 0).all()
+
+
+def test_a_lost_slice_is_no_cell():
+    stack = STACK.copy()
+    stack[1] = 130
+    result = predict(make(), ArrayVolume("lost", stack))
+    assert (result[1] == 0).all()
+    assert (result[0] > 0).all()
+
+
+def test_turned_contrast_is_turned_back():
+    expected = predict(make(), ArrayVolume("plain", STACK))
+    for turned in (255 - STACK, 65535 - STACK.astype(np.uint16), -STACK.astype(np.float32)):
+        result = predict(make(invert=True), ArrayVolume("turned", turned))
+        np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("voxel", [Voxel(50, 8, 8), Voxel(50, 2, 3)])
+def test_pixels_of_another_size(voxel: Voxel):
+    """There and back, as one would do it by hand with the whole slice; and in any pieces."""
+    volume = ArrayVolume("stack", STACK)
+    result = predict(make(voxel), volume)
+    size = [
+        round(n * edge / 4) for n, edge in zip(STACK.shape[1:], (voxel.y, voxel.x), strict=True)
+    ]
+    there = [Taps.of(slice(0, m), old=n, new=m) for n, m in zip(STACK.shape[1:], size, strict=True)]
+    back = [Taps.of(slice(0, n), old=m, new=n) for n, m in zip(STACK.shape[1:], size, strict=True)]
+    for image, found in zip(STACK, result, strict=True):
+        seen = resample(image.astype(np.float32), *there)
+        low, high = np.percentile(seen, (5, 95))
+        known = 1 / (1 + np.exp(-(np.clip((seen - low) / (high - low), -1, 2) - 0.5) * 3.2))
+        np.testing.assert_allclose(found, resample(known.astype(np.float32), *back), atol=1e-5)
+    np.testing.assert_array_equal(predict(make(voxel), volume, edge=31), result)
+
+
+def test_pieces_are_no_larger_for_the_network():
+    pieces = make(Voxel(50, 8, 8)).plan(ArrayVolume("stack", STACK), memory=40, multiple=1)
+    assert max(piece.bottom - piece.top for piece in pieces) <= 20
+    pieces = make(Voxel(50, 2, 2)).plan(ArrayVolume("stack", STACK), memory=40, multiple=1)
+    assert max(piece.bottom - piece.top for piece in pieces) <= 40
+
+
+@pytest.mark.parametrize(
+    ("voxel", "scale"),
+    [
+        (None, None),
+        (Voxel(40, 4.3, 3.8), None),
+        (Voxel(50, 4, 4.5), (1, 1.125)),
+        (Voxel(50, 8, 8), (2, 2)),
+    ],
+)
+def test_which_sizes_differ(voxel: Voxel | None, scale: tuple[float, float] | None):
+    treatment = Treatment(tta=False, invert=False, rescale=True, voxel=voxel)
+    assert treatment.scale(ArrayVolume("stack", STACK), TRAINED) == scale
+    assert treatment.scale(ArrayVolume("stack", STACK), None) is None
+
+
+def test_as_it_is_without_rescaling():
+    volume = ArrayVolume("stack", STACK)
+    expected = predict(make(), volume)
+    result = predict(make(Voxel(50, 8, 8), rescale=False), volume)
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_missing_pixels_do_not_colour_their_neighbours():
+    """Resampled with a border of black, tissue stays as bright at its edge as it was."""
+    flat = np.full((1, 64, 64), 100, np.uint8) + (np.indices((64, 64)).sum(0) // 8 % 2 * 50)[None]
+    padded = np.pad(flat.astype(np.uint8), ((0, 0), (32, 32), (32, 32)))
+    result = predict(make(Voxel(50, 8, 8)), ArrayVolume("padded", padded))
+    inner = result[0, 32:-32, 32:-32]
+    assert inner.min() > 0.1
+    assert (result[0, :32] == 0).all()
+
+
+def test_a_piece_reads_what_it_needs():
+    class Counting(ArrayVolume):
+        most = 0
+
+        def read(self, index: int, box: Any) -> np.ndarray:
+            pixels = super().read(index, box)
+            self.most = max(self.most, pixels.size)
+            return pixels
+
+    volume = Counting("stack", STACK)
+    ensemble = make(Voxel(50, 2, 2))
+    ensemble.predict(volume, Piece(0, 0, 8, 0, 8))  # measures the slice
+    volume.most = 0
+    ensemble.predict(volume, Piece(0, 40, 50, 40, 50))
+    assert volume.most < 400
