@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from unetseg.network.batches import Patches, Slices, patch_shape
 
@@ -59,6 +60,66 @@ def test_oblong_patches_are_flipped_and_not_turned():
 def test_patches_come_from_everywhere():
     # Of one pixel, so that no symmetry shows.
     assert every_patch(4, 6, shape=(1, 1)) == {bytes([number]) for number in range(24)}
+
+
+def test_the_border_is_seen_as_often_as_the_middle():
+    # Along a slice of 40 pixels that is as narrow as a patch: how often each of them is seen.
+    numbers = np.arange(40, dtype=np.uint8).reshape(1, 40, 1)
+    data = Patches(
+        Slices(numbers.astype(np.float32), numbers, numbers.astype(np.float32)),
+        shape=(16, 1),
+        batch_size=1,
+        seed=0,
+    )
+    epochs = 4000
+    seen = np.zeros(40)
+    for epoch in range(epochs):
+        np.add.at(seen, data.batch(epoch, 0)[1].astype(int).ravel(), 1)
+    expected = epochs * 16 / 40
+    # A pixel is seen in 16 of 80 patches, once or twice: five standard deviations.
+    assert np.abs(seen - expected).max() < 5 * np.sqrt(2 * expected)
+    assert seen[:4].mean() == pytest.approx(expected, rel=0.06)
+
+
+def test_what_overhangs_is_mirrored():
+    data = Patches(slices(1, 40, 56), shape=(32, 32), batch_size=1, seed=0)
+    overhanging = 0
+    for epoch in range(50):
+        (image,), (label,), (weight,) = data.batch(epoch, 0)
+        np.testing.assert_array_equal(image % 2, label)
+        np.testing.assert_array_equal(image[..., 0] / 2, weight)
+        steps = np.abs([*np.diff(image, axis=0).ravel(), *np.diff(image, axis=1).ravel()])
+        # Neighbours are neighbours in the slice, or at its edge one pixel and its image.
+        assert set(steps) <= {0, 1, 100}
+        overhanging += 0 in steps
+    # 31 of 40 starts overhang along one axis, 31 of 56 along the other: nine of ten patches.
+    assert 35 < overhanging <= 50
+
+
+def test_of_a_file_only_the_patch_is_read():
+    """What is asked of the stacks, each time, is one slice and no more than a patch of it."""
+
+    class Asked:
+        shape = (3, 90, 70)
+
+        def __init__(self) -> None:
+            self.pieces: list[tuple[int, slice, slice]] = []
+
+        def __len__(self) -> int:
+            return self.shape[0]
+
+        def __getitem__(self, key: tuple[int, slice, slice]) -> np.ndarray:
+            self.pieces.append(key)
+            return np.zeros(self.shape, np.float32)[key]
+
+    asked = Asked()
+    data = Patches(Slices(asked, asked, asked), shape=(16, 16), batch_size=1, seed=0)
+    for epoch in range(50):
+        data.batch(epoch, 0)
+    assert len(asked.pieces) == 150
+    for _, rows, columns in asked.pieces:
+        assert 8 <= rows.stop - rows.start <= 16
+        assert 8 <= columns.stop - columns.start <= 16
 
 
 def test_patches_depend_on_seed_epoch_and_index():

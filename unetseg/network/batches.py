@@ -44,11 +44,16 @@ def patch_shape(slice_shape: tuple[int, ...], *, patch: int, multiple: int) -> t
 class Patches:
     """An epoch: one random patch from every slice, in random order, randomly flipped and turned.
 
+    Patches overhang a larger slice by whatever is drawn, and see its mirror image there, as the
+    network does around a slice that it predicts. Each pixel counts the same on average, those at
+    the border too: an overhang that stops at the border of prediction, 32 px, would show them a
+    quarter as often as the middle (and none, a 256th).
+
     Parameters
     ----------
     slices : Slices
     shape : (height, width)
-        Of the patches. Slices that are smaller are mirrored outwards.
+        Of the patches. Slices that are no larger are used whole, and mirrored to this size.
     batch_size : int
     seed : int
     """
@@ -79,16 +84,26 @@ class Patches:
 
     def _patch(self, z: int, rng: np.random.Generator) -> list[npt.NDArray[Any]]:
         size = self._slices.images.shape[1:]
-        corner = [
-            int(rng.integers(max(n - p, 0) + 1)) for n, p in zip(size, self._shape, strict=True)
-        ]
+        rows, columns = (_draw_places(n, p, rng) for n, p in zip(size, self._shape, strict=True))
         turns = int(rng.integers(4)) if self._shape[0] == self._shape[1] else 0
         flip_rows, flip_columns = rng.integers(2, size=2)
+        top, left = rows.min(), columns.min()
         patch = []
         for stack in (self._slices.images, self._slices.labels, self._slices.weights):
-            (top, left), (height, width) = corner, self._shape
-            piece = stack[z, top : top + height, left : left + width]
-            missing = [(0, p - n) for p, n in zip(self._shape, piece.shape, strict=True)]
-            piece = np.rot90(np.pad(piece, missing, mode="symmetric"), turns)
+            # Of a file only these pixels are read.
+            part = stack[z, top : rows.max() + 1, left : columns.max() + 1]
+            piece = np.rot90(part[np.ix_(rows - top, columns - left)], turns)
             patch.append(piece[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1])
         return patch
+
+
+def _draw_places(size: int, length: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Where the pixels of a patch lie along one axis of a slice.
+
+    A slice and its mirror image, in turn and without end, make a line that repeats itself after
+    two sizes. Begun anywhere in them, a patch covers every place of the line equally often, and
+    each pixel has two of them.
+    """
+    start = int(rng.integers(2 * size)) if size > length else 0
+    places = np.arange(start, start + length) % (2 * size)
+    return np.minimum(places, 2 * size - 1 - places)
