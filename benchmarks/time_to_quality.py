@@ -4,8 +4,8 @@
 
 Trains twice for the same time: with all defaults, and with `--network paper --recipe paper` (64
 filters, Adam 1e-4, plain cross-entropy, no normalisation, no weights). Both score the held-out
-slices after every epoch, at threshold 0.5 and without averaging over flips; the time that this
-takes counts. Draws both curves and prints when each first passed 0.95.
+slices after every epoch, at the best threshold and without averaging over flips; the time that
+this takes counts. Draws both curves and prints when each first passed 0.95.
 """
 
 from __future__ import annotations

@@ -96,6 +96,19 @@ def test_what_overhangs_is_mirrored():
     assert 35 < overhanging <= 50
 
 
+def test_what_weighs_nothing_counts_for_nothing_in_any_recipe():
+    data = slices(2)
+    data.weights[1, :, :28] = 0
+    data.weights[1, :, 28:] = 7
+    images, labels, weights = Patches(
+        data.only([1]).unweighted(), shape=(48, 64), batch_size=2, seed=0
+    ).batch(1, 0)
+    # One slice, whole, and mirrored to the next multiple of 16.
+    assert images.shape == (1, 48, 64, 1)
+    np.testing.assert_array_equal(weights, (images[..., 0] % 100 >= 28).astype(np.float32))
+    np.testing.assert_array_equal(images % 2, labels)
+
+
 def test_of_a_file_only_the_patch_is_read():
     """What is asked of the stacks, each time, is one slice and no more than a patch of it."""
 

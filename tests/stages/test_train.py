@@ -21,6 +21,7 @@ from pixelwise import build_pixelwise
 from unetseg.arrays.metrics import score_slice
 from unetseg.engine import prediction
 from unetseg.network.batches import Slices
+from unetseg.network.calibration import calibrate, rescale
 from unetseg.network.inference import prepare
 from unetseg.options import TrainOptions
 from unetseg.progress import Silent
@@ -146,6 +147,7 @@ def course(slices: Slices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
         watcher.course = stage._Course(
             TrainOptions(**options),
             training,
+            list(range(4)),
             held_out,
             tmp_path / "checkpoint.npz",
             watcher,
@@ -168,18 +170,32 @@ def test_the_weight_maps_count_where_the_recipe_says(
     assert epoch["loss"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_every_epoch_is_scored_with_its_own_weights(course: Course, slices: Slices):
+@pytest.mark.parametrize("recipe", ["default", "paper"])
+def test_every_epoch_is_scored_as_it_would_be_delivered(
+    course: Course, slices: Slices, recipe: str
+):
     # At a rate that stays high, so that no two epochs are alike.
-    watcher = course(recipe="paper", epochs=4, score_every=1, learning_rate=0.3)
+    watcher = course(recipe=recipe, epochs=4, score_every=1, learning_rate=0.3)
     watcher.course.run()
     model = build_pixelwise(0, 0)
     run = prepare(model)
+    scored = []
     for weights, row in zip(watcher.weights, watcher.course.history, strict=True):
         model.set_weights(weights)
-        (scores,) = score_slice(run(slices.images[4]), slices.labels[4], thresholds=[0.5])
-        assert row["v_rand"] == pytest.approx(scores.rand.value)
-        assert row["v_info"] == pytest.approx(scores.information.value)
-    assert len({row["v_rand"] for row in watcher.course.history}) == 4
+        if recipe == "default":
+            found = calibrate(run, Slices(slices.images[:4], slices.labels[:4], slices.weights[:4]))
+            assert found is not None
+            rescale(model, *found)
+        scores = score_slice(
+            run(slices.images[4]), slices.labels[4], thresholds=[0.5, 0.6, 0.7, 0.8, 0.9]
+        )
+        assert row["v_rand"] == pytest.approx(max(one.rand.value for one in scores))
+        assert row["v_info"] == pytest.approx(max(one.information.value for one in scores))
+        scored.append(model.get_weights())
+    if recipe == "paper":  # calibrated, two weights come to the same whatever they were
+        assert len({row["v_rand"] for row in watcher.course.history}) == 4
+    for delivered, last in zip(watcher.course.model.get_weights(), scored[-1], strict=True):
+        np.testing.assert_allclose(delivered, last, rtol=1e-5)
 
 
 def mean_probability(run: Callable[[np.ndarray], np.ndarray], slices: Slices) -> float:
@@ -202,11 +218,35 @@ def test_training_ends_with_probabilities(course: Course, slices: Slices):
 
 def test_a_model_folder_holds_probabilities(model: Path):
     details = json.loads((model / "manifest.json").read_text())["details"]
-    assert details["calibration"] != [1, 0]
+    # Of four slices to train on, none can be spared.
+    calibration = details["calibration"]
+    assert (calibration["fitted_on"], calibration["trained_on"]) == ([0, 1, 2, 3], True)
     interior = tifffile.imread(model / "held-out-labels.tif").mean() / 255
     # Without calibration it is 0.47, after these two epochs.
     found = tifffile.imread(model / "held-out-prediction.tif").mean()
     assert found == pytest.approx(interior, abs=0.1)
+
+
+def test_what_cannot_be_calibrated_is_said_and_kept(course: Course, slices: Slices):
+    class Warned(Watcher):
+        lines: list[str] = []  # noqa: RUF012  # of this one test
+
+        def warn(self, line: str) -> None:
+            self.lines.append(line)
+
+    watcher = course(epochs=1)
+    watcher.course._progress = warned = Warned()
+    warned.course = watcher.course
+    # All membrane: no scale makes a probability of that.
+    slices.labels[:4], kept = 0, slices.labels[:4].copy()
+    watcher.course.run()
+    slices.labels[:4] = kept
+    assert ["could not be calibrated" in line for line in warned.lines] == [True]
+    assert watcher.course.calibrator.describe() is None
+    for delivered, trained in zip(
+        watcher.course.model.get_weights(), warned.weights[0], strict=True
+    ):
+        np.testing.assert_array_equal(delivered, trained)
 
 
 def prepare_scores(monkeypatch: pytest.MonkeyPatch, *scores: float) -> None:
@@ -223,7 +263,7 @@ def prepare_scores(monkeypatch: pytest.MonkeyPatch, *scores: float) -> None:
 
 def epochs_kept(course: Any, weights: list[list[np.ndarray]]) -> list[int]:
     """Whose weights model and predictor have, but for the calibration, of these epochs."""
-    scale, shift = course.calibration
+    scale, shift = course.calibrator.found
     found = [*course.model.get_weights(), *course.predictor.network.get_weights()]
     return [
         epoch

@@ -29,7 +29,7 @@ def draw_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
         right.plot(
             [row["epoch"] for row in scored], [row[key] for row in scored], marker="o", label=name
         )
-    right.set(xlabel="epoch", title="Held-out slices, threshold 0.5", ylim=(None, 1))
+    right.set(xlabel="epoch", title="Held-out slices, best threshold", ylim=(None, 1))
     if scored:
         right.legend()
     for axes in (left, right):

@@ -2,67 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
 
-from unetseg.network.backend import jit
-from unetseg.network.batches import Patches
+from unetseg.network.batches import Slices
 from unetseg.network.startup import keras
-from unetseg.network.unet import LOGITS, with_logits
+from unetseg.network.unet import LOGITS
 
-# Enough for two numbers, however many slices there are; of neighbouring pixels one will do.
-BATCHES = 64
-STEP = 7
+# Of a slice about so many pixels are looked at: their neighbours say the same.
+PIXELS = 2**16
+
+# What float32 can tell from certainty: beyond it the logit is infinite.
+CERTAIN = 1e-7
 
 
-def calibrate(model: keras.Model, patches: Patches) -> tuple[float, float]:
-    """Scale and shift the logits, in place, to those that fit the labels best.
+def calibrate(
+    predict: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]], slices: Slices
+) -> tuple[float, float] | None:
+    """Scale and shift of the logits that fit the labels best.
 
-    A loss that weighs membrane more than interior teaches the network to exaggerate membrane.
-    Where every pixel counts the same, the scale and shift of least cross-entropy make the outputs
+    A loss that weighs membrane more than interior teaches the network to exaggerate membrane, and
+    of what it was trained on it is surer than of anything new. Where every pixel counts the same,
+    the scale and shift of least cross-entropy on slices that it has not seen make its outputs
     probabilities again (Platt scaling; Guo et al. 2017, arXiv 1706.04599, section 4.2). Which
     pixels are likelier than which does not change.
 
     Parameters
     ----------
-    model : keras.Model
-        As from `unetseg.network.unet.build_unet`.
-    patches : Patches
-        Those that it was trained on.
+    predict : callable
+        Takes a standardised image, returns the probability of interior, both (H, W) float32.
+    slices : Slices
+        Pixels of weight 0 do not count; what others weigh makes no difference.
 
     Returns
     -------
     scale, shift : float
-        What the logits were changed by.
+        None as from `fit_scale_and_shift`.
     """
-    network = with_logits(model)
-    network.compile(jit_compile=jit())
     logits, labels = [], []
-    for index in range(min(len(patches), BATCHES)):
-        # Training counts its epochs from 1: these are cut where it did not cut them.
-        images, truth, _ = patches.batch(0, index)
-        logits.append(np.asarray(network.predict_on_batch(images), np.float64).ravel()[::STEP])
-        labels.append(truth.ravel()[::STEP])
-    scale, shift = fit_scale_and_shift(np.concatenate(logits), np.concatenate(labels))
-    layer = model.get_layer(LOGITS)
-    layer.kernel.assign(layer.kernel * scale)
-    layer.bias.assign(layer.bias * scale + shift)
-    return scale, shift
+    for index in range(len(slices)):
+        image, label, weight = slices.cut(index, np.s_[:, :])
+        counted = np.flatnonzero(weight > 0)
+        # Odd, so as not to look at some columns alone.
+        counted = counted[:: 2 * (counted.size // (2 * PIXELS)) + 1]
+        probability = predict(image).ravel()[counted].astype(np.float64)
+        logits.append(special.logit(np.clip(probability, CERTAIN, 1 - CERTAIN)))
+        labels.append(label.ravel()[counted])
+    return fit_scale_and_shift(np.concatenate(logits), np.concatenate(labels))
 
 
 def fit_scale_and_shift(
-    logits: npt.NDArray[np.float64], labels: npt.NDArray[np.float32]
-) -> tuple[float, float]:
-    """Scale (positive) and shift of the logits that give the labels the least cross-entropy."""
+    logits: npt.NDArray[np.float64], labels: npt.NDArray[np.uint8]
+) -> tuple[float, float] | None:
+    """Scale (positive) and shift of the logits that give the labels the least cross-entropy.
+
+    Returns
+    -------
+    scale, shift : float
+        None where there are none: labels of one kind alone, logits that are all the same or the
+        higher the likelier membrane, a search that did not end.
+    """
+    interior = np.count_nonzero(labels)
+    spread = float(np.std(logits)) if logits.size else 0.0
+    if not 0 < interior < labels.size or not 0 < spread < np.inf:
+        return None
+    middle = float(np.mean(logits))
+    # Of one spread around 0, both numbers are found equally well.
+    standard = (logits - middle) / spread
+    # As if one more pixel of each kind had been seen (Platt 1999): without them the best scale of
+    # logits that are never wrong would be infinite.
+    targets = np.where(
+        labels > 0, (interior + 1) / (interior + 2), 1 / (labels.size - interior + 2)
+    )
 
     def loss(parameters: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        scale = np.exp(parameters[0])
-        changed = scale * logits + parameters[1]
-        error = special.expit(changed) - labels
-        value = np.mean(np.logaddexp(0, changed) - labels * changed)
-        gradient = np.array([np.mean(error * logits) * scale, np.mean(error)])
-        return float(value), gradient
+        changed = parameters[0] * standard + parameters[1]
+        error = special.expit(changed) - targets
+        value = np.mean(np.logaddexp(0, changed) - targets * changed)
+        return float(value), np.array([np.mean(error * standard), np.mean(error)])
 
-    best = optimize.minimize(loss, np.zeros(2), jac=True, method="BFGS")
-    return float(np.exp(best.x[0])), float(best.x[1])
+    best = optimize.minimize(loss, [spread, middle], jac=True, method="BFGS")
+    scale = float(best.x[0]) / spread
+    shift = float(best.x[1]) - scale * middle
+    if not best.success or not 0 < scale < np.inf or not np.isfinite(shift):
+        return None
+    return scale, shift
+
+
+def rescale(model: keras.Model, scale: float, shift: float) -> None:
+    """Change the logits of a network by a scale, then by a shift."""
+    layer = model.get_layer(LOGITS)
+    layer.kernel.assign(layer.kernel * scale)
+    layer.bias.assign(layer.bias * scale + shift)

@@ -83,7 +83,8 @@ class RecipeOptions:
     learning_rate, warm_up, decay, weight_decay, clip_norm
         As for `unetseg.network.training.Trainer`.
     weighted : bool
-        Weight the loss by the weight maps of `unetseg preprocess`, and calibrate afterwards.
+        Weight the loss by the weight maps of `unetseg preprocess`, and calibrate the outputs, by
+        slices that are set apart for that where there are enough.
     batch_norm : bool
         Keep the network's batch normalisation, if it has any.
     """

@@ -1,0 +1,118 @@
+"""Which slices are set apart, and what that makes of outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pixelwise import build_pixelwise
+from scipy.special import expit
+
+from unetseg.engine import prediction
+from unetseg.engine.calibrator import Calibrator, set_apart
+from unetseg.engine.prediction import Predictor
+from unetseg.network.batches import Slices
+from unetseg.network.recipes import NETWORKS
+
+MEMORY = 2e9
+
+
+@pytest.mark.parametrize(
+    ("sources", "apart"),
+    [
+        (range(1), []),
+        (range(4), []),
+        (range(5), [2]),
+        (range(12), [6]),
+        (range(24), [6, 18]),
+        ([*range(6), *range(12, 30)], [12, 24]),
+        (range(1000), [62, 187, 312, 437, 562, 687, 812, 937]),
+    ],
+)
+def test_one_slice_in_ten_is_set_apart_evenly(sources: list[int], apart: list[int]):
+    assert set_apart(sources) == apart
+
+
+def stack(sources: list[int]) -> Slices:
+    """Slices whose pixels are logits, of which a quarter is the true one; no two are alike."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(0, 6, (len(sources), 64, 80)).astype(np.float32)
+    labels = (rng.random(images.shape) < expit(images / 4)).astype(np.uint8)
+    return Slices(images, labels, np.full_like(images, 3))
+
+
+TWO_COPIES = [*range(6), *range(6), *range(6)]
+
+
+def test_a_slice_is_set_apart_with_all_its_copies():
+    calibrator = Calibrator(stack(TWO_COPIES), TWO_COPIES, memory=MEMORY)
+    assert calibrator.fitted_on == [3]
+    assert calibrator.trained_on == [0, 1, 2, 4, 5]
+    assert list(calibrator.training.numbers or []) == [
+        i for i, source in enumerate(TWO_COPIES) if source != 3
+    ]
+
+
+def test_slices_without_labels_do_not_calibrate():
+    data = stack(TWO_COPIES)
+    data.weights[3::6] = 0
+    calibrator = Calibrator(data, TWO_COPIES, memory=MEMORY)
+    assert calibrator.fitted_on == [2]
+    data.weights[:2] = data.weights[6:8] = data.weights[12:14] = 0
+    few = Calibrator(data, TWO_COPIES, memory=MEMORY)
+    assert few.fitted_on == [2, 4, 5]
+    assert few.trained_on == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.fixture
+def predictor(monkeypatch: pytest.MonkeyPatch) -> Predictor:
+    """Predicts that logits are what pixels are."""
+    monkeypatch.setattr(prediction, "build_network", lambda *_, **settings: build_pixelwise(1, 0))
+    return Predictor(build_pixelwise(1, 0), NETWORKS["compact"])
+
+
+def test_outputs_follow_the_originals_that_were_set_apart(predictor: Predictor):
+    data = stack(TWO_COPIES)
+    # Elsewhere the labels say the opposite, in the copies of slice 3 too.
+    others = np.arange(18) != 3
+    data.labels[others] = 1 - data.labels[others]
+    calibrator = Calibrator(data, TWO_COPIES, memory=MEMORY)
+    calibrator.prepare(predictor)
+    assert calibrator.found == pytest.approx((0.25, 0), abs=0.05)
+    description = calibrator.describe()
+    assert description is not None
+    assert (description["fitted_on"], description["trained_on"]) == ([3], False)
+
+
+def test_training_goes_on_with_weights_that_are_not_calibrated(predictor: Predictor):
+    model = predictor._model
+    calibrator = Calibrator(stack(TWO_COPIES), TWO_COPIES, memory=MEMORY)
+    calibrator.prepare(predictor)
+    first = predictor.network.get_weights()
+    assert [float(w.squeeze()) for w in model.get_weights()] == [1, 0]
+    # However often: what was changed before is not changed again.
+    calibrator.prepare(predictor)
+    np.testing.assert_array_equal(predictor.network.get_weights()[0], first[0])
+    calibrator.finish(model)
+    for delivered, scored in zip(model.get_weights(), first, strict=True):
+        np.testing.assert_array_equal(delivered, scored)
+
+
+def test_few_slices_are_all_trained_on(predictor: Predictor):
+    calibrator = Calibrator(stack([0, 1, 0, 1]), [0, 1, 0, 1], memory=MEMORY)
+    assert len(calibrator.training) == 4
+    calibrator.prepare(predictor)
+    description = calibrator.describe()
+    assert description is not None
+    assert (description["fitted_on"], description["trained_on"]) == ([0, 1], True)
+
+
+def test_outputs_that_cannot_be_calibrated_stay_as_they_are(predictor: Predictor):
+    data = stack(TWO_COPIES)
+    data.labels[:] = 1 - data.labels
+    calibrator = Calibrator(data, TWO_COPIES, memory=MEMORY)
+    calibrator.prepare(predictor)
+    assert calibrator.found is None
+    assert calibrator.describe() is None
+    calibrator.finish(predictor._model)
+    assert [float(w.squeeze()) for w in predictor.network.get_weights()] == [1, 0]
+    assert [float(w.squeeze()) for w in predictor._model.get_weights()] == [1, 0]
