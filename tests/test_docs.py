@@ -103,8 +103,8 @@ def test_the_reference_says_defaults_and_bounds():
     for entry in (
         "{option} --elastic-points <integer>\nElastic deformation: control points along each axis. "
         "2 to 64. Default: `3`.",
-        "{option} --flips, --no-flips\nFlip half of the copies vertically, and half horizontally. "
-        "Default: `--flips`.",
+        "{option} --flips, --no-flips\nFlip half of the copies vertically, and half horizontally; "
+        "unetseg train flips its patches at random whatever is said here. Default: `--flips`.",
         "One of `compact`, `paper`. Default: `compact`.",
         "Default: `work/model`. May be given several times.",
         "{option} IMAGE\nDefault: `data/train-volume.tif`.",

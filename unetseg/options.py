@@ -178,8 +178,16 @@ class AugmentOptions(Options):
     scaling: float = option(
         0.1, "Scaling: largest change of size, as a share.", minimum=0, maximum=0.5
     )
-    flips: bool = option(True, "Flip half of the copies vertically, and half horizontally.")
-    quarter_turns: bool = option(True, "Turn copies by a multiple of 90 degrees.")
+    flips: bool = option(
+        True,
+        "Flip half of the copies vertically, and half horizontally; unetseg train flips its "
+        "patches at random whatever is said here.",
+    )
+    quarter_turns: bool = option(
+        True,
+        "Turn copies by a multiple of 90 degrees; unetseg train turns its patches at random "
+        "whatever is said here.",
+    )
     crop: int = option(
         388,
         "Edge in pixels of a region cropped at a random place and padded symmetrically to full "
@@ -187,7 +195,11 @@ class AugmentOptions(Options):
         minimum=0,
     )
     contrast: float = option(
-        0.2, "Contrast: largest change of the factor, as a share.", minimum=0, maximum=0.9
+        0.2,
+        "Contrast: largest change of the factor, as a share; unetseg preprocess takes back all but "
+        "what it means for gamma, noise and clipping.",
+        minimum=0,
+        maximum=0.9,
     )
     gamma: float = option(
         0.2, "Gamma: largest change of the exponent, as a share.", minimum=0, maximum=0.9
@@ -205,7 +217,11 @@ class AugmentOptions(Options):
         maximum=255,
     )
     brightness: float = option(
-        20.0, "Brightness: largest shift up or down, in grey levels.", minimum=0, maximum=255
+        20.0,
+        "Brightness: largest shift up or down, in grey levels; unetseg preprocess takes it back, "
+        "all but the clipping.",
+        minimum=0,
+        maximum=255,
     )
     voxel: str | None = option(None, VOXEL_HELP + "volume says of itself]")
     invert: bool = option(False, INVERT_HELP)
@@ -271,7 +287,7 @@ class TrainOptions(Options):
         choices=("compact", "paper"),
     )
     epochs: int = option(
-        20, "Epochs; each takes one random patch from every training slice.", minimum=1
+        20, "Epochs; each takes one random patch from every slice that is trained on.", minimum=1
     )
     minutes: float = option(
         0.0,
