@@ -184,6 +184,25 @@ def test_usage_errors_exit_with_2(data: Path, cli: Cli):
     cli("preprocess", "--border-weight", "inf", code=2)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (("predict", "--volume", "A", "--volume", "B"), "--volume: expected once, found 2 times"),
+        (("augment", "--copies=1", "--copies=1", "--copies=3"), "--copies: expected once, found 3"),
+        (("predict", "--tta", "--no-tta"), "--tta/--no-tta: expected once"),
+        (("run", "--quiet", "--quiet", "file.toml"), "--quiet: expected once"),
+    ],
+)
+def test_an_option_given_twice_is_refused(cli: Cli, arguments: tuple[str, ...], found: str):
+    (line,) = cli(*arguments, code=2).stderr.splitlines()
+    assert line.startswith(f"unetseg: error: {found}")
+
+
+def test_an_option_of_several_values_is_given_several_times(cli: Cli):
+    (line,) = cli("predict", "--model", "A", "--model", "B", code=1).stderr.splitlines()
+    assert "error: A: expected the finished results" in line
+
+
 def test_the_environment_does_not_move_folders():
     # On many clusters WORK is all that a user has.
     shown = subprocess.run(

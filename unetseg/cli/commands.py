@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from unetseg import options
-from unetseg.cli.options import stage_options
+from unetseg.cli.options import OnceCommand, stage_options
 from unetseg.errors import UnetsegError
 from unetseg.running import make_options, run_stage
 from unetseg.version import __version__
@@ -33,6 +33,8 @@ SURROUNDINGS = {
 
 class Commands(click.Group):
     """A group whose commands end in one line and an exit code, never in a traceback."""
+
+    command_class = OnceCommand
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which they run."""

@@ -4,15 +4,44 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from unetseg.errors import UsageError
 from unetseg.options import Options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class OnceCommand(click.Command):
+    """A command that takes an option once, unless it is one of several values.
+
+    click takes the last of two, and so the wrong stack, without a word.
+    """
+
+    def make_parser(self, ctx: click.Context) -> Any:
+        """The parser of click, which then counts."""
+        parser = super().make_parser(ctx)
+        parse = parser.parse_args
+
+        def parse_once(args: list[str]) -> Any:
+            parsed = parse(args)
+            for parameter, count in Counter(parsed[-1]).items():
+                several = isinstance(parameter, click.Option) and parameter.multiple
+                # While a shell completes a line, nothing in it is wrong yet.
+                if count > 1 and not several and not ctx.resilient_parsing:
+                    flag = "/".join([*parameter.opts, *parameter.secondary_opts])
+                    raise UsageError(
+                        f"{flag}: expected once, found {count} times; leave out all but one"
+                    )
+            return parsed
+
+        parser.parse_args = parse_once  # type: ignore[method-assign]
+        return parser
 
 
 def stage_options(kind: type[Options]) -> Callable[[Command], Command]:
