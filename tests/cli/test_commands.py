@@ -308,3 +308,16 @@ def test_a_default_is_left_out_where_it_is_alone():
     both = [("model", "work/a"), ("model", "work/model")]
     assert path_flags("predict", both[1:]) == []
     assert path_flags("predict", both) == ["--model", "work/a", "--model", "work/model"]
+
+
+def test_a_terminal_that_cannot_show_a_name_is_no_bug(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "細胞.tif", np.arange(1024, dtype=np.uint8).reshape(32, 32))
+    done = subprocess.run(
+        [sys.executable, "-m", "unetseg", "gallery", "細胞.tif", "--output", "out"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert rb"\u7d30\u80de.tif: 1 slice of 32 x 32" in done.stdout

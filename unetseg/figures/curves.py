@@ -9,7 +9,10 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from unetseg.figures.style import plain
 
+
+@plain
 def draw_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
     """Draw loss and held-out scores by epoch as a PNG.
 

@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from unetseg.arrays import elastic
 from unetseg.arrays.augmentation import IDENTITY, Recipe, apply_recipe
 from unetseg.figures.panels import panel_height
+from unetseg.figures.style import plain
 
 NOISE_DEVIATIONS = NOISE_AMPLITUDES = (10, 50, 100)  # grey levels
 BRIGHTNESS_SHIFTS = (10, 20, 30)  # grey levels
@@ -58,6 +59,7 @@ class Specimen:
         ]
 
 
+@plain
 def draw_gallery(path: Path, image: npt.NDArray[Any], *, seed: int) -> None:
     """Draw the gallery of one slice as a PNG.
 

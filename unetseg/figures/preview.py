@@ -13,12 +13,14 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from unetseg.figures.panels import panel_height
+from unetseg.figures.style import plain
 
 # Membrane of the label, laid over the image: red on top of grey is seen by all but few.
 MEMBRANE = ListedColormap(["#e6194b"])
 OPACITY = 0.45
 
 
+@plain
 def draw_preview(
     path: Path, rows: Sequence[Sequence[tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]]]
 ) -> None:

@@ -9,8 +9,10 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from unetseg.figures.panels import panel_height
+from unetseg.figures.style import plain
 
 
+@plain
 def draw_triptych(
     path: Path,
     *,
