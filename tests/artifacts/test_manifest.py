@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import write_stage
 
-from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
-from unetseg.artifacts.writer import UNFINISHED
+from unetseg.artifacts.finding import find_prediction
+from unetseg.artifacts.manifest import MANIFEST, Manifest, find_manifest, open_stage
+from unetseg.artifacts.writer import UNFINISHED, StageWriter
 from unetseg.errors import InputError
 
 
@@ -62,6 +66,66 @@ def test_a_change_two_stages_back_is_noticed(tmp_path: Path, source: Path):
     source.write_text("other")
     with pytest.raises(InputError, match=r"input.txt.*run unetseg segment again"):
         open_stage(tmp_path / "b", stage="evaluate", fresh=True)
+
+
+def test_a_stack_beside_a_manifest_of_another_program_is_a_stack(tmp_path: Path, source: Path):
+    folder = tmp_path / "slices"
+    folder.mkdir()
+    (folder / MANIFEST).write_text('{"name": "exported by another program"}')
+    assert find_prediction(folder) == folder
+    assert find_manifest(folder) is None
+    write_stage(tmp_path / "a", {"x": "1"}, source=source)
+    assert find_manifest(tmp_path / "a") == Manifest.read(tmp_path / "a" / MANIFEST)
+    with pytest.raises(InputError, match="found that of another program; check the path"):
+        open_stage(folder, stage="train", fresh=False)
+
+
+DETAILS = {
+    "network": {},
+    "normalisation": "slice-standard",
+    "held_out": [4],
+    "train_slices": [0, 1],
+    "epochs_run": 2,
+    "keras": "3",
+    "data": [{"name": "a.tif"}],
+    "scores": {"v_rand": 1, "v_info": 0.5},
+}
+
+
+def without(name: str) -> Callable[[dict[str, Any]], None]:
+    return lambda raw: raw["details"].pop(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        *((without(name), f"{name} is missing") for name in DETAILS if name != "scores"),
+        (lambda raw: raw["details"]["scores"].pop("v_info"), "v_info is missing"),
+        (lambda raw: raw["details"]["data"][0].pop("name"), "name is missing"),
+        (lambda raw: raw["options"].pop("network"), "network is missing"),
+        (lambda raw: raw["inputs"].clear(), "inputs or outputs are missing"),
+    ],
+)
+def test_what_predict_says_of_a_model_is_asked_for_first(
+    tmp_path: Path, source: Path, change: Callable[[dict[str, Any]], None], found: str
+):
+    folder = tmp_path / "model"
+    options = {"network": "compact"}
+    with StageWriter(
+        folder, stage="train", options=options, inputs=[source], names=["x"]
+    ) as writer:
+        writer.path("x").write_text("x")
+        writer.details.update(DETAILS)
+    open_stage(folder, stage="train", fresh=False)
+    raw = json.loads((folder / MANIFEST).read_text())
+    raw["details"].pop("scores")  # of a model without held-out slices
+    (folder / MANIFEST).write_text(json.dumps(raw))
+    open_stage(folder, stage="train", fresh=False)
+    raw["details"]["scores"] = {"v_rand": 1, "v_info": 0.5}
+    change(raw)
+    (folder / MANIFEST).write_text(json.dumps(raw))
+    with pytest.raises(InputError, match=rf"{found}\); run unetseg train again"):
+        open_stage(folder, stage="train", fresh=False)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "not json", '{"stage": 1}', "\x00\xff"])

@@ -188,3 +188,28 @@ def test_what_else_lies_in_the_folder_is_neither_opened_nor_flushed(tmp_path: Pa
     write_stage(folder, {"x": "1"}, source=source)
     assert (folder / "x").read_text() == "1"
     assert (folder / ".#x").is_symlink()
+
+
+FOREIGN = ('{"manifest_version": 3, "name": "an extension"}', "[]", '"text"')
+
+
+@pytest.mark.parametrize("text", [*FOREIGN, "no JSON", '{"stage": "train"}', None])
+def test_a_manifest_of_another_program_is_left_alone(
+    tmp_path: Path, source: Path, text: str | None
+):
+    path = tmp_path / "site" / MANIFEST
+    path.parent.mkdir()
+    if text is None:
+        path.mkdir()
+    else:
+        path.write_text(text)
+    with pytest.raises(InputError, match=r"move it away, or choose another --output$") as caught:
+        write_stage(path.parent, {"x": "1"}, source=source)
+    assert "delete" not in str(caught.value)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_results_of_another_stage_are_never_to_be_deleted(tmp_path: Path, source: Path):
+    write_stage(tmp_path / "a", {"x": "1"}, source=source)
+    with pytest.raises(OutputError, match=r"results of segment; choose another --output$"):
+        write_stage(tmp_path / "a", {"x": "1"}, stage="evaluate", source=source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -146,3 +147,13 @@ def test_the_lines_in_the_document_run(
     expected = as_trained(np.pad(normalised, around, mode="symmetric"))[0, :, :, 0]
     inner = expected[halo : halo + 320, halo : halo + 336]
     np.testing.assert_allclose(names["probability"], inner, atol=2e-5)
+
+
+def test_a_model_that_does_not_say_enough_is_refused_first(model: Path, tmp_path: Path, cli: Cli):
+    shutil.copytree(model, "m")
+    raw = json.loads(Path("m/manifest.json").read_text())
+    raw["details"].pop("kept_epoch")
+    Path("m/manifest.json").write_text(json.dumps(raw))
+    (line,) = cli("export", "--model", "m", code=1).stderr.splitlines()
+    assert "m/manifest.json: expected what unetseg train writes" in line
+    assert "(kept_epoch is missing)" in line

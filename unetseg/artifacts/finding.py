@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
+from unetseg.artifacts.manifest import find_manifest, open_stage
 from unetseg.errors import InputError
 
 # What `unetseg train` makes of the held-out slices, in the model's folder.
@@ -20,10 +20,10 @@ def find_prediction(path: Path) -> Path:
     InputError
         If it is a folder in which they did not finish, or whose inputs have changed since.
     """
-    known = (path / MANIFEST).is_file()
-    if not known and (path.exists() or path.suffix):
+    known = find_manifest(path)
+    if known is None and (path.exists() or path.suffix):
         return path
-    if known and Manifest.read(path / MANIFEST).stage == "train":
+    if known is not None and known.stage == "train":
         return find_held_out(path)[0]
     manifest = open_stage(path, stage="predict", fresh=True)
     return path / manifest.outputs[0].name

@@ -6,38 +6,53 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from unetseg.artifacts.forms import DETAILS, check_form, require
 from unetseg.errors import InputError
 from unetseg.stacks.slicefolder import SliceFolder
 from unetseg.stacks.volume import is_zarr
 
 MANIFEST = "manifest.json"
 
-# Details that go from `unetseg augment` to the model: what `unetseg predict` compares stacks with.
-OF_THE_STACK = ("voxel", "dark_lines")
+# Ending of folders that go with an object of Python. Where they lie is chance, and is not recorded.
+PASSING = ".passing"
+IN_MEMORY = "(in memory)"
 
-# What later stages read in the details of earlier ones. A list of one type holds any number of it.
-DETAILS: dict[str, dict[str, Any]] = {
-    "augment": {"sources": [int]},
-    "preprocess": {
-        "held_out": [int],
-        "train_sources": [int],
-        "normalisation": str,
-        "data": [{"name": str}],
-    },
-    "train": {
-        "network": dict,
-        "normalisation": str,
-        "held_out": [int],
-        "train_slices": [int],
-        "epochs_run": int,
-        "keras": str,
-        "data": [{"name": str}],
-    },
-}
+
+class ForeignManifestError(InputError):
+    """A manifest.json that some other program wrote: many have files of this name."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file or folder as it was at a first look, so that a stage can tell if it has changed since.
+
+    Attributes
+    ----------
+    path : Path
+    state : tuple
+        What changes when it is written to, or another takes its place.
+    content : (int, str), optional
+        Size and sha256 of the very bytes that were read, where it was read whole.
+    """
+
+    path: Path
+    state: tuple[Any, ...] = ()
+    content: tuple[int, str] | None = None
+
+    @classmethod
+    def of(cls, path: Path) -> Seen:
+        """Look at what a stage is about to open."""
+        return cls(path, _state(path))
+
+    def has_changed(self) -> bool:
+        """Whether it is another now, or gone."""
+        if self.content is None:
+            return _state(self.path) != self.state
+        return not self.path.exists() or fingerprint(self.path) != self.content
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,7 @@ class Source:
     sha256: str
 
     def __post_init__(self) -> None:
-        _check_form(vars(self), {"path": str, "bytes": int, "sha256": str})
+        check_form(vars(self), {"path": str, "bytes": int, "sha256": str})
 
     def seen_from(self, folder: Path) -> Path:
         """Where it was when the stage of that folder ran."""
@@ -69,8 +84,8 @@ class Output:
     axes: str | None = None
 
     def __post_init__(self) -> None:
-        _check_form(vars(self), {"name": str, "bytes": int, "sha256": str})
-        _check_form(list(self.shape or ()), [int])
+        check_form(vars(self), {"name": str, "bytes": int, "sha256": str})
+        check_form(list(self.shape or ()), [int])
         # A manifest may come from a stranger, and a rerun removes the outputs that it names.
         if Path(self.name).name != self.name or self.name in ("", ".."):
             raise ValueError(f"{self.name!r} is not the name of a file in this folder")
@@ -89,6 +104,8 @@ class Manifest:
     inputs, outputs : list of Source, list of Output
     details : dict
         What the next stages must know, such as the source slice of every copy.
+    seen : Seen, optional
+        The file that it was read from.
     """
 
     stage: str
@@ -97,10 +114,15 @@ class Manifest:
     inputs: list[Source]
     outputs: list[Output]
     details: dict[str, Any]
+    seen: Seen | None = field(default=None, compare=False, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is written of it."""
+        return {name: value for name, value in asdict(self).items() if name != "seen"}
 
     def to_json(self) -> str:
         """Serialise; equal manifests give equal text."""
-        return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -108,11 +130,21 @@ class Manifest:
 
         Raises
         ------
+        ForeignManifestError
+            If it is that of another program.
         InputError
-            If it is no manifest.
+            If it is damaged.
         """
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_bytes()
+            raw = json.loads(text.decode("utf-8"))
+            if not isinstance(raw, dict) or not {"stage", "outputs"} & set(raw):
+                raise ForeignManifestError(
+                    path,
+                    expected="a manifest of unetseg",
+                    found="that of another program",
+                    remedy="check the path",
+                )
             return cls(
                 stage=str(raw["stage"]),
                 version=str(raw["version"]),
@@ -120,29 +152,23 @@ class Manifest:
                 inputs=[Source(**source) for source in raw["inputs"]],
                 outputs=[Output(**output) for output in raw["outputs"]],
                 details=dict(raw["details"]),
+                seen=Seen(path, content=(len(text), hashlib.sha256(text).hexdigest())),
             )
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, IsADirectoryError) as error:
             raise InputError(
                 path,
                 expected="a manifest of unetseg",
                 found=f"something else ({type(error).__name__})",
-                remedy="delete the folder and run its stage again",
+                remedy="check the path, or run its stage again with another --output",
             ) from error
 
 
-def _check_form(value: Any, form: Any, name: str = "it") -> None:
-    """Raise a TypeError unless a value read from JSON has a form, written as in `DETAILS`."""
-    kind: type[Any] = form if isinstance(form, type) else type(form)
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} is of type {type(value).__name__}, not {kind.__name__}")
-    if isinstance(form, dict):
-        for key, part in form.items():
-            if key not in value:
-                raise TypeError(f"{key} is missing")
-            _check_form(value[key], part, key)
-    if isinstance(form, list):
-        for item in value:
-            _check_form(item, form[0], f"a part of {name}")
+def find_manifest(folder: Path) -> Manifest | None:
+    """The manifest in a folder; None if there is none, or only that of another program."""
+    try:
+        return Manifest.read(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
+    except ForeignManifestError:
+        return None
 
 
 def open_stage(folder: Path, *, stage: str, fresh: bool) -> Manifest:
@@ -172,15 +198,7 @@ def open_stage(folder: Path, *, stage: str, fresh: bool) -> Manifest:
     if manifest.stage != stage:
         found = f"those of unetseg {manifest.stage}"
         raise InputError(folder, expected=expected, found=found, remedy="check the path")
-    try:
-        _check_form(manifest.details, DETAILS.get(stage, {}))
-    except TypeError as error:
-        raise InputError(
-            path,
-            expected=expected,
-            found=f"details that say something else ({error})",
-            remedy=f"{command} again with this version",
-        ) from error
+    require(manifest, path, details=DETAILS.get(stage, {}))
     for output in manifest.outputs:
         if not matches(folder / output.name, output):
             raise InputError(
@@ -248,6 +266,21 @@ def _files(path: Path) -> Iterator[Path]:
             for name in names
             if (file := Path(folder, name)).is_file()
         )
+
+
+def _state(path: Path) -> tuple[Any, ...]:
+    """What changes when a file, or a file of a folder, is written to or replaced."""
+    states = ((file, file.stat()) for file in sorted(_files(path)))
+    return tuple((file.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for file, s in states)
+
+
+def recorded_path(path: Path, *, folder: Path) -> str:
+    """A path as a manifest in a folder names it: as seen from there."""
+    parts = path.resolve().parts
+    for number, part in enumerate(parts, start=1):
+        if part.endswith(PASSING):
+            return PurePosixPath(IN_MEMORY, *parts[number:]).as_posix()
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
 
 
 def fingerprint(path: Path) -> tuple[int, str]:

@@ -8,10 +8,13 @@ next.
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from unetseg.artifacts.manifest import MANIFEST, Manifest
+from unetseg.errors import InputError
 from unetseg.stacks.files import DRAFT, flush_names
 
 UNFINISHED = ".unfinished"
@@ -53,6 +56,31 @@ def can_go_on(staging: Path) -> bool:
     """Whether a run that may be gone on with has left anything to go on from."""
     names = {path.name for path in staging.iterdir()} if staging.exists() else set()
     return RUN in names and any(name != RUN and not name.endswith(DRAFT) for name in names)
+
+
+def check_same_run(folder: Path, identity: dict[str, Any]) -> None:
+    """Refuse to go on with, or to sweep away, what a run of another identity has begun."""
+    try:
+        found = json.loads((folder / UNFINISHED / RUN).read_text(encoding="utf-8"))
+    except ValueError:
+        found = {}
+    # By way of JSON, which turns tuples into lists.
+    expected = json.loads(json.dumps(identity))
+    if found != expected:
+        raise InputError(
+            folder,
+            expected="an unfinished run of the same options and inputs",
+            found=f"one that differs in {_differences(found, expected)}",
+            remedy="give the same to finish it, another --output, or begin anew with --force",
+        )
+
+
+def _differences(old: Any, new: Any, name: str = "") -> str:
+    """Names of the values that differ, with the old value where it is short."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        return ", ".join(_differences(old.get(key), new.get(key), key) for key in names)
+    return f"{name} ({old})" if isinstance(old, (str, int, float)) else name
 
 
 def finished(staging: Path) -> list[Path]:

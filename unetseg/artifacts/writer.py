@@ -6,7 +6,6 @@ A run that dies leaves the earlier results as they were: see `staging`.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -19,11 +18,21 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.artifacts.lock import FolderLock
-from unetseg.artifacts.manifest import MANIFEST, Manifest, Output, Source, fingerprint, matches
+from unetseg.artifacts.manifest import (
+    MANIFEST,
+    Manifest,
+    Output,
+    Seen,
+    Source,
+    fingerprint,
+    matches,
+    recorded_path,
+)
 from unetseg.artifacts.staging import (
     RUN,
     UNFINISHED,
     can_go_on,
+    check_same_run,
     finished,
     move_into_place,
     recover,
@@ -52,8 +61,9 @@ class StageWriter:
         Subcommand that writes.
     options : dict
         Options to record.
-    inputs : iterable of Path
-        Files that are read.
+    inputs : iterable of Manifest, Seen or Path
+        What is read: a manifest that was parsed stands for its very bytes; a file that was opened
+        before for what it was when it was `Seen`.
     names : iterable of str
         Every file that may be written.
     resumable : bool
@@ -70,7 +80,8 @@ class StageWriter:
         On entering, if another run is in the folder, or it holds another stage's results or a file
         of that name that is not ours.
     InputError
-        With the first `path`, if the folder holds what a run of other options has begun.
+        On entering, if an input has changed since it was looked at. With the first `path`, if the
+        folder holds what a run of other options has begun.
     """
 
     def __init__(
@@ -79,7 +90,7 @@ class StageWriter:
         *,
         stage: str,
         options: dict[str, Any],
-        inputs: Iterable[Path],
+        inputs: Iterable[Manifest | Seen | Path],
         names: Iterable[str],
         resumable: bool = False,
         conditions: Mapping[str, Any] | None = None,
@@ -96,7 +107,8 @@ class StageWriter:
         self._staging = folder / UNFINISHED
         self._begun = False
         self._names = [*names, MANIFEST]
-        self._paths = list(inputs)
+        self._seen = [_as_seen(given) for given in inputs]
+        self._paths = [seen.path for seen in self._seen]
         self._lock = FolderLock(folder, holder=f"unetseg {stage}")
         if folder.suffix in (".tif", ".tiff", ".zarr") or (folder.exists() and not folder.is_dir()):
             raise OutputError(
@@ -124,7 +136,8 @@ class StageWriter:
                 recover(self.folder)
                 self._earlier = self._check_ours()
                 self._check_inputs_apart(self._earlier)
-                self._inputs = [_source(path, self.folder) for path in self._paths]
+                self._inputs = [_source(seen, self.folder) for seen in self._seen]
+                self.check_inputs()
                 held.pop_all()
         except BaseException:
             self._remove_if_empty()
@@ -142,12 +155,11 @@ class StageWriter:
         """Names of this stage's earlier outputs; refuse to replace anything else."""
         earlier: list[str] = []
         if (self.folder / MANIFEST).exists():
-            manifest = Manifest.read(self.folder / MANIFEST)
+            manifest = self._read_ours()
             if manifest.stage != self.stage:
                 raise OutputError(
                     f"{self.folder}: expected a folder for {self.stage}, found the results of "
-                    f"{manifest.stage}; choose another --output, or delete them and their "
-                    f"{MANIFEST}"
+                    f"{manifest.stage}; choose another --output"
                 )
             earlier = [output.name for output in manifest.outputs] + [MANIFEST]
         for name in self._names:
@@ -158,6 +170,34 @@ class StageWriter:
                     "write; move it away or choose another --output"
                 )
         return earlier
+
+    def _read_ours(self) -> Manifest:
+        """The manifest that is there; what others have written is theirs."""
+        try:
+            return Manifest.read(self.folder / MANIFEST)
+        except InputError as error:
+            raise InputError(
+                self.folder / MANIFEST,
+                expected="a manifest of unetseg, or none",
+                found=error.found,
+                remedy="move it away, or choose another --output",
+            ) from error
+
+    def check_inputs(self) -> None:
+        """Raise an InputError if something else was read than is recorded.
+
+        Another run may have published in between, and what was read then is of both.
+        """
+        for seen in self._changed():
+            raise InputError(
+                seen.path,
+                expected="the same as long as it is read",
+                found="another than before",
+                remedy="run the command again when nobody writes there",
+            )
+
+    def _changed(self) -> list[Seen]:
+        return [seen for seen in self._seen if seen.has_changed()]
 
     def obsolete(self) -> list[Path]:
         """Earlier results that this run, which writes all of its `names`, will remove."""
@@ -205,6 +245,10 @@ class StageWriter:
             for o in self.manifest.outputs
         ]
         said = list(notes)
+        said += [
+            f"{seen.path}: has changed meanwhile; the same command again takes what is there now"
+            for seen in self._changed()
+        ]
         if self._lock.stands_in:
             said.append(f"{self.folder}: its file system has no locks; a file stood in for one")
         return StageResult(self.folder, read, wrote, said, self._next_command, data or {})
@@ -218,7 +262,7 @@ class StageWriter:
     def _begin(self) -> None:
         """Make the hidden folder, or go on in that of an unfinished run."""
         if self._staging.exists():
-            self._check_same_run()
+            check_same_run(self.folder, self.identity())
             self._begun = True
             return
         self._staging.mkdir()
@@ -251,22 +295,6 @@ class StageWriter:
     def begin_anew(self) -> None:
         """Forget what an unfinished run has left."""
         shutil.rmtree(self._staging, ignore_errors=True)
-
-    def _check_same_run(self) -> None:
-        """Refuse to go on with, or to sweep away, what another run has begun."""
-        try:
-            found = json.loads((self._staging / RUN).read_text(encoding="utf-8"))
-        except ValueError:
-            found = {}
-        # By way of JSON, which turns tuples into lists.
-        expected = json.loads(json.dumps(self.identity()))
-        if found != expected:
-            raise InputError(
-                self.folder,
-                expected="an unfinished run of the same options and inputs",
-                found=f"one that differs in {_differences(found, expected)}",
-                remedy="give the same to finish it, another --output, or begin anew with --force",
-            )
 
     def __exit__(
         self,
@@ -302,14 +330,12 @@ class StageWriter:
         move_into_place(self.folder)
 
 
-def _differences(old: Any, new: Any, name: str = "") -> str:
-    """Names of the values that differ, with the old value where it is short."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        names = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-        return ", ".join(_differences(old.get(key), new.get(key), key) for key in names)
-    return f"{name} ({old})" if isinstance(old, (str, int, float)) else name
+def _as_seen(given: Manifest | Seen | Path) -> Seen:
+    seen = given.seen if isinstance(given, Manifest) else given
+    assert seen is not None  # a manifest that was read from nowhere is no input
+    return Seen.of(seen) if isinstance(seen, Path) else seen
 
 
-def _source(path: Path, folder: Path) -> Source:
-    relative = os.path.relpath(path.resolve(), folder.resolve())
-    return Source(Path(relative).as_posix(), *fingerprint(path))
+def _source(seen: Seen, folder: Path) -> Source:
+    content = seen.content or fingerprint(seen.path)
+    return Source(recorded_path(seen.path, folder=folder), *content)

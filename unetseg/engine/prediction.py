@@ -18,6 +18,7 @@ from unetseg.network.inference import fold_normalisation, longest_edge, prepare
 from unetseg.network.recipes import NetworkOptions
 from unetseg.network.saving import load_weights
 from unetseg.network.unet import build_unet
+from unetseg.stacks.voxel import Voxel
 
 if TYPE_CHECKING:
     import keras
@@ -166,6 +167,7 @@ def open_model(folder: Path) -> Manifest:
     try:
         NetworkOptions(**manifest.details["network"])
         NORMALISATIONS[manifest.details["normalisation"]]
+        Voxel.recorded(manifest.details)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             folder / MANIFEST,

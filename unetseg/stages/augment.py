@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from unetseg.arrays.augmentation import IDENTITY, Recipe, Strengths, apply_recipe, draw_recipe
 from unetseg.arrays.elastic import find_engine
-from unetseg.artifacts.manifest import MANIFEST, matches, open_stage, written_by
+from unetseg.artifacts.manifest import MANIFEST, Seen, matches, open_stage, written_by
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import InputError
@@ -65,23 +65,28 @@ def augment(options: AugmentOptions, progress: Progress) -> StageResult:
     """
     volume_path = find_stack(options.volume, "train-volume.tif")
     labels_path = find_stack(options.labels, "train-labels.tif")
+    seen = [Seen.of(volume_path), Seen.of(labels_path)]
     with open_volume(volume_path) as stack, open_volume(labels_path) as labels:
         volume = Inverted(stack) if options.invert else stack
         check_same_shape(volume, labels)
         if options.only is None:
-            return _augment_all(options, volume, labels, progress)
-        return _augment_one(options, options.only, volume, labels)
+            return _augment_all(options, seen, volume, labels, progress)
+        return _augment_one(options, seen, options.only, volume, labels)
 
 
 def _augment_all(
-    options: AugmentOptions, volume: Volume, labels: Volume, progress: Progress
+    options: AugmentOptions,
+    seen: list[Seen],
+    volume: Volume,
+    labels: Volume,
+    progress: Progress,
 ) -> StageResult:
     engine = find_engine()
     with StageWriter(
         options.output,
         stage="augment",
         options={**options.recorded(), ENGINE: engine},
-        inputs=[volume.path, labels.path],
+        inputs=seen,
         names=["volume.tif", "labels.tif", PREVIEW],
         next_command=command_line("preprocess", input=options.output),
     ) as writer:
@@ -129,7 +134,7 @@ def _augment_all(
 
 
 def _augment_one(
-    options: AugmentOptions, number: int, volume: Volume, labels: Volume
+    options: AugmentOptions, seen: list[Seen], number: int, volume: Volume, labels: Volume
 ) -> StageResult:
     """Make one slice again, by the recipe in the finished folder if there is one."""
     if (options.output / MANIFEST).exists():
@@ -149,7 +154,7 @@ def _augment_one(
         options.output.with_name(f"{options.output.name}-{number}"),
         stage="augment --only",
         options={**recorded, "only": number},
-        inputs=[volume.path, labels.path],
+        inputs=seen,
         names=["volume.tif", "labels.tif"],
     ) as writer:
         copies = _make(

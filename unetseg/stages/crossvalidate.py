@@ -79,12 +79,12 @@ def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageRes
     TrainingError
         If a loss or weight becomes infinite or NaN.
     """
-    blocks = _plan(options)
+    manifest, blocks = _plan(options)
     with StageWriter(
         options.output,
         stage="crossvalidate",
         options=options.recorded(),
-        inputs=[options.input / MANIFEST],
+        inputs=[manifest],
         names=(TABLE, SCORES),
     ) as writer:
         _warn_of_earlier(options, blocks, progress)
@@ -96,6 +96,7 @@ def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageRes
             scores = (f"{title} {fold.scores[m]:.4f}" for m, title in MEASURES.items())
             progress.say(f"{name}: {'  '.join(scores)}")
             folds.append(fold)
+            writer.check_inputs()  # all folds are of the same slices
         summary = summarise(folds)
         writer.details["summary"] = summary
         writer.path(TABLE).write_text(format_table(folds, summary), encoding="utf-8")
@@ -110,8 +111,8 @@ def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageRes
     )
 
 
-def _plan(options: CrossvalidateOptions) -> list[range]:
-    """The blocks, if all of their slices can be scored: said now, not in hours."""
+def _plan(options: CrossvalidateOptions) -> tuple[Manifest, list[range]]:
+    """Manifest of the input, and the blocks, if all can be scored: said now, not in hours."""
     manifest = open_stage(options.input, stage="augment", fresh=True)
     slices = max(manifest.details["sources"]) + 1
     if slices < options.folds:
@@ -124,7 +125,7 @@ def _plan(options: CrossvalidateOptions) -> list[range]:
     with open_volume(options.input / "labels.tif") as labels:
         remedy = "leave it out of both stacks, and run unetseg augment again"
         check_labelled(labels, range(slices), remedy=remedy)
-    return split(slices, options.folds)
+    return manifest, split(slices, options.folds)
 
 
 def _warn_of_earlier(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from unetseg.arrays.checks import interior_contrast
 from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
 from unetseg.artifacts.finding import find_held_out, find_prediction
-from unetseg.artifacts.manifest import MANIFEST, Manifest
+from unetseg.artifacts.manifest import MANIFEST, Manifest, Seen
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import UsageError
@@ -48,6 +48,7 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
         If labels are needed and not given.
     """
     prediction_path, labels_path = _find(options)
+    seen = [Seen.of(prediction_path), Seen.of(labels_path)]
     with open_volume(prediction_path) as prediction, open_volume(labels_path) as labels:
         check_same_shape(prediction, labels)
         check_probabilities(prediction)
@@ -56,7 +57,7 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
             options.output,
             stage="evaluate",
             options=options.recorded(),
-            inputs=[prediction_path, labels_path],
+            inputs=seen,
             names=[NAME],
         ) as writer:
             pairs = zip(prediction, interior_of(labels, interior), strict=True)

@@ -15,6 +15,7 @@ from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.synthetic import synthesize
 from unetseg.arrays.tiles import mirrored
 from unetseg.arrays.tissue import all_tissue
+from unetseg.artifacts.forms import MODEL, require
 from unetseg.artifacts.manifest import MANIFEST, Manifest, fingerprint
 from unetseg.artifacts.workfolder import trained_on
 from unetseg.artifacts.writer import StageWriter
@@ -81,6 +82,7 @@ def export(options: ExportOptions, progress: Progress) -> StageResult:
         If what was written does not do what the model does.
     """
     manifest = open_model(options.model)
+    require(manifest, options.model / MANIFEST, details=MODEL)
     formats = [name for name in NAMES if name in options.format]
     _check_possible(formats)
     card = ModelCard(manifest)
@@ -89,7 +91,7 @@ def export(options: ExportOptions, progress: Progress) -> StageResult:
         options.output,
         stage="export",
         options=options.recorded(),
-        inputs=[options.model / MANIFEST, *([stack] if stack else [])],
+        inputs=[manifest, *([stack] if stack else [])],
         names=NAMES.values(),
     ) as writer:
         if not options.force and writer.is_current():
@@ -97,6 +99,7 @@ def export(options: ExportOptions, progress: Progress) -> StageResult:
         use_full_precision()
         example = _read_example(stack, manifest, edge=modelpackage.smallest_tile(card))
         job = _Job(options, manifest, card, example)
+        writer.check_inputs()  # the network is that of the manifest
         differences = {}
         for name in progress.track(formats, total=len(formats), label="export", unit="format"):
             path = writer.path(NAMES[name])

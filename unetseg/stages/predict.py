@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unetseg.artifacts.manifest import MANIFEST, Manifest
+from unetseg.artifacts.manifest import MANIFEST, Manifest, Seen
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.cluster import Job, predict_on_cluster
 from unetseg.engine.ensemble import Ensemble, Member, Treatment
@@ -63,8 +63,10 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
         path.parent if (path.parent / MANIFEST).is_file() and path.suffix == ".keras" else path
         for path in options.model
     ]
-    read = [f"{folder}: {_describe(open_model(folder))}" for folder in folders]
+    models = [open_model(folder) for folder in folders]
+    read = [f"{folder}: {_describe(model)}" for folder, model in zip(folders, models, strict=True)]
     volume_path = find_stack(options.volume, "test-volume.tif")
+    volume_seen = Seen.of(volume_path)
     with (
         open_volume(volume_path) as volume,
         StageWriter(
@@ -72,7 +74,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             stage="predict",
             # The name decides the format: what it is by default depends on --scheduler.
             options={**options.recorded(), "name": None if name == DEFAULT_NAME else name},
-            inputs=[*(folder / MANIFEST for folder in folders), volume_path],
+            inputs=[*models, volume_seen],
             names=[name],
             resumable=True,
             next_command=command_line("segment", prediction=options.output),
@@ -176,6 +178,7 @@ class _Work:
         """Predict and write the pieces that are missing; says how fast it was."""
         volume, path = self.volume, writer.path(name)
         ensemble = Ensemble([Member.load(folder) for folder in self.folders], self.treatment)
+        writer.check_inputs()  # the networks are those of the manifests
         write_to = _format(name)
         pieces = ensemble.plan(volume, memory=self.memory, multiple=write_to.multiple)
         voxel = self.treatment.voxel or volume.voxel

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from unetseg.arrays.intensity import Percentiles
 from unetseg.arrays.weights import class_weights, weight_map
-from unetseg.artifacts.manifest import MANIFEST, OF_THE_STACK, Manifest, open_stage
+from unetseg.artifacts.forms import of_the_stack
+from unetseg.artifacts.manifest import Manifest, open_stage
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import InputError, UsageError
@@ -57,33 +58,34 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
     sources = [int(source) for source in manifest.details["sources"]]
     held_out = parse_held_out(options.held_out, max(sources) + 1, folder)
     trained_on = [i for i, source in enumerate(sources) if source not in held_out]
-    with StageWriter(
-        options.output,
-        stage="preprocess",
-        options=options.recorded(),
-        inputs=[folder / MANIFEST],
-        names=[f"{part}-{kind}.npy" for part in PARTS for kind in ARRAYS],
-        next_command=command_line("train", input=options.output),
-    ) as writer:
+    with (
+        # Both are open when the writer looks whether the manifest is still the one that was read.
+        open_volume(folder / "volume.tif") as volume,
+        open_volume(folder / "labels.tif") as labels,
+        StageWriter(
+            options.output,
+            stage="preprocess",
+            options=options.recorded(),
+            inputs=[manifest],
+            names=[f"{part}-{kind}.npy" for part in PARTS for kind in ARRAYS],
+            next_command=command_line("train", input=options.output),
+        ) as writer,
+    ):
         if not options.force and writer.is_current():
             return writer.nothing_to_do()
-        with (
-            open_volume(folder / "volume.tif") as volume,
-            open_volume(folder / "labels.tif") as labels,
-        ):
-            share = _interior_share(labels, trained_on)
-            check_labelled(labels, held_out, remedy="choose others with --held-out")
-            _warn_of_duplicates(volume, max(sources) + 1, held_out, progress)
-            prepare = partial(_prepare, _weigh(options, share))
-            ranges = _grey_ranges(manifest, volume)
-            for part, indices in zip(PARTS, (trained_on, list(held_out)), strict=True):
-                slices = ((volume[i], labels[i], ranges[i]) for i in indices)
-                arrays = ordered_map(prepare, slices, jobs=options.jobs)
-                tracked = progress.track(
-                    arrays, total=len(indices), label=f"preprocess {part}", unit="slice"
-                )
-                _write(writer, part, tracked, shape=(len(indices), *volume.shape[1:]))
-            read, shape = [str(volume), str(labels)], volume.shape[1:]
+        share = _interior_share(labels, trained_on)
+        check_labelled(labels, held_out, remedy="choose others with --held-out")
+        _warn_of_duplicates(volume, max(sources) + 1, held_out, progress)
+        prepare = partial(_prepare, _weigh(options, share))
+        ranges = _grey_ranges(manifest, volume)
+        for part, indices in zip(PARTS, (trained_on, list(held_out)), strict=True):
+            slices = ((volume[i], labels[i], ranges[i]) for i in indices)
+            arrays = ordered_map(prepare, slices, jobs=options.jobs)
+            tracked = progress.track(
+                arrays, total=len(indices), label=f"preprocess {part}", unit="slice"
+            )
+            _write(writer, part, tracked, shape=(len(indices), *volume.shape[1:]))
+        read, shape = [str(volume), str(labels)], volume.shape[1:]
         writer.details.update(
             # For the model's folder, which may travel without those it was made from.
             data=[
@@ -94,7 +96,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
             interior_share=share,
             normalisation=NORMALISATION,
             synthetic=manifest.details.get("synthetic", False),
-            **{name: manifest.details.get(name) for name in OF_THE_STACK},
+            **of_the_stack(manifest),
             train_sources=[sources[i] for i in trained_on],
         )
     left_out = f"source {name_slices(held_out)} held out" if held_out else "none held out"

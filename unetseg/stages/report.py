@@ -14,6 +14,7 @@ import numpy as np
 from unetseg.arrays.metrics import THRESHOLDS
 from unetseg.arrays.tiles import Box
 from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
+from unetseg.artifacts.forms import MODEL, require
 from unetseg.artifacts.manifest import MANIFEST, matches
 from unetseg.artifacts.workfolder import Stage, command_of, find_stages
 from unetseg.artifacts.writer import StageWriter
@@ -54,21 +55,23 @@ def report(options: ReportOptions, progress: Progress) -> StageResult:
         stale.
     """
     stages, stale = find_stages(options.work)
+    model = stages["train"]
+    require(model.manifest, model.folder / MANIFEST, details=MODEL)
     output = options.output or options.work / "report"
     with StageWriter(
         output,
         stage="report",
         options=options.recorded(),
-        inputs=[stage.folder / MANIFEST for stage in stages.values()],
+        inputs=[stage.manifest for stage in stages.values()],
         names=[NAME],
         next_command=f"open {(output / NAME).resolve().as_uri()}",
     ) as writer:
         page = render(
             {
                 "version": __version__,
-                "model_version": stages["train"].manifest.version,
-                "model": stages["train"].manifest.details,
-                "options": stages["train"].manifest.options,
+                "model_version": model.manifest.version,
+                "model": model.manifest.details,
+                "options": model.manifest.options,
                 **_held_out_parts(stages, options, progress),
                 **_training_parts(stages),
                 **_predicted_parts(stages, stale),
@@ -76,6 +79,7 @@ def report(options: ReportOptions, progress: Progress) -> StageResult:
                 "command": _own_command(options),
             }
         )
+        writer.check_inputs()  # all that is shown belongs together
         # A name of a file may hold bytes that are no text.
         writer.path(NAME).write_text(page, encoding="utf-8", errors="replace")
     return writer.result(

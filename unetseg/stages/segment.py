@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from unetseg.arrays.cells import Cell, measure_cells, segment_cells
 from unetseg.artifacts.finding import find_prediction
+from unetseg.artifacts.manifest import Seen
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.options import SegmentOptions
@@ -48,13 +49,14 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
         If the prediction cannot be read or is none.
     """
     path = find_prediction(options.prediction)
+    seen = Seen.of(path)
     with open_volume(path) as prediction:
         check_probabilities(prediction)
         with StageWriter(
             options.output,
             stage="segment",
             options=options.recorded(),
-            inputs=[path],
+            inputs=[seen],
             names=[LABELS, TABLE],
         ) as writer:
             if not options.force and writer.is_current():

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from unetseg.arrays.metrics import THRESHOLDS, StackScores, score_slice
 from unetseg.artifacts.checkpoint import load_checkpoint, save_checkpoint
 from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
-from unetseg.artifacts.manifest import MANIFEST, OF_THE_STACK, Manifest, open_stage
+from unetseg.artifacts.forms import of_the_stack
+from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.calibrator import NOT_CALIBRATED, Calibrator
 from unetseg.engine.machine import parse_memory
@@ -84,7 +85,7 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         options.output,
         stage="train",
         options=options.recorded(),
-        inputs=[options.input / MANIFEST],
+        inputs=[manifest],
         names=NAMES,
         resumable=True,
         conditions=describe_backend(),
@@ -332,7 +333,7 @@ def _describe_model(course: _Course, preprocessed: Manifest) -> dict[str, Any]:
         "network": dataclasses.asdict(course.network),
         "recipe": dataclasses.asdict(course.recipe),
         "normalisation": preprocessed.details["normalisation"],
-        **{name: preprocessed.details.get(name) for name in OF_THE_STACK},
+        **of_the_stack(preprocessed),
         "held_out": preprocessed.details["held_out"],
         "epochs_run": len(course.history),
         "kept_epoch": course.kept_epoch,

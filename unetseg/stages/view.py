@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
-from unetseg.artifacts.manifest import MANIFEST, Manifest
+from unetseg.artifacts.manifest import find_manifest
 from unetseg.artifacts.workfolder import trained_on
 from unetseg.errors import InputError
 from unetseg.options import CELLS, DATA, PREDICTION, ViewOptions
@@ -111,9 +111,9 @@ def find_stacks(options: ViewOptions, progress: Progress) -> tuple[dict[str, Pat
 def _find_scene(options: ViewOptions) -> _Scene:
     """What belongs to a prediction, or to the folder of one."""
     path = options.prediction or options.work / PREDICTION.name
-    if not (path / MANIFEST).is_file():
+    manifest = find_manifest(path)
+    if manifest is None:
         return _Scene(prediction=options.prediction)
-    manifest = Manifest.read(path / MANIFEST)
     if manifest.stage == "predict":
         # The models come before the stack.
         volume = manifest.inputs[-1].seen_from(path)
@@ -146,9 +146,9 @@ def _labels_beside(volume: Path | None) -> Path | None:
 def _find_cells(options: ViewOptions, prediction: Path | None) -> Path | None:
     """The cells to show; if they were not named, only those of this prediction."""
     path = options.cells or options.work / CELLS.name
-    if not (path / MANIFEST).is_file():
+    manifest = find_manifest(path)
+    if manifest is None:
         return options.cells
-    manifest = Manifest.read(path / MANIFEST)
     if manifest.stage != "segment":
         raise InputError(
             path,

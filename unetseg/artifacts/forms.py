@@ -1,0 +1,108 @@
+"""What later stages rely on in the manifests of earlier ones, which may come from strangers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unetseg.errors import InputError
+
+if TYPE_CHECKING:
+    from unetseg.artifacts.manifest import Manifest
+
+# Goes from `unetseg augment` to the model: what `unetseg predict` compares stacks with.
+STACK: dict[str, Any] = {"voxel?": [float], "dark_lines?": float}
+
+# What later stages read in the details of earlier ones. A list of one type holds any number of it;
+# what ends in ? may be missing.
+DETAILS: dict[str, dict[str, Any]] = {
+    "augment": {"sources": [int], "grey_ranges?": [[float]], **STACK},
+    "preprocess": {
+        "held_out": [int],
+        "train_sources": [int],
+        "normalisation": str,
+        "data": [{"name": str}],
+        **STACK,
+    },
+    "train": {
+        "network": dict,
+        "normalisation": str,
+        "held_out": [int],
+        "train_slices": [int],
+        "epochs_run": int,
+        "keras": str,
+        "data": [{"name": str}],
+        "scores?": {"v_rand": float, "v_info": float},
+        **STACK,
+    },
+}
+# What pages and packages about a model say beside.
+MODEL = {
+    "recipe": {"weighted": bool},
+    "kept_epoch": int,
+    "minutes_trained": float,
+    "backend": str,
+    "precision": str,
+    "weights_sha256": str,
+    "data": [{"name": str, "sha256": str}],
+}
+OPTIONS: dict[str, dict[str, Any]] = {"train": {"network": str}}
+
+# Stages that read something; there is no result of others either without an output.
+READERS = ("augment", "preprocess", "train", "predict", "segment", "evaluate")
+
+
+def check_form(value: Any, form: Any, name: str = "it") -> None:
+    """Raise a TypeError unless a value read from JSON has a form, written as in `DETAILS`."""
+    kind: type[Any] = form if isinstance(form, type) else type(form)
+    whole = kind is float and type(value) is int  # JSON makes no difference
+    if not isinstance(value, kind) and not whole:
+        raise TypeError(f"{name} is of type {type(value).__name__}, not {kind.__name__}")
+    if isinstance(form, dict):
+        for name_in_form, part in form.items():
+            key = name_in_form.removesuffix("?")
+            if key != name_in_form and value.get(key) is None:
+                continue
+            if key not in value:
+                raise TypeError(f"{key} is missing")
+            check_form(value[key], part, key)
+    if isinstance(form, list):
+        for item in value:
+            check_form(item, form[0], f"a part of {name}")
+
+
+def of_the_stack(manifest: Manifest) -> dict[str, Any]:
+    """What goes on from a manifest to that of the next stage."""
+    names = [name.removesuffix("?") for name in STACK]
+    return {name: manifest.details.get(name) for name in names}
+
+
+def require(manifest: Manifest, path: Path, *, details: dict[str, Any]) -> None:
+    """Check, before any work is done, that a manifest says what a stage needs.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    path : Path
+        Of its file.
+    details : dict
+        What must be in its details, written as in `DETAILS`.
+
+    Raises
+    ------
+    InputError
+        If it does not.
+    """
+    stage = manifest.stage
+    try:
+        check_form(manifest.details, details)
+        check_form(manifest.options, OPTIONS.get(stage, {}))
+        if (stage in READERS and not manifest.inputs) or not manifest.outputs:
+            raise TypeError("inputs or outputs are missing")
+    except TypeError as error:
+        raise InputError(
+            path,
+            expected=f"what unetseg {stage} writes of its results",
+            found=f"something else ({error})",
+            remedy=f"run unetseg {stage} again with this version",
+        ) from error
