@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,54 @@ def test_results_are_passed_on(
     assert arrays["train-images.npy"].shape == (8, 64, 96)
     named = unetseg.preprocess(copies, jobs=1, output="mine")
     assert (named.folder, named.temporary) == (Path("mine"), False)
+
+
+def test_the_same_arrays_are_up_to_date(tiny: tuple[np.ndarray, np.ndarray], cli: Cli):
+    def copies(**options: Any) -> unetseg.Result:
+        return unetseg.augment(*tiny, jobs=1, **{"copies": 1, **options})
+
+    assert "nothing to do" not in str(copies(output="a"))
+    assert "a is up to date: nothing to do" in str(copies(output="a"))
+    assert "nothing to do" not in str(copies(output="a", copies=2))
+    other = tiny[0].copy()
+    other[0, 0, 0] ^= 1
+    assert "nothing to do" not in str(unetseg.augment(other, tiny[1], output="a", jobs=1, copies=2))
+    # Nor does it matter where a result on the way was.
+    assert "nothing to do" not in str(unetseg.preprocess(copies(), output="b", jobs=1))
+    assert "nothing to do" in str(unetseg.preprocess(copies(), output="b", jobs=1))
+    assert "nothing to do" not in str(unetseg.preprocess(copies(copies=2), output="b", jobs=1))
+    assert "unetseg-" not in Path("b/manifest.json").read_text()
+
+
+KILLED = """
+import sys, numpy as np, unetseg
+volume = np.random.default_rng(0).integers(256, size=(15, 200, 200)).astype("uint8")
+print(unetseg.predict(volume, sys.argv[1], output="out", progress=True))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_call_goes_on(model: Path, tmp_path: Path):
+    command = [sys.executable, "-c", KILLED, model]
+    journal = tmp_path / "out/.unfinished/.prediction.tif.journal"
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as run:
+        while not (journal.exists() and journal.read_text().count("\n") > 1):
+            assert run.poll() is None, run.stderr and run.stderr.read()
+            time.sleep(0.05)
+        run.kill()
+    assert not (tmp_path / "out/manifest.json").exists()
+
+    def again() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert re.search(r"going on: \d+% is there already", again().stderr)
+    assert "nothing to do" in again().stdout
+    volume = np.random.default_rng(0).integers(256, size=(15, 200, 200)).astype("uint8")
+    np.testing.assert_allclose(
+        tifffile.imread(tmp_path / "out/prediction.tif"),
+        unetseg.predict(volume, model)["prediction.tif"],
+        atol=2e-6,
+    )
 
 
 @pytest.mark.slow

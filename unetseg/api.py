@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from unetseg.artifacts.manifest import MANIFEST, Manifest
+from unetseg.artifacts.manifest import MANIFEST, PASSING, Manifest
 from unetseg.cli.terminal import Terminal, lines_of
 from unetseg.errors import UnetsegError, UsageError
 from unetseg.progress import Silent
@@ -54,7 +54,7 @@ class Result:
         self.folder = folder
         self.data = data
         self._manifest = Manifest.read(folder / MANIFEST)
-        self.manifest = vars(self._manifest)
+        self.manifest = self._manifest.to_dict()
         self._text = text
         self.temporary = room is not None
         if room is not None:
@@ -262,14 +262,14 @@ def _run(name: str, *, progress: bool = False, **settings: Any) -> Result:
     passing = bool(arrays) or any(result.temporary for result in results)
     room = None
     given = {key: _folder_of(value) for key, value in given.items()}
-    with tempfile.TemporaryDirectory(prefix="unetseg-") as work:
+    with tempfile.TemporaryDirectory(prefix="unetseg-", suffix=PASSING) as work:
         for key, array in arrays.items():
             if key not in STACKS:
                 raise UsageError(f"{key}: expected a folder or a result, found an array")
             given[key] = Path(work, f"{key}.tif")
             _write(given[key], array, name=key)
         if passing and "output" not in given:
-            room = tempfile.mkdtemp(prefix=f"unetseg-{name}-")
+            room = tempfile.mkdtemp(prefix=f"unetseg-{name}-", suffix=PASSING)
             given["output"] = Path(room, "result")
         try:
             options = read_settings(name, given)

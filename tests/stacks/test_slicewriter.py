@@ -22,3 +22,13 @@ def test_a_writer_wants_every_slice(tmp_path: Path):
     ):
         for image in stack[:-1]:
             out.append(image)
+
+
+def test_equal_stacks_are_equal_files(tmp_path: Path):
+    images = np.random.default_rng(0).integers(256, size=(2, 20, 30)).astype(np.uint8)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        with create_stack(tmp_path / folder / "x.ome.tif", shape=(2, 20, 30), dtype="u1") as out:
+            for image in images:
+                out.append(image)
+    assert (tmp_path / "a/x.ome.tif").read_bytes() == (tmp_path / "b/x.ome.tif").read_bytes()

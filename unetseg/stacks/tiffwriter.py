@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ def create_stack(
         metadata["min"], metadata["max"] = display_range
     if colours and not ome:
         metadata |= {"min": 0.0, "max": float(colours), "LUTs": [_label_colours()]}
+    if ome:  # tifffile would draw one at random, and equal stacks be no equal files
+        metadata["UUID"] = uuid.uuid5(uuid.NAMESPACE_OID, f"{path.name} {shape} {dtype}").urn
     if voxel is not None:
         metadata |= _physical_sizes(voxel) if ome else {"spacing": voxel.z, "unit": "nm"}
     # Without data tifffile writes all headers and leaves a gap for the pixels.
