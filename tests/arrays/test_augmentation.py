@@ -19,6 +19,7 @@ from unetseg.arrays.augmentation import (
     draw_recipe,
 )
 from unetseg.arrays.elastic import find_engine
+from unetseg.arrays.segments import label_cells
 from unetseg.options import AugmentOptions
 
 ENGINE = find_engine()
@@ -88,3 +89,55 @@ def test_quarter_turns_keep_the_shape():
     assert turns == {0, 2}
     turns = {draw(DEFAULTS, copy, shape=(64, 64)).quarter_turns for copy in range(40)}
     assert turns == {0, 1, 2, 3}
+
+
+def draw_cells(width: int, *, thin_corners: bool) -> np.ndarray:
+    """33 cells, parted by membranes so many pixels wide, on 256 x 256.
+
+    A line one pixel wide goes from corner to corner where corners are thin (it is 8-connected),
+    and around them where not.
+    """
+    places = np.random.default_rng(1).integers(0, 256, (33, 2))
+    rows, columns = np.indices((256, 256))
+    nearest = np.argmin([(rows - y) ** 2 + (columns - x) ** 2 for y, x in places], axis=0)
+    membrane = np.zeros((256, 256), bool)
+    membrane[:-1] |= nearest[:-1] != nearest[1:]
+    membrane[:, :-1] |= nearest[:, :-1] != nearest[:, 1:]
+    if not thin_corners:
+        membrane[:-1, :-1] |= nearest[:-1, :-1] != nearest[1:, 1:]
+    widened = ndimage.binary_dilation(membrane, np.ones((width, width)))
+    return np.where(widened, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("thin_corners", [True, False], ids=["8-connected", "4-connected"])
+@pytest.mark.parametrize("width", [1, 2, 3, 5])
+def test_membranes_of_any_width_keep_cells_apart(width: int, thin_corners: bool):
+    label = draw_cells(width, thin_corners=thin_corners)
+    cells = label_cells(label > 0)
+    assert cells.max() >= 33
+    for copy in range(12):
+        recipe = draw(dataclasses.replace(SILENT, elastic_order=0), copy, shape=label.shape)
+        # As grey levels the cells' numbers say where every pixel is from.
+        origin, moved = apply_recipe(
+            recipe, cells.astype(np.uint16), label, low=0, high=255, engine=ENGINE
+        )
+        copies = label_cells(moved > 0)
+        for number, box in enumerate(ndimage.find_objects(copies), start=1):
+            origins = np.unique(origin[box][copies[box] == number])
+            assert len(origins) == 1, f"copy {copy}: cells {origins} are one"
+            assert origins[0] > 0
+        # None is eaten up, and membranes neither vanish nor double.
+        sizes = np.bincount(origin.ravel())[1:]
+        assert set(np.flatnonzero(sizes >= 30) + 1) <= set(np.unique(origin[moved > 0]))
+        assert np.mean(moved == 0) == pytest.approx(np.mean(origin == 0), rel=0.15)
+
+
+def test_what_does_not_count_goes_where_its_pixels_go():
+    image = np.zeros((96, 128), np.uint8)
+    image[:, 40:60], image[:, 60:90] = 100, 200
+    label = np.select([image == 100, image == 200], [127, 255], 0).astype(np.uint8)
+    for copy in range(10):
+        recipe = draw(dataclasses.replace(SILENT, elastic_order=0, crop=64), copy)
+        moved, moved_label = apply_recipe(recipe, image, label, low=0, high=255, engine=ENGINE)
+        np.testing.assert_array_equal(moved_label == 127, moved == 100)
+        np.testing.assert_array_equal(moved_label == 255, moved == 200)

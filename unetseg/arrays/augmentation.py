@@ -163,7 +163,7 @@ def apply_recipe(
     recipe : Recipe
     image : (H, W) uint8, uint16 or float32
     label : (H, W) uint8
-        0 or 255.
+        0 on membrane, 255 inside cells, 127 where nothing counts.
     low, high : float
         Smallest and largest grey level of the whole stack.
     engine : str

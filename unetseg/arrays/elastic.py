@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-# Grey level between the two values of a label.
-LABEL_MIDDLE = 127.5
+from unetseg.arrays.labelling import draw_label, number_cells
 
 Field = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.float32]
@@ -70,13 +69,15 @@ def deform(
     """Deform, rotate and scale an image and its label in a single resampling.
 
     Beyond its border the slice is mirrored. The image is resampled with splines of the given
-    order; the label linearly, then cut at the middle between its two values.
+    order. Of the label, the numbers of its cells are, each pixel's from the nearest place, and
+    membrane is drawn where two of them have come together: interpolated and cut in the middle, a
+    line one pixel wide would be torn, and the cells on its sides be one.
 
     Parameters
     ----------
     image : (H, W) uint8, uint16 or float32
     label : (H, W) uint8
-        0 or 255.
+        0 on membrane, 255 inside cells, 127 where nothing counts.
     displacement : (2, points, points) float64
         As from `draw_displacement`; how far from a pixel of the result its value is taken.
     rotation : float
@@ -93,39 +94,39 @@ def deform(
     image : (H, W) float32
         Not rounded or clipped; splines overshoot by a few grey levels.
     label : (H, W) uint8
-        0 or 255.
+        0, 127 or 255. No two cells are joined.
     """
-    # float32 first: in uint8 the overshoot of splines would wrap.
-    deformed, mask = ENGINES[engine](
+    # float32 first: in uint8 the overshoot of splines would wrap. It counts to 2^24 cells.
+    deformed, numbers = ENGINES[engine](
         image.astype(np.float32, copy=False),
-        label.astype(np.float32),
+        number_cells(label).astype(np.float32),
         displacement,
         rotation,
         scale,
         order,
     )
-    return deformed, np.where(mask > LABEL_MIDDLE, 255, 0).astype(np.uint8)
+    return deformed, draw_label(numbers, line=1)
 
 
 def _by_elasticdeform(
-    image: Pixels, label: Pixels, displacement: Field, rotation: float, scale: float, order: int
+    image: Pixels, numbers: Pixels, displacement: Field, rotation: float, scale: float, order: int
 ) -> tuple[Pixels, Pixels]:
     import elasticdeform
 
-    deformed, mask = elasticdeform.deform_grid(
-        [image, label],
+    deformed, nearest = elasticdeform.deform_grid(
+        [image, numbers],
         displacement,
-        order=[order, 1],
+        order=[order, 0],
         mode="mirror",
         prefilter=[True, False],
         rotate=rotation,
         zoom=scale,
     )
-    return deformed, mask
+    return deformed, nearest
 
 
 def _by_splines(
-    image: Pixels, label: Pixels, displacement: Field, rotation: float, scale: float, order: int
+    image: Pixels, numbers: Pixels, displacement: Field, rotation: float, scale: float, order: int
 ) -> tuple[Pixels, Pixels]:
     places = dense_field(displacement, height=image.shape[0], width=image.shape[1])
     middle_y, middle_x = ((size - 1) / 2 for size in image.shape)
@@ -136,7 +137,7 @@ def _by_splines(
     places[1] += x * cos - y * sin + middle_x
     return (
         ndimage.map_coordinates(image, places, order=order, mode="mirror"),
-        ndimage.map_coordinates(label, places, order=1, mode="mirror"),
+        ndimage.map_coordinates(numbers, places, order=0, mode="mirror"),
     )
 
 
