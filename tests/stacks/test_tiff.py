@@ -12,9 +12,10 @@ import pytest
 import tifffile
 
 from unetseg.errors import InputError
-from unetseg.stacks.opening import open_volume
+from unetseg.stacks.opening import files_of, open_volume
 from unetseg.stacks.tiff import Stack
 from unetseg.stacks.tiffwriter import create_stack
+from unetseg.stacks.volume import LABEL_DTYPES
 
 
 def write(path: Path, stack: np.ndarray, **settings: object) -> Path:
@@ -158,7 +159,7 @@ def test_no_file_empty_file_folder_and_text(tmp_path: Path):
         ("none.tif", "no such file"),
         ("empty.tif", "an empty file"),
         (".", "a folder"),
-        ("text.tif", "not a TIFF file"),
+        ("text.tif", "a file of unknown kind"),
     ):
         with pytest.raises(InputError, match=found):
             Stack(tmp_path / name)
@@ -296,13 +297,24 @@ def test_stacks_in_one_file_are_not_taken_for_one(tmp_path: Path):
         Stack(tmp_path / "a.tif")
 
 
-def write_set(folder: Path, stack: np.ndarray) -> None:
-    """A set of OME-TIFFs: one plane in each file, and each says where all of them are."""
-    names = [f"z{i}.ome.tif" for i in range(len(stack))]
+def write_set(
+    folder: Path,
+    stack: np.ndarray,
+    *,
+    names: list[str] | None = None,
+    called: str | None = None,
+    compression: str | None = None,
+) -> None:
+    """A set of OME-TIFFs: one plane in each file, and each says where all of them are.
+
+    `called` is what they call the last one.
+    """
+    names = names or [f"z{i}.ome.tif" for i in range(len(stack))]
+    said = [*names[:-1], called or names[-1]]
     planes = "".join(
         f'<TiffData FirstZ="{i}" FirstT="0" FirstC="0" IFD="0" PlaneCount="1">'
         f'<UUID FileName="{name}">urn:uuid:{uuid.UUID(int=i + 1)}</UUID></TiffData>'
-        for i, name in enumerate(names)
+        for i, name in enumerate(said)
     )
     slices, height, width = stack.shape
     folder.mkdir()
@@ -316,14 +328,148 @@ def write_set(folder: Path, stack: np.ndarray) -> None:
             '<Channel ID="Channel:0:0" SamplesPerPixel="1"/>'
             f"{planes}</Pixels></Image></OME>"
         )
-        settings = {"metadata": None, "photometric": "minisblack"}
+        settings = {"metadata": None, "photometric": "minisblack", "compression": compression}
         tifffile.imwrite(folder / name, stack[i], description=description, **settings)
 
 
-def test_a_set_of_files_is_read_as_a_folder(tmp_path: Path):
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_set_of_files_is_read_whole(tmp_path: Path, compression: str | None):
+    stack = example("uint16")
+    write_set(tmp_path / "set", stack, compression=compression)
+    for path in (tmp_path / "set", tmp_path / "set/z0.ome.tif", tmp_path / "set/z3.ome.tif"):
+        with open_volume(path) as volume:
+            assert volume.path == path
+            np.testing.assert_array_equal(np.stack(list(volume)), stack)
+            box = slice(3, 17), slice(5, 21)
+            for index in (4, 0, 3):
+                np.testing.assert_array_equal(volume.part(index, box), stack[(index, *box)])
+        assert sorted(files_of(path)) == sorted((tmp_path / "set").iterdir())
+
+
+def test_a_folder_is_in_the_order_that_its_set_says(tmp_path: Path):
     stack = example("uint8")
-    write_set(tmp_path / "set", stack)
-    with pytest.raises(InputError, match="found one file of a set of OME-TIFFs; give the folder"):
-        Stack(tmp_path / "set/z0.ome.tif")
+    names = [f"{name}.ome.tif" for name in "ecabd"]
+    write_set(tmp_path / "set", stack, names=names)
     with open_volume(tmp_path / "set") as volume:
         np.testing.assert_array_equal(np.stack(list(volume)), stack)
+
+
+def test_a_set_of_which_a_file_is_missing(tmp_path: Path):
+    write_set(tmp_path / "set", example("uint8"))
+    (tmp_path / "set/z3.ome.tif").unlink()
+    with pytest.raises(InputError, match=r"expected all 5 files .* found 1 missing \(z3.ome.tif\)"):
+        open_volume(tmp_path / "set/z0.ome.tif")
+    # In a folder the others are slices like any others.
+    with open_volume(tmp_path / "set") as volume:
+        assert len(volume) == 4
+        assert "a set of 5 files, of which 1 are not there (z3.ome.tif)" in volume.remarks[0]
+
+
+def test_a_set_whose_files_lie_elsewhere_is_refused(tmp_path: Path):
+    stack = example("uint8", (2, 20, 30))
+    write_set(tmp_path / "set", stack, names=["a.ome.tif", "b.ome.tif"], called="../b.ome.tif")
+    (tmp_path / "set/b.ome.tif").rename(tmp_path / "b.ome.tif")
+    with pytest.raises(InputError, match=r"found 1 missing \(b.ome.tif\)"):
+        open_volume(tmp_path / "set/a.ome.tif")
+
+
+def test_a_set_of_slices_of_two_sizes_is_refused(tmp_path: Path):
+    write_set(tmp_path / "set", example("uint8"))
+    write_set(tmp_path / "other", example("uint8", (5, 21, 30)))
+    (tmp_path / "other/z2.ome.tif").replace(tmp_path / "set/z2.ome.tif")
+    with pytest.raises(InputError, match=r"of one size and type .* \(20, 30\), uint8 and \(21"):
+        open_volume(tmp_path / "set/z0.ome.tif")
+
+
+def test_a_member_that_only_names_its_set(tmp_path: Path):
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><BinaryOnly '
+        'MetadataFile="all.companion.ome" UUID="urn:uuid:1"/></OME>'
+    )
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, example("uint8")[0], description=xml, metadata=None)
+    with pytest.raises(InputError, match="one file of a set that all.companion.ome describes"):
+        open_volume(path)
+    with open_volume(tmp_path) as volume:
+        assert volume.shape == (1, 20, 30)
+
+
+def test_a_file_that_another_name_was_given(tmp_path: Path):
+    stack = example("uint8")
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, ome=True, metadata={"axes": "ZYX"})
+    (tmp_path / "a.ome.tif").rename(tmp_path / "b.tif")
+    with open_volume(tmp_path / "b.tif") as volume:
+        np.testing.assert_array_equal(np.stack(list(volume)), stack)
+    write_set(tmp_path / "set", stack[:1], names=["c.ome.tif"])
+    (tmp_path / "set/c.ome.tif").rename(tmp_path / "d.tif")
+    with open_volume(tmp_path / "d.tif") as volume:
+        np.testing.assert_array_equal(volume[0], stack[0])
+
+
+SINGLE = example("uint8")
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(
+    ("written", "settings", "read"),
+    [
+        (SINGLE[0][..., None], {}, SINGLE[:1]),
+        (SINGLE[..., None], {}, SINGLE),
+        (SINGLE[:, None], {}, SINGLE),
+        (SINGLE[None], {}, SINGLE),
+        (SINGLE[None, None], {}, SINGLE),
+        (SINGLE[None], {"metadata": {"axes": "CZYX"}}, SINGLE),
+        (SINGLE[:, None], {"imagej": True, "metadata": {"axes": "ZCYX"}}, SINGLE),
+        (SINGLE[None, :, None], {"ome": True, "metadata": {"axes": "TZCYX"}}, SINGLE),
+        (SINGLE[:, :1], {"imagej": True, "metadata": {"axes": "ZYX"}}, SINGLE[:, :1]),
+        (SINGLE[:, :, :1], {"ome": True, "metadata": {"axes": "ZYX"}}, SINGLE[:, :, :1]),
+        (SINGLE[:1], {"metadata": {"axes": "ZYX"}}, SINGLE[:1]),
+    ],
+)
+def test_axes_of_length_1(
+    tmp_path: Path, written: np.ndarray, settings: dict, read: np.ndarray, compression: str | None
+):
+    settings = {"photometric": "minisblack", **settings, "compression": compression}
+    tifffile.imwrite(tmp_path / "a.tif", written, **settings)
+    with Stack(tmp_path / "a.tif") as volume:
+        assert volume.shape == read.shape
+        np.testing.assert_array_equal(np.stack(list(volume)), read)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint32", "float32"])
+@pytest.mark.parametrize("shape", [(5, 20, 1), (1, 20, 1), (5, 1, 1), (5, 1, 30), (1, 1, 1)])
+def test_narrow_stacks_that_we_write(
+    tmp_path: Path, shape: tuple[int, int, int], dtype: str, name: str
+):
+    stack = example(dtype, shape)
+    path = write(tmp_path / name, stack)
+    with Stack(path, dtypes=LABEL_DTYPES) as read:
+        assert read.shape == shape
+        np.testing.assert_array_equal(np.stack(list(read)), stack)
+
+
+def test_rows_that_were_written_as_slices_are_refused(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "a.tif", SINGLE[0][..., None], metadata=None)
+    with pytest.raises(InputError, match=r"found 20 of 30 x 1, .*stack\[..., 0\]"):
+        Stack(tmp_path / "a.tif")
+
+
+def test_slices_that_were_called_channels(tmp_path: Path, stack: np.ndarray):
+    tifffile.imwrite(tmp_path / "many.tif", stack, imagej=True)
+    with Stack(tmp_path / "many.tif") as read:
+        np.testing.assert_array_equal(np.stack(list(read)), stack)
+        assert read.remarks == (
+            f"{tmp_path / 'many.tif'}: 12 channels, more than ImageJ has, are read as slices",
+        )
+    tifffile.imwrite(tmp_path / "few.tif", stack[:5], imagej=True)
+    with pytest.raises(InputError, match=r"found CYX .* metadata=\{'axes': 'ZYX'\}"):
+        Stack(tmp_path / "few.tif")
+
+
+def test_tiles_of_several_slices_are_refused(tmp_path: Path):
+    stack = example("uint8", (32, 32, 32))
+    settings = {"tile": (16, 16, 16), "compression": "zlib", "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", stack, **settings)
+    with pytest.raises(InputError, match=r"tiles of one slice each, found pages of shape \(32, 32"):
+        Stack(tmp_path / "a.tif")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from unetseg.artifacts.forms import DETAILS, check_form, require
 from unetseg.errors import InputError
-from unetseg.stacks.slicefolder import SliceFolder
-from unetseg.stacks.volume import is_zarr
+from unetseg.stacks.location import is_there, locate
+from unetseg.stacks.opening import files_of
 
 MANIFEST = "manifest.json"
 
@@ -216,7 +216,7 @@ def _check_inputs(folder: Path, manifest: Manifest, *, checked: set[Path]) -> No
     """Raise if this stage, or one before it, read something else than what is there now."""
     for source in manifest.inputs:
         origin = source.seen_from(folder)
-        if not origin.exists():
+        if not is_there(origin):
             continue
         # Manifests of strangers may name each other in a circle.
         if origin.name == MANIFEST and origin not in checked:
@@ -234,7 +234,12 @@ def _check_inputs(folder: Path, manifest: Manifest, *, checked: set[Path]) -> No
 def matches(path: Path, record: Source | Output) -> bool:
     """Whether a file or folder is the one that was recorded."""
     # The size first: it may be a folder of strangers' choice, or a device without an end.
-    return size(path) == record.bytes and fingerprint(path)[1] == record.sha256
+    if size(path) != record.bytes:
+        return False
+    try:
+        return fingerprint(path)[1] == record.sha256
+    except FileNotFoundError:
+        return False
 
 
 def written_by(path: Path, stage: str) -> bool:
@@ -249,28 +254,13 @@ def written_by(path: Path, stage: str) -> bool:
 
 
 def size(path: Path) -> int:
-    """Size in bytes of a file or folder, as of `fingerprint`; 0 if it is neither."""
-    return sum(file.stat().st_size for file in _files(path))
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """A file itself; the slices of a folder of slices, all files of another."""
-    if path.is_file():
-        yield path
-    elif path.is_dir():
-        # What systems and other programs leave beside slices changes nothing.
-        slices = [] if is_zarr(path) else SliceFolder.slices_in(path)
-        yield from slices or (
-            file
-            for folder, _, names in os.walk(path)
-            for name in names
-            if (file := Path(folder, name)).is_file()
-        )
+    """Size in bytes of what is read from a path, as of `fingerprint`; 0 if there is nothing."""
+    return sum(file.stat().st_size for file in files_of(path))
 
 
 def _state(path: Path) -> tuple[Any, ...]:
     """What changes when a file, or a file of a folder, is written to or replaced."""
-    states = ((file, file.stat()) for file in sorted(_files(path)))
+    states = ((file, file.stat()) for file in sorted(files_of(path)))
     return tuple((file.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for file, s in states)
 
 
@@ -284,10 +274,24 @@ def recorded_path(path: Path, *, folder: Path) -> str:
 
 
 def fingerprint(path: Path) -> tuple[int, str]:
-    """Size in bytes and sha256 of a file, or of a folder: of its slices, or of all in it."""
-    if path.is_dir():
-        files = sorted(_files(path))
-        parts = [(file.relative_to(path).as_posix(), *fingerprint(file)) for file in files]
-        return size(path), hashlib.sha256(repr(parts).encode()).hexdigest()
+    """Size in bytes and sha256 of a file, or of the files that hold the stack at a path.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing.
+    """
+    file, inside = locate(path)
+    files = sorted(files_of(path))
+    if files == [file]:
+        return file.stat().st_size, _digest(file)
+    if not files and not file.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    folder = file / inside if file.is_dir() else file.parent
+    parts = [(f.relative_to(folder).as_posix(), f.stat().st_size, _digest(f)) for f in files]
+    return size(path), hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

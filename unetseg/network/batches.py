@@ -69,8 +69,8 @@ class Patches:
     """An epoch: one random patch from every slice, in random order, randomly flipped and turned.
 
     Patches overhang a larger slice by up to half of their size, and see its mirror image there, as
-    the network does around a slice that it predicts. Each pixel counts the same on average, those at
-    the border too: an overhang that stops at the border of prediction, 32 px, would show them a
+    the network does around a slice that it predicts. Each pixel counts the same on average, also
+    at the border: an overhang that stops at the border of prediction, 32 px, would show it a
     quarter as often as the middle (and none, a 256th).
 
     Parameters

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
+from unetseg.stacks.rawpixels import Run
+from unetseg.stacks.sliced import SlicedVolume
 from unetseg.stacks.slicewriter import SliceWriter
+from unetseg.stacks.volume import DTYPES
 
 
 def create_npy(path: Path, *, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> SliceWriter:
@@ -50,12 +54,57 @@ def open_npy(path: Path, *, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """
     expected = f"a .npy array of {np.dtype(dtype)} with axes ZYX"
     remedy = "run unetseg preprocess again"
+    array = _map(path, expected=expected, remedy=remedy)
+    if array.ndim != 3 or array.dtype != dtype:
+        found = f"{array.dtype} of shape {array.shape}"
+        raise InputError(path, expected=expected, found=found, remedy=remedy)
+    return array
+
+
+def _map(path: Path, *, expected: str, remedy: str) -> np.memmap[Any, Any]:
+    """Memory-map any array."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy's reader of headers raises every kind on damaged ones
         found = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(path, expected=expected, found=found, remedy=remedy) from error
-    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype != dtype:
-        found = f"{getattr(array, 'dtype', type(array))} of shape {getattr(array, 'shape', '?')}"
-        raise InputError(path, expected=expected, found=found, remedy=remedy)
+    if not isinstance(array, np.memmap):
+        raise InputError(path, expected=expected, found=str(type(array)), remedy=remedy)
     return array
+
+
+class NpyVolume(SlicedVolume):
+    """A stack in a .npy file.
+
+    Parameters
+    ----------
+    path : Path
+    dtypes : tuple of str
+        Pixels that may be in it. Others are read as one of them that holds the same numbers.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, has several channels, or holds other pixels.
+    """
+
+    kind = "a .npy array"
+
+    def __init__(self, path: Path, *, dtypes: tuple[str, ...] = DTYPES) -> None:
+        self.path = path
+        array = _map(path, expected=self.kind, remedy="save it again with numpy.save")
+        self._describe(array.shape, array.dtype, dtypes)
+        self._run = Run(int(array.offset), self.shape, array.dtype)
+        # Of columns that lie in one piece, as in Fortran, NumPy finds the parts.
+        self._columns = None if array.flags.c_contiguous else array
+        self._file = path.open("rb")
+
+    def _part(self, index: int, box: Box) -> Any:
+        if self._columns is not None:
+            return self._columns[self._place(index, box)]
+        return self._run.read(self._file, index, box)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._columns = None
+        self._file.close()

@@ -1,42 +1,142 @@
-"""Which reader opens a path."""
+"""Which reader opens a path, and which files on disk that means."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from unetseg.errors import InputError
-from unetseg.stacks.slicefolder import SliceFolder
+from unetseg.stacks import kinds, omeset
+from unetseg.stacks.location import locate
+from unetseg.stacks.slicefolder import SliceFolder, images_not_read
 from unetseg.stacks.tiff import Stack
-from unetseg.stacks.volume import LABEL_DTYPES, Volume, is_zarr
+from unetseg.stacks.volume import DTYPES, LABEL_DTYPES, Volume, is_zarr
 
 # A folder that holds one of these is a folder of stacks, not of slices.
 STACKS = ("train-volume.tif", "train-labels.tif", "test-volume.tif", "test-labels.tif")
 
 
-def open_volume(path: Path) -> Volume:
+def open_volume(path: Path, *, dtypes: tuple[str, ...] = DTYPES) -> Volume:
     """Open a stack of slices in whatever form it is stored.
 
     Parameters
     ----------
     path : Path
-        A TIFF, BigTIFF or OME-TIFF file, an OME-Zarr, or a folder of slices (TIFF or PNG, one
-        each, in natural order).
+        A TIFF, BigTIFF or OME-TIFF file; .npy; HDF5 (file.h5, or file.h5:/dataset where there are
+        several); MRC; a Zarr or OME-Zarr, zipped or not, or an image or array in it; a PNG; or a
+        folder of slices (TIFF or PNG, one each, in natural order).
+    dtypes : tuple of str
+        Pixels that may be in it.
+
+    Returns
+    -------
+    Volume
+        (Z, Y, X), of one of `dtypes`.
 
     Raises
     ------
     InputError
         If it is none of these, or is damaged.
+    UnetsegError
+        If a package is missing that reads it.
     """
-    if is_zarr(path):
-        from unetseg.stacks.omezarr import ZarrVolume
+    file, inside = locate(path)
+    if is_zarr(file) or any(is_zarr(parent) for parent in file.parents if not file.exists()):
+        from unetseg.stacks.zarrvolume import ZarrVolume
 
-        return ZarrVolume(path)
-    return SliceFolder(path) if path.is_dir() else Stack(path)
+        return ZarrVolume(path, dtypes=dtypes)
+    if file.is_dir() and not inside:
+        return _open_folder(file)
+    if not file.is_file() or file.stat().st_size == 0:
+        return Stack(path, dtypes=dtypes)  # which says so
+    kind = kinds.kind_of(file)
+    if kind == kinds.ZIP:
+        from unetseg.stacks.zarrvolume import ZarrVolume
+
+        return ZarrVolume(path, dtypes=dtypes)
+    if kind == kinds.HDF5:
+        from unetseg.stacks.hdf5 import Hdf5Volume
+
+        return Hdf5Volume(path, dtypes=dtypes)
+    if inside:
+        raise InputError(
+            file,
+            expected="an HDF5 file or a Zarr, which have paths inside",
+            found=f"another file, and {inside} after its name",
+            remedy="give the file alone",
+        )
+    return _open_file(file, kind, dtypes)
+
+
+def _open_file(file: Path, kind: str | None, dtypes: tuple[str, ...]) -> Volume:
+    """Open a file that holds one stack."""
+    if kind == kinds.NPY:
+        from unetseg.stacks.npy import NpyVolume
+
+        return NpyVolume(file, dtypes=dtypes)
+    if kind == kinds.MRC:
+        from unetseg.stacks.mrc import MrcVolume
+
+        return MrcVolume(file, dtypes=dtypes)
+    if kind == kinds.PNG:
+        from unetseg.stacks.png import PngSlice
+
+        return PngSlice(file)
+    return Stack(file, dtypes=dtypes)
+
+
+def _open_folder(folder: Path) -> Volume:
+    """Open a folder of slices; the files of one set are in the order that the set says."""
+    slices = SliceFolder.slices_in(folder)
+    members = omeset.members(slices[0]) if slices else []
+    if len(members) > 1 and set(members) == set(slices):
+        stack = Stack(slices[0])
+        stack.path = folder
+        return stack
+    volume = SliceFolder(folder)
+    missing = [file.name for file in members if not file.is_file()]
+    if missing:
+        volume.remarks += (
+            f"{folder}: {slices[0].name} is one of a set of {len(members)} files, of which "
+            f"{len(missing)} are not there ({missing[0]}{', ...' if len(missing) > 1 else ''})",
+        )
+    return volume
 
 
 def open_labels(path: Path) -> Volume:
     """Open a stack of labels, in which there may be more cells than 16 bits count."""
-    return Stack(path, dtypes=LABEL_DTYPES) if path.is_file() else open_volume(path)
+    return open_volume(path, dtypes=LABEL_DTYPES)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files on disk that hold what is read from a path.
+
+    Parameters
+    ----------
+    path : Path
+        Of a stack in any form, or of any file or folder.
+
+    Returns
+    -------
+    list of Path
+        A file itself, and those of its set of OME-TIFFs; the slices of a folder of slices; all
+        files of another folder. Empty where there is nothing.
+    """
+    file, inside = locate(path)
+    if file.is_file():
+        tiff = file.suffix.lower() in (".tif", ".tiff")
+        return [f for f in omeset.members(file) if f.is_file()] if tiff else [file]
+    folder = file / inside
+    if not folder.is_dir():
+        return []
+    # What systems and other programs leave beside slices changes nothing.
+    slices = [] if is_zarr(folder) else SliceFolder.slices_in(folder)
+    return slices or [
+        entry
+        for top, _, names in os.walk(folder)
+        for name in names
+        if (entry := Path(top, name)).is_file()
+    ]
 
 
 def find_stack(path: Path, name: str) -> Path:
@@ -53,9 +153,12 @@ def find_stack(path: Path, name: str) -> Path:
         return path / name
     if SliceFolder.slices_in(path):
         return path
+    others = images_not_read(path)
     raise InputError(
         path,
         expected=f"{name} or slices (TIFF or PNG) in this folder",
-        found="neither",
-        remedy="name the stack itself, or the folder of its slices",
+        found=f"{len(others)} other images, such as {others[0].name}" if others else "neither",
+        remedy="convert them in Fiji (Process > Batch > Convert)"
+        if others
+        else "name the stack itself, or the folder of its slices",
     )

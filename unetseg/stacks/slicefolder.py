@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
+from unetseg.stacks.png import PngSlice
 from unetseg.stacks.tiff import Stack
-from unetseg.stacks.volume import LARGEST_SLICE, Volume, describe
+from unetseg.stacks.volume import Volume, describe
 
 TIFF = (".tif", ".tiff")
 PNG = (".png",)
+# Images that are not read.
+OTHERS = (".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2", ".dm3", ".dm4", ".mrc", ".nrrd", ".npy")
 
-# Modes of Pillow that hold one channel, as pixels.
-MODES = {"1": np.uint8, "L": np.uint8, "I;16": np.uint16, "I;16B": np.uint16}
+# What programs append to the name of an image to name its mask.
+MASK = re.compile(r"[-_. ](mask|masks|cp_masks|label|labels|seg|segmentation|gt)$", re.IGNORECASE)
+
+SHOWN = 3  # names that a remark lists
 
 
 class SliceFolder(Volume):
@@ -30,12 +32,14 @@ class SliceFolder(Volume):
     Parameters
     ----------
     path : Path
-        Of the folder. Hidden files, and files that are not TIFF or PNG, are left alone.
+        Of the folder. Hidden files, and files that are no images, are left alone; images of other
+        kinds are left out, and named in `remarks`.
 
     Raises
     ------
     InputError
-        If there is no slice in it, or slices differ in size or type of pixel.
+        If there is no slice in it, one is there twice, or has its mask beside it, or slices differ
+        in size or type of pixel.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,6 +52,7 @@ class SliceFolder(Volume):
                 found="none",
                 remedy="check the path",
             )
+        _check_names(path, self._files)
         (height, width), self.dtype = _look(self._files[0])
         for file in self._files[1:]:
             size, dtype = _look(file)
@@ -60,20 +65,16 @@ class SliceFolder(Volume):
                     remedy="keep one stack in a folder",
                 )
         self.shape = (len(self._files), height, width)
+        others = images_not_read(path)
+        if others:
+            self.remarks = (f"{path}: not read, because they are no TIFF or PNG: {_few(others)}",)
         # Many parts of one slice are wanted in a row.
-        self._opened: tuple[int, Stack | npt.NDArray[Any]] | None = None
+        self._opened: tuple[int, Volume] | None = None
 
     @staticmethod
     def slices_in(path: Path) -> list[Path]:
         """Files of a folder that may be slices, in natural order."""
-        files = [
-            file
-            for file in path.iterdir()
-            if file.suffix.lower() in TIFF + PNG
-            and not file.name.startswith(".")
-            and file.is_file()
-        ]
-        return sorted(files, key=lambda file: _natural(file.name))
+        return sorted(_files_in(path, TIFF + PNG), key=_natural)
 
     def number(self, index: int) -> int | None:
         """The last number in the name of a slice, if there is one."""
@@ -84,34 +85,76 @@ class SliceFolder(Volume):
         """Read a part of a slice."""
         if self._opened is None or self._opened[0] != index:
             self.close()
-            file = self._files[index]
-            self._opened = index, _read_png(file) if _is_png(file) else Stack(file, alone=True)
-        opened = self._opened[1]
-        return opened.read(0, box) if isinstance(opened, Stack) else opened[box]
+            self._opened = index, _open(self._files[index])
+        return self._opened[1].read(0, box)
 
     def close(self) -> None:
         """Let go of the slice that was read last."""
-        if self._opened is not None and isinstance(self._opened[1], Stack):
+        if self._opened is not None:
             self._opened[1].close()
         self._opened = None
 
 
-def _is_png(file: Path) -> bool:
-    return file.suffix.lower() in PNG
+def images_not_read(path: Path) -> list[Path]:
+    """Images of a folder that are no slices of it, because their kind is not read there."""
+    return sorted(_files_in(path, OTHERS), key=_natural)
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Numbers count as numbers, letters without regard to case."""
-    return [(int(d or 0), text.lower()) for d, text in re.findall(r"(\d+)|(\D+)", name)]
+def _files_in(path: Path, endings: tuple[str, ...]) -> list[Path]:
+    return [
+        file
+        for file in path.iterdir()
+        if file.suffix.lower() in endings and not file.name.startswith(".") and file.is_file()
+    ]
+
+
+def _few(files: list[Path]) -> str:
+    names = ", ".join(file.name for file in files[:SHOWN])
+    return names if len(files) <= SHOWN else f"{names} and {len(files) - SHOWN} more"
+
+
+def _stem(file: Path) -> str:
+    """The name without what says how the file is written."""
+    return re.sub(r"\.ome$", "", file.stem, flags=re.IGNORECASE)
+
+
+def _check_names(path: Path, files: list[Path]) -> None:
+    """Raise an InputError where two files are of one slice: twice the image, or its mask."""
+    first: dict[str, Path] = {}
+    for file in files:
+        twin = first.setdefault(_stem(file).lower(), file)
+        if twin != file:
+            raise InputError(
+                path,
+                expected="every slice once",
+                found=f"{twin.name} and {file.name}",
+                remedy="keep one of them, or two folders",
+            )
+    masks = [file for file in files if MASK.search(_stem(file))]
+    if masks and len(masks) < len(files):
+        raise InputError(
+            path,
+            expected="images, or labels of them",
+            found=f"both: {_few(masks)} beside {len(files) - len(masks)} others",
+            remedy="keep labels in a folder of their own",
+        )
+
+
+def _natural(file: Path) -> list[tuple[int, str]]:
+    """Numbers count as numbers, letters without regard to case, and a shorter name comes first."""
+    parts = re.findall(r"(\d+)|(\D+)", file.stem)
+    return [(int(digits or 0), text.lower()) for digits, text in parts]
+
+
+def _open(file: Path) -> Volume:
+    """One slice."""
+    # Its own pixels, if it is one of a set of OME-TIFFs: each of them describes them all.
+    return PngSlice(file) if file.suffix.lower() in PNG else Stack(file, alone=True)
 
 
 def _look(file: Path) -> tuple[tuple[int, int], np.dtype[Any]]:
     """Size and type of a slice, without its pixels."""
-    if _is_png(file):
-        with _open_png(file) as image:
-            return (image.height, image.width), np.dtype(MODES[image.mode])
-    # Its own pixels, if it is one of a set of OME-TIFFs: each of them describes them all.
-    with Stack(file, alone=True) as stack:
+    with _open(file) as stack:
         if len(stack) > 1:
             raise InputError(
                 file,
@@ -120,59 +163,3 @@ def _look(file: Path) -> tuple[tuple[int, int], np.dtype[Any]]:
                 remedy="give the stack itself, or keep other files elsewhere",
             )
         return stack.shape[1:], stack.dtype
-
-
-def _open_png(file: Path) -> Image.Image:
-    try:
-        with _without_limit():
-            image = Image.open(file, formats=["PNG"])
-    except (OSError, SyntaxError, ValueError) as error:
-        raise _damaged(file, error) from error
-    if image.mode not in MODES:
-        mode = image.mode
-        image.close()
-        raise InputError(
-            file,
-            expected="one channel of 8 or 16 bits",
-            found=f"a PNG of mode {mode}",
-            remedy="convert it in Fiji (Image > Type)",
-        )
-    dtype = np.dtype(MODES[image.mode])
-    if image.height * image.width * dtype.itemsize > LARGEST_SLICE:
-        shape = (1, image.height, image.width)
-        image.close()
-        raise InputError(
-            file,
-            expected=f"a PNG of at most {LARGEST_SLICE // 10**6} MB of pixels, to be read whole",
-            found=describe(shape, dtype),
-            remedy="save it as TIFF or OME-Zarr, which are read in parts",
-        )
-    return image
-
-
-@contextmanager
-def _without_limit() -> Iterator[None]:
-    """Keep Pillow from its own opinion of what is too large; nothing is decoded yet."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-
-
-def _read_png(file: Path) -> npt.NDArray[Any]:
-    with _open_png(file) as image:
-        dtype = MODES[image.mode]
-        try:
-            pixels = np.asarray(image)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise _damaged(file, error) from error
-    return pixels.astype(dtype)
-
-
-def _damaged(file: Path, error: Exception) -> InputError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return InputError(
-        file, expected="a PNG", found=f"damage ({reason})", remedy="copy or export it again"
-    )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
-from xml.etree import ElementTree
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,21 +17,24 @@ from cachetools import LRUCache
 
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
-from unetseg.stacks.volume import DTYPES, Volume
-from unetseg.stacks.voxel import Voxel
-
-BIGTIFF = 43  # version of that layout, as headers say it
+from unetseg.stacks.kinds import not_read
+from unetseg.stacks.omeset import check_complete, set_of
+from unetseg.stacks.rawpixels import ENDS_EARLY, Run
+from unetseg.stacks.tifflayout import (
+    REMEDY,
+    called_channels,
+    check_chain,
+    grey_shape,
+    pages_of_set,
+    single_pages,
+    voxel_of,
+)
+from unetseg.stacks.volume import DTYPES, LARGEST_SEGMENT, Volume, describe
 
 JPEG = (6, 7, 33007, 34892)  # compressions with tables outside of the strips
 
-# A megabyte can decode to a gigabyte: more than this is never decoded at once.
-LARGEST_SEGMENT = 500 * 10**6
-
 # Decoded strips and tiles that are kept, because neighbouring parts of a slice share them.
 RECENT_BYTES = 128 * 2**20
-
-ENDS_EARLY = "the file ends within its pixels"
-REMEDY = "save it from Fiji as a single-channel TIFF stack"
 
 
 class Stack(Volume):
@@ -41,7 +43,8 @@ class Stack(Volume):
     Parameters
     ----------
     path : Path
-        A TIFF, BigTIFF or OME-TIFF file. One slice ("YX") counts as a stack of one.
+        A TIFF, BigTIFF or OME-TIFF file, or one of a set of OME-TIFFs, which is read whole. One
+        slice ("YX") counts as a stack of one.
     dtypes : tuple of str
         Pixels that may be in it.
     alone : bool
@@ -50,8 +53,8 @@ class Stack(Volume):
     Raises
     ------
     InputError
-        If the file is missing, empty, damaged or cut off, is one of a set of files, has several
-        channels or slices of different sizes, or holds another type of pixel.
+        If the file is missing, empty, damaged or cut off, is one of a set of which another is
+        missing, has several channels or slices of different sizes, or holds another type of pixel.
     """
 
     def __init__(
@@ -68,31 +71,30 @@ class Stack(Volume):
             with _damage_is_an_error(path):
                 # Opened here, because tifffile leaves files open that it finds damaged.
                 self._handle = opened.enter_context(path.open("rb"))
+                if self._handle.read(2) not in (b"II", b"MM"):
+                    raise not_read(path, expected="a TIFF stack")
+                self._handle.seek(0)
                 self._file = tifffile.TiffFile(self._handle, is_ome=False if alone else None)
-                _check_chain(self._handle)
+                check_chain(self._handle)
+                if self._file.is_ome:
+                    _check_set(path, self._file.ome_metadata)
                 self._series = self._file.series[0]
-                self._pages = _single_pages(self._file.series)
-                self._check()
-                self.voxel = _voxel(self._file)
+                self._find_slices()
+                self._check_pixels()
+                self._check_whole()
+                self.voxel = voxel_of(self._file)
             self._opened = opened.pop_all()
         self.dtype = self._series.dtype.newbyteorder("=")
-        slices, height, width = (1, *self._series.shape)[-3:]
-        slices = slices if self._pages is None else len(self._pages)
-        self.shape = (int(slices), int(height), int(width))
         self._recent: LRUCache[tuple[int, int], npt.NDArray[Any]] = LRUCache(
             RECENT_BYTES, getsizeof=lambda segment: segment.nbytes
         )
+        self._member: tuple[str, BufferedReader] | None = None
 
-    def _check(self) -> None:
+    def _find_slices(self) -> None:
+        """Find the slices: in one series of pages, page by page, or in the files of a set."""
         series, path = self._series, self.path
-        if series.is_multifile:
-            raise InputError(
-                path,
-                expected="a stack in one file",
-                found="one file of a set of OME-TIFFs",
-                remedy="give the folder that holds them all, one slice in each file",
-            )
-        if len(self._file.series) > 1 and self._pages is None:
+        single = single_pages(self._file.series)
+        if len(self._file.series) > 1 and single is None:
             sizes = " and ".join(f"{s.shape}, {s.dtype}" for s in self._file.series[:2])
             raise InputError(
                 path,
@@ -100,12 +102,16 @@ class Stack(Volume):
                 found=f"images of {sizes}",
                 remedy=REMEDY,
             )
-        if "S" in series.axes or "C" in series.axes:
-            found = f"{series.axes} of shape {series.shape}, which has several channels"
-            raise InputError(path, expected="one channel", found=found, remedy=REMEDY)
-        if not 2 <= series.ndim <= 3 or series.size == 0:
-            found = f"{series.axes} of shape {series.shape}"
-            raise InputError(path, expected="a stack of slices (ZYX)", found=found, remedy=REMEDY)
+        slices, height, width = grey_shape(path, series)
+        if called_channels(series):
+            self.remarks = (f"{path}: {slices} channels, more than ImageJ has, are read as slices",)
+        self._pages = pages_of_set(path, series) if series.is_multifile else single
+        if single is not None:
+            slices = len(single)
+        self.shape = (slices, height, width)
+
+    def _check_pixels(self) -> None:
+        series, path = self._series, self.path
         if series.dtype is None or series.dtype.name not in self._dtypes:
             raise InputError(
                 path,
@@ -121,14 +127,34 @@ class Stack(Volume):
                 found=f"pixels of kind {getattr(photometric, 'name', photometric)}",
                 remedy="convert it in Fiji (Image > Type > 8-bit)",
             )
-        # Where the pixels begin, if all of them lie in one piece.
-        self._start = series.dataoffset if self._pages is None else None
-        if self._start is None:
-            for page in self._pages or [series]:
-                self._check_segments(page)
+
+    def _check_whole(self) -> None:
+        """See that no pixels are missing, and that none would decode to more than is bearable."""
+        series, path = self._series, self.path
+        dtype = series.dtype.newbyteorder(self._file.byteorder)
+        start = series.dataoffset if self._pages is None else None
+        # If all of them lie in one uncompressed piece, whatever the structure of pages.
+        self._run = None if start is None else Run(start, self.shape, dtype)
+        if self._run is None:
+            self._check_pages()
         present = path.stat().st_size
-        if self._start is not None and self._start + series.nbytes > present:
-            raise _cut_off(path, f"{present} of {self._start + series.nbytes} bytes")
+        if self._run is not None and self._run.end > present:
+            raise _cut_off(path, f"{present} of {self._run.end} bytes")
+
+    def _check_pages(self) -> None:
+        for page in self._pages or [self._series]:
+            self._check_segments(page)
+        page = self._series.keyframe
+        if self._pages is None and (page.shape, len(self._series.pages)) != (
+            self.shape[1:],
+            len(self),
+        ):
+            raise InputError(
+                self.path,
+                expected="strips or tiles of one slice each",
+                found=f"pages of shape {page.shape} for {describe(self.shape)}",
+                remedy=REMEDY,
+            )
 
     def _check_segments(self, pages: Any) -> None:
         """Look at the sizes of compressed strips and tiles before the first is decoded."""
@@ -148,31 +174,28 @@ class Stack(Volume):
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:
         """Read a part of a slice; strips and tiles outside of it are left alone."""
         with _damage_is_an_error(self.path):
-            start = self._start
-            part = self._decode(index, box) if start is None else self._copy(index, box, start)
+            if self._run is None:
+                return self._decode(index, box)
+            part = self._run.read(self._handle, index, box)
             return part.astype(self.dtype, copy=False)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and that of its set that was read last."""
         self._opened.close()
+        if self._member is not None:
+            self._member[1].close()
+            self._member = None
 
-    def _copy(self, index: int, box: Box, start: int) -> npt.NDArray[Any]:
-        """A part of a slice of one run of uncompressed pixels, whatever its page structure.
-
-        Read, not mapped: mapped pages would count as this process's memory.
-        """
-        rows, columns = box
-        _, height, width = self.shape
-        dtype = self._series.dtype.newbyteorder(self._file.byteorder)
-        part = np.empty((rows.stop - rows.start, columns.stop - columns.start), dtype)
-        # Whole rows lie in one piece.
-        pieces = [part] if part.shape[1] == width else part
-        for row, piece in enumerate(pieces, start=rows.start):
-            pixels_before = (index * height + row) * width + columns.start
-            self._handle.seek(start + pixels_before * dtype.itemsize)
-            if self._handle.readinto(piece.data) != piece.nbytes:
-                raise ValueError(ENDS_EARLY)
-        return part
+    def _handle_of(self, page: Any) -> BufferedReader:
+        """The file in which a page is: of a set each in its own."""
+        if page.parent is self._file:
+            return self._handle
+        path = page.parent.filehandle.path
+        if self._member is None or self._member[0] != path:
+            if self._member is not None:
+                self._member[1].close()
+            self._member = path, Path(path).open("rb")  # noqa: SIM115  kept for the next
+        return self._member[1]
 
     def _decode(self, index: int, box: Box) -> npt.NDArray[Any]:
         """A part of a slice that is compressed, tiled or in scattered strips."""
@@ -201,10 +224,11 @@ class Stack(Volume):
             return self._recent[key]
         layout = page.keyframe
         start, size = page.dataoffsets[number], page.databytecounts[number]
-        if start + size > self.path.stat().st_size:
+        handle = self._handle_of(page)
+        if start + size > os.fstat(handle.fileno()).st_size:
             raise ValueError(ENDS_EARLY)
-        self._handle.seek(start)
-        stored = self._handle.read(size)
+        handle.seek(start)
+        stored = handle.read(size)
         jpeg = {"jpegtables": page.jpegtables, "jpegheader": layout.jpegheader}
         decoded, _, shape = layout.decode(
             stored or None,
@@ -219,72 +243,13 @@ class Stack(Volume):
         return segment
 
 
-def _single_pages(series: Sequence[tifffile.TiffPageSeries]) -> list[Any] | None:
-    """The pages of a stack that was written page by page, which tifffile takes for several.
-
-    None where they are of different sizes or types, or belong together in some other way.
-    """
-    if len(series) == 1 or any(
-        s.kind != "generic" and (s.kind != "shaped" or len(s.pages) > 1) for s in series
-    ):
-        return None
-    pages: list[Any] = sorted(
-        (page for s in series for page in s.pages), key=lambda page: int(page.index)
-    )
-    alike = {(page.shape, page.dtype, page.axes, page.keyframe.photometric) for page in pages}
-    return pages if len(alike) == 1 and pages[0].axes == "YX" else None
-
-
-def _check_chain(file: IO[bytes]) -> None:
-    """Raise a ValueError if the pages, each of which names the next, go round in a circle.
-
-    tifffile notices some circles, and follows the others for ever.
-    """
-    file.seek(0)
-    order = {b"II": "<", b"MM": ">"}[file.read(2)]
-
-    def number(kind: str) -> int:
-        # Beyond the end there is no next page; that something is missing others will notice.
-        content = file.read(struct.calcsize(kind)).ljust(struct.calcsize(kind), b"\0")
-        return int(struct.unpack(order + kind, content)[0])
-
-    big = number("H") == BIGTIFF
-    count, tag, offset = ("Q", 20, "Q") if big else ("H", 12, "I")
-    file.seek(8 if big else 4)
-    page = number(offset)
-    seen: set[int] = set()
-    while page:
-        if page in seen:
-            raise ValueError(f"the page after number {len(seen)} is an earlier one")
-        seen.add(page)
-        file.seek(page)
-        file.seek(number(count) * tag, os.SEEK_CUR)
-        page = number(offset)
-
-
-def _voxel(file: tifffile.TiffFile) -> Voxel | None:
-    """What ImageJ's or OME's metadata say.
-
-    Resolution without them is left alone: mostly it is meant for a printer, and never for slices.
-    """
-    if file.is_imagej:
-        metadata = file.imagej_metadata or {}
-        # Pixels in a unit. Like ImageJ we take a missing distance of slices for 1.
-        across, down = file.pages.first.get_resolution()
-        width, height = (1 / pixels if pixels else 0 for pixels in (across, down))
-        edges = metadata.get("spacing", 1.0), height, width
-        return Voxel.of(edges, (metadata.get("unit"),) * 3)
-    if file.is_ome:
-        try:
-            root = ElementTree.fromstring(file.ome_metadata or "")
-        except ElementTree.ParseError:
-            return None
-        pixels = root.find(".//{*}Pixels")
-        sizes = {} if pixels is None else pixels.attrib
-        declared = tuple(sizes.get(f"PhysicalSize{axis}") for axis in "ZYX")
-        units = tuple(sizes.get(f"PhysicalSize{axis}Unit", "um") for axis in "ZYX")
-        return Voxel.of(declared, units)
-    return None
+def _check_set(path: Path, xml: str | None) -> None:
+    """Look at the files of a set before tifffile opens them all."""
+    files = set_of(path, xml)
+    check_complete(path, files)
+    for file in files:
+        with file.open("rb") as handle:
+            check_chain(handle)
 
 
 def _cut_off(path: Path, found: str) -> InputError:

@@ -64,10 +64,14 @@ def create_stack(
         metadata["UUID"] = uuid.uuid5(uuid.NAMESPACE_OID, f"{path.name} {shape} {dtype}").urn
     if voxel is not None:
         metadata |= _physical_sizes(voxel) if ome else {"spacing": voxel.z, "unit": "nm"}
+    # Of slices of width 1 tifffile would take the columns for channels.
+    narrow = shape[2] == 1 and not ome
+    if narrow:
+        metadata["axes"] = "ZYXS"
     # Without data tifffile writes all headers and leaves a gap for the pixels.
     place = tifffile.imwrite(
         path,
-        shape=shape,
+        shape=(*shape, 1) if narrow else shape,
         dtype=dtype,
         imagej=not ome,
         ome=ome,

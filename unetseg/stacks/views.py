@@ -28,7 +28,7 @@ class Inverted(Volume):
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
         self.path, self.shape, self.dtype = volume.path, volume.shape, volume.dtype
-        self.voxel = volume.voxel
+        self.voxel, self.remarks = volume.voxel, volume.remarks
         self._sum = np.iinfo(self.dtype).max if self.dtype.kind == "u" else 0
         self.no_data = None if volume.no_data is None else self._sum - volume.no_data
 

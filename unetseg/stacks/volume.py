@@ -23,6 +23,8 @@ LABEL_DTYPES = ("uint8", "uint16", "uint32", "float32")
 
 # A megabyte can decode to a gigabyte: larger slices are only read in parts.
 LARGEST_SLICE = 10**9
+LARGEST_SEGMENT = 500 * 10**6
+"""Bytes of a strip, tile or chunk, which is decoded at once."""
 
 # Pixels of a slice that are read at once to measure it, whatever the memory: another number could
 # round differently.
@@ -46,6 +48,8 @@ class Volume(Closing):
         Size of a voxel, where the file declares one.
     no_data : float or None
         Value of pixels that hold no data, where the file declares one.
+    remarks : tuple of str
+        What to tell the user of how it was read, or of what was left out.
     """
 
     path: Path
@@ -53,6 +57,7 @@ class Volume(Closing):
     dtype: np.dtype[Any]
     voxel: Voxel | None = None
     no_data: float | None = None
+    remarks: tuple[str, ...] = ()
 
     @abstractmethod
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:
@@ -184,11 +189,13 @@ class ArrayVolume(Volume):
         """The array is not ours."""
 
 
+ZARR_MARKS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+"""Files at the top of a Zarr, one of them at least."""
+
+
 def is_zarr(path: Path) -> bool:
-    """Whether a path is that of a Zarr, by its name or by what is in it."""
-    return path.suffix == ".zarr" or any(
-        (path / name).is_file() for name in ("zarr.json", ".zgroup", ".zattrs")
-    )
+    """Whether a path is that of a Zarr folder, by its name or by what is in it."""
+    return path.suffix == ".zarr" or any((path / name).is_file() for name in ZARR_MARKS)
 
 
 def name_slices(block: range) -> str:

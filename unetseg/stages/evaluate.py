@@ -19,6 +19,7 @@ from unetseg.engine.parallel import ordered_map
 from unetseg.errors import UsageError
 from unetseg.options import EvaluateOptions
 from unetseg.progress import Progress, StageResult
+from unetseg.stacks.location import locate
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.volume import check_probabilities, check_same_shape, interior_of, label_values
 
@@ -50,6 +51,7 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
     prediction_path, labels_path = _find(options)
     seen = [Seen.of(prediction_path), Seen.of(labels_path)]
     with open_volume(prediction_path) as prediction, open_volume(labels_path) as labels:
+        say_remarks(progress, prediction, labels)
         check_same_shape(prediction, labels)
         check_probabilities(prediction)
         _, interior = label_values(labels)
@@ -82,7 +84,7 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
 def _find(options: EvaluateOptions) -> tuple[Path, Path]:
     """The two stacks: of held-out slices, if the prediction is a model's folder."""
     folder = options.prediction
-    if folder.suffix.lower() not in (".tif", ".tiff", ".zarr"):
+    if folder.suffix.lower() not in (".tif", ".tiff", ".zarr") and not locate(folder)[0].is_file():
         manifest_path = folder / MANIFEST
         known = manifest_path.is_file() and Manifest.read(manifest_path).stage
         if known != "predict":

@@ -38,6 +38,7 @@ from unetseg.network.backend import backend_version, describe_backend, use_full_
 from unetseg.network.inference import prepare
 from unetseg.options import ExportOptions
 from unetseg.progress import Progress, StageResult
+from unetseg.stacks.location import is_there
 from unetseg.stacks.opening import find_stack, open_volume
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def _find_stack(options: ExportOptions, manifest: Manifest) -> Path | None:
         path = find_stack(options.volume, "train-volume.tif")
     else:
         path = trained_on(options.model, manifest)
-        if not path.exists():
+        if not is_there(path):
             return None
     open_volume(path).close()
     return path

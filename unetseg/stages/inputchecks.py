@@ -43,6 +43,7 @@ def warn_of_input(volume: Volume, labels: Volume, *, interior: float, progress: 
     progress : Progress
         Gets a line for each warning.
     """
+    say_remarks(progress, volume, labels)
     warn_of_axes(volume, progress)
     warn_of_missing(volume, progress)
     _warn_of_numbers(volume, labels, progress)
@@ -69,6 +70,13 @@ def warn_of_input(volume: Volume, labels: Volume, *, interior: float, progress: 
             "Fiji: Edit > Invert)"
         )
     _warn_of_shift(volume, labels, labelled, interior=interior, progress=progress)
+
+
+def say_remarks(progress: Progress, *volumes: Volume) -> None:
+    """Hand on what readers have to say of stacks: how they were read, and what was left out."""
+    for volume in volumes:
+        for remark in volume.remarks:
+            progress.warn(remark)
 
 
 def warn_of_axes(volume: Volume, progress: Progress) -> None:

@@ -27,6 +27,7 @@ from unetseg.stacks.volume import Volume, is_zarr
 from unetseg.stacks.voxel import Voxel
 from unetseg.stages.inputchecks import (
     parse_voxel,
+    say_remarks,
     warn_of_axes,
     warn_of_contrast,
     warn_of_missing,
@@ -107,6 +108,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
 
 def _look_at(volume: Volume, folders: list[Path], treatment: Treatment, progress: Progress) -> None:
     """Say what may be wrong with a stack, and what of it differs from what models know."""
+    say_remarks(progress, volume)
     warn_of_axes(volume, progress)
     warn_of_missing(volume, progress)
     for folder in folders:

@@ -12,6 +12,7 @@ from unetseg.artifacts.workfolder import trained_on
 from unetseg.errors import InputError
 from unetseg.options import CELLS, DATA, PREDICTION, ViewOptions
 from unetseg.progress import Progress, StageResult
+from unetseg.stacks.location import is_there
 from unetseg.stacks.opening import find_stack, open_labels, open_volume
 from unetseg.stacks.volume import Volume, describe, name_slices
 from unetseg.stages.inputchecks import parse_voxel
@@ -87,7 +88,7 @@ def find_stacks(options: ViewOptions, progress: Progress) -> tuple[dict[str, Pat
     if named and options.prediction is None and not _same(named, scene.volume):
         scene = _Scene()
     volume: Path | None = named or scene.volume or DATA / "test-volume.tif"
-    if volume and not named and not volume.exists():
+    if volume and not named and not is_there(volume):
         progress.say(f"{volume}: not there, left out; --volume names a stack")
         volume = None
     labels = options.labels and find_stack(options.labels, "test-labels.tif")

@@ -1,0 +1,107 @@
+"""Read MRC files, in which electron tomograms come: .mrc, .rec, .st and .map."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.tiles import Box
+from unetseg.errors import InputError, UnetsegError
+from unetseg.stacks.rawpixels import Run
+from unetseg.stacks.sliced import SlicedVolume
+from unetseg.stacks.volume import DTYPES
+from unetseg.stacks.voxel import Voxel
+
+HEADER = 1024  # bytes
+IMOD_STAMP = 1146047817  # "IMOD", in a part of the header that the format leaves to programs
+IMOD_SIGNED = 1  # of the flags that follow it
+LARGEST_SIGNED = 127
+
+
+def _import_mrcfile() -> Any:
+    """Import mrcfile, which only those need who use the format."""
+    try:
+        import mrcfile
+    except ImportError as error:
+        raise UnetsegError(
+            "MRC files: expected the package mrcfile, found none; pip install 'unetseg[mrc]'"
+        ) from error
+    return mrcfile
+
+
+class MrcVolume(SlicedVolume):
+    """A stack or tomogram in an MRC file.
+
+    Parameters
+    ----------
+    path : Path
+    dtypes : tuple of str
+        Pixels that may be in it. Signed ones, of 8 and 16 bits, are read as float32, which holds
+        the same numbers.
+
+    Raises
+    ------
+    InputError
+        If it is damaged or cut off, or holds complex or other pixels.
+    UnetsegError
+        If the package mrcfile is missing.
+    """
+
+    kind = "an MRC file"
+
+    def __init__(self, path: Path, *, dtypes: tuple[str, ...] = DTYPES) -> None:
+        self.path = path
+        mrcfile = _import_mrcfile()
+        with self._damage_is_an_error(), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with mrcfile.open(path, header_only=True) as file:
+                header = file.header
+                shape = mrcfile.utils.data_shape_from_header(header)
+                stored = _stored(header, mrcfile.utils.data_dtype_from_header(header))
+                start = HEADER + int(header.nsymbt)
+                self.voxel = _voxel(header)
+        self._describe(shape, stored, dtypes)
+        self._run = Run(start, self.shape, stored)
+        present = path.stat().st_size
+        if min(shape) < 1 or self._run.end > present:
+            raise InputError(
+                path,
+                expected="a whole MRC file",
+                found=f"{present} of {self._run.end} bytes",
+                remedy="copy or export the file again",
+            )
+        self._file = path.open("rb")
+
+    def _part(self, index: int, box: Box) -> npt.NDArray[Any]:
+        return self._run.read(self._file, index, box)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _stored(header: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type of the pixels; bytes are signed in the format, and were not in older programs."""
+    if dtype != np.int8:
+        return dtype
+    order = header.mode.dtype.byteorder
+    content = header.tobytes()
+    stamp, flags = np.frombuffer(content, np.dtype(np.int32).newbyteorder(order), 2, offset=152)
+    by_imod = stamp == IMOD_STAMP and not flags & IMOD_SIGNED
+    return np.dtype(np.uint8) if by_imod or header.dmax > LARGEST_SIGNED else dtype
+
+
+def _voxel(header: Any) -> Voxel | None:
+    """Size of a voxel: that of the whole, in angstrom, by the number of voxels in it."""
+    axes = [int(header[name]) for name in ("mapc", "mapr", "maps")]
+    counts = [int(header[name]) for name in ("mz", "my", "mx")]
+    if axes not in ([1, 2, 3], [0, 0, 0]) or 0 in counts:
+        return None
+    lengths = [float(header.cella[name]) for name in "zyx"]
+    edges = tuple(length / count for length, count in zip(lengths, counts, strict=True))
+    # Programs that know no size write one angstrom.
+    return None if edges == (1, 1, 1) else Voxel.of(edges, ("angstrom",) * 3)

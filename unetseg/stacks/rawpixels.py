@@ -1,0 +1,72 @@
+"""Parts of slices that lie uncompressed, in one run, in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BufferedReader
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.tiles import Box
+
+ENDS_EARLY = "the file ends within its pixels"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where the pixels of a stack lie in a file, and what they are.
+
+    Parameters
+    ----------
+    start : int
+        Where they begin.
+    shape : (Z, Y, X)
+    dtype : numpy.dtype
+        With the file's byte order.
+    """
+
+    start: int
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+
+    @property
+    def end(self) -> int:
+        """Where they end."""
+        slices, height, width = self.shape
+        return self.start + slices * height * width * self.dtype.itemsize
+
+    def read(self, file: BufferedReader, index: int, box: Box) -> npt.NDArray[Any]:
+        """Read a part of a slice.
+
+        Read, not mapped: mapped pages would count as this process's memory.
+
+        Parameters
+        ----------
+        file : opened for reading bytes
+        index : int
+            Number of the slice.
+        box : Box
+
+        Returns
+        -------
+        (H, W) array of the file's dtype, as large as the box
+
+        Raises
+        ------
+        ValueError
+            If the file ends before.
+        """
+        rows, columns = box
+        _, height, width = self.shape
+        part = np.empty((rows.stop - rows.start, columns.stop - columns.start), self.dtype)
+        # Whole rows lie in one piece.
+        pieces = [part] if part.shape[1] == width else part
+        for row, piece in enumerate(pieces, start=rows.start):
+            before = (index * height + row) * width + columns.start
+            file.seek(self.start + before * self.dtype.itemsize)
+            # As bytes, because not every type of pixel may be written into directly.
+            if file.readinto(piece.view(np.uint8).data) != piece.nbytes:
+                raise ValueError(ENDS_EARLY)
+        return part

@@ -1,0 +1,89 @@
+"""What the readers of arrays share: .npy, HDF5, MRC and Zarr know axes by their number at most."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.tiles import Box
+from unetseg.errors import InputError, UnetsegError
+from unetseg.stacks.axes import find_axes, pixels_as, place, shape_of
+from unetseg.stacks.volume import LARGEST_SEGMENT, Volume
+
+
+class SlicedVolume(Volume):
+    """Slices of an array in a file; a subclass opens it and calls `_describe`."""
+
+    kind: str
+    """What errors call the file, such as "an HDF5 file"."""
+
+    def _describe(
+        self,
+        shape: Sequence[int],
+        dtype: np.dtype[Any],
+        dtypes: tuple[str, ...],
+        *,
+        names: Sequence[str] | None = None,
+        chunks: Sequence[int] | None = None,
+    ) -> None:
+        """Find slices, rows and columns, and look at sizes before anything is decoded.
+
+        Parameters
+        ----------
+        shape, dtype
+            Of the array in the file.
+        dtypes : tuple of str
+            Pixels that may be in it.
+        names : sequence of str, optional
+            Of its axes.
+        chunks : sequence of int, optional
+            Shape of the parts that are decoded at once.
+        """
+        self.dtype = pixels_as(self.path, dtype, dtypes)
+        self._axes = find_axes(self.path, shape, names)
+        self.shape = shape_of(self._axes, shape)
+        size = dtype.itemsize
+        for edge in chunks or ():
+            size *= int(edge)
+        if chunks is not None and size > LARGEST_SEGMENT:
+            raise InputError(
+                self.path,
+                expected=f"chunks of at most {LARGEST_SEGMENT // 10**6} MB",
+                found=f"some of {size // 10**6} MB",
+                remedy="save it with smaller ones",
+            )
+
+    @abstractmethod
+    def _part(self, index: int, box: Box) -> Any:
+        """A part of a slice as it is in the file, (H, W)."""
+
+    def _place(self, index: int, box: Box) -> tuple[int | slice, ...]:
+        """Where in the array a part of a slice is."""
+        return place(self._axes, index, box)
+
+    def read(self, index: int, box: Box) -> npt.NDArray[Any]:
+        """Read a part of a slice; what is outside of it is left alone, but for whole chunks."""
+        with self._damage_is_an_error():
+            # A copy, because what was mapped goes with the file.
+            return np.array(self._part(index, box), self.dtype)
+
+    @contextmanager
+    def _damage_is_an_error(self) -> Iterator[None]:
+        """Turn every exception of the library into an InputError."""
+        try:
+            yield
+        except (UnetsegError, MemoryError):
+            raise
+        except Exception as error:  # of every kind, on damaged files
+            reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+            raise InputError(
+                self.path,
+                expected=f"{self.kind} that can be read",
+                found=f"damage ({reason})",
+                remedy="copy or write it again",
+            ) from error
