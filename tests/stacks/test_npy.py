@@ -93,7 +93,7 @@ def test_a_file_that_is_cut_off(tmp_path: Path, stack: np.ndarray):
     np.save(tmp_path / "a.npy", stack)
     whole = (tmp_path / "a.npy").read_bytes()
     (tmp_path / "a.npy").write_bytes(whole[:-1])
-    with pytest.raises(InputError, match="expected a .npy array"):
+    with pytest.raises(InputError, match=r"expected a \.npy array"):
         open_volume(tmp_path / "a.npy")
 
 

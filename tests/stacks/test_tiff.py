@@ -388,7 +388,7 @@ def test_a_member_that_only_names_its_set(tmp_path: Path):
     )
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, example("uint8")[0], description=xml, metadata=None)
-    with pytest.raises(InputError, match="one file of a set that all.companion.ome describes"):
+    with pytest.raises(InputError, match=r"one file of a set that all\.companion\.ome describes"):
         open_volume(path)
     with open_volume(tmp_path) as volume:
         assert volume.shape == (1, 20, 30)

@@ -22,6 +22,7 @@ from unetseg.progress import Progress, StageResult
 from unetseg.stacks.location import locate
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.volume import check_probabilities, check_same_shape, interior_of, label_values
+from unetseg.stages.inputchecks import say_remarks
 
 NAME = "scores.json"
 # Less may be chance: of probabilities, in standard deviations of a slice, and of V_Rand.
