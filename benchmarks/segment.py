@@ -27,7 +27,7 @@ SETTINGS = {
     key: value
     for key, value in dataclasses.asdict(SegmentOptions()).items()
     if key in ("smoothing", "seed_threshold", "smallest", "grow")
-}
+} | {"zero_is_missing": False}
 
 
 def score_cells(predictions: list[np.ndarray], labels: list[np.ndarray]) -> tuple[float, float]:

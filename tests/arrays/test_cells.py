@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from unetseg.arrays.cells import measure_cells, segment_cells
 
-SETTINGS = {"smoothing": 0.0, "seed_threshold": 0.8, "smallest": 4, "grow": True}
+SETTINGS = {
+    "smoothing": 0.0,
+    "seed_threshold": 0.8,
+    "smallest": 4,
+    "grow": True,
+    "zero_is_missing": False,
+}
 
 
 def two_rooms(door: float) -> np.ndarray:
@@ -68,3 +75,17 @@ def test_measures_by_hand():
     # Cell 2 with two to the left and one below.
     assert (two.label, two.area, two.border) == (2, 2, 3)
     assert (two.centroid_y, two.centroid_x) == (0.5, 3.0)
+
+
+def test_cells_end_where_tissue_does():
+    """What is missing is in no cell; beside it cells are as they are without it."""
+    rng = np.random.default_rng(0)
+    inside = ndimage.gaussian_filter(rng.normal(size=(60, 80)), 4) > 0
+    probability = np.where(inside, 0.9, 0.2) + rng.uniform(-0.05, 0.05, inside.shape)
+    settings = {**SETTINGS, "smoothing": 1.0}
+    alone = segment_cells(probability, **settings)
+    padded = segment_cells(np.pad(probability, 30), **{**settings, "zero_is_missing": True})
+    assert (padded[30:-30, 30:-30] > 0).mean() == pytest.approx((alone > 0).mean(), abs=0.01)
+    assert padded.max() == alone.max()
+    padded[30:-30, 30:-30] = 0
+    assert not padded.any()

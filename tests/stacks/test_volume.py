@@ -57,5 +57,6 @@ def test_arrays_are_read_as_stacks_are():
     with ArrayVolume("mine", stack) as volume:
         assert (volume.shape, volume.dtype) == ((2, 3, 4), np.float32)
         np.testing.assert_array_equal(volume.part(1, (slice(1, 3), slice(2, 3))), [[18], [22]])
-    with ArrayVolume("mine", np.array([[1, np.nan]])) as volume, pytest.raises(InputError):
+    surrounded = np.where(np.eye(3)[1] * np.eye(3)[:, [1]], np.nan, np.indices((3, 3)).sum(0))
+    with ArrayVolume("mine", surrounded) as volume, pytest.raises(InputError):
         volume[0]

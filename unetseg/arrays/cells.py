@@ -50,6 +50,7 @@ def segment_cells(
     seed_threshold: float,
     smallest: int,
     grow: bool,
+    zero_is_missing: bool,
 ) -> npt.NDArray[np.int32]:
     """Flood a slice from the places that are surely inside a cell, until the floods meet.
 
@@ -68,27 +69,42 @@ def segment_cells(
         Regions of fewer pixels become no cell of their own: a neighbour floods them.
     grow : bool
         Flood the membrane too, so that only a line one pixel wide is left between two cells.
+    zero_is_missing : bool
+        Where the probability is exactly 0 there is no tissue, and cells do not grow.
 
     Returns
     -------
     (H, W) int32
         0 between cells, 1, 2, ... inside them.
     """
-    smooth = ndimage.gaussian_filter(probability, smoothing) if smoothing else probability
-    regions = label_cells(smooth > seed_threshold)
+    tissue = probability > 0 if zero_is_missing else np.ones(probability.shape, bool)
+    smooth = _smooth(probability, tissue, smoothing) if smoothing else probability
+    regions = label_cells((smooth > seed_threshold) & tissue)
     sizes = np.bincount(regions.ravel())
     sizes[0] = 0
     kept = np.flatnonzero(sizes >= max(1, smallest))
     number = np.zeros(len(sizes), np.int32)
     number[kept] = np.arange(1, len(kept) + 1)
+    interior = smooth > min(INTERIOR, seed_threshold)
     cells: npt.NDArray[np.int32] = watershed(
         -smooth,
         number[regions],
         connectivity=FOUR_CONNECTED,
-        mask=None if grow else smooth > min(INTERIOR, seed_threshold),
+        mask=tissue if grow else tissue & interior,
         watershed_line=True,
     )
     return cells
+
+
+def _smooth(
+    probability: npt.NDArray[np.floating], tissue: npt.NDArray[np.bool_], sigma: float
+) -> npt.NDArray[np.floating]:
+    """The Gaussian mean of the tissue around every pixel."""
+    mean: npt.NDArray[np.floating] = ndimage.gaussian_filter(probability, sigma)
+    if not tissue.all():
+        share = ndimage.gaussian_filter(tissue.astype(mean.dtype), sigma)
+        np.divide(mean, share, out=mean, where=tissue)
+    return mean
 
 
 def measure_cells(cells: npt.NDArray[np.int32]) -> Iterator[Cell]:

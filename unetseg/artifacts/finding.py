@@ -11,6 +11,9 @@ from unetseg.errors import InputError
 HELD_OUT_PREDICTION = "held-out-prediction.tif"
 HELD_OUT_LABELS = "held-out-labels.tif"
 
+# What the manifest of `unetseg predict` says of probabilities that are exactly 0.
+ZERO_IS_MISSING = "no tissue"
+
 
 def find_prediction(path: Path) -> Path:
     """The prediction itself: `path`, or what `unetseg predict` or `unetseg train` left there.
@@ -27,6 +30,17 @@ def find_prediction(path: Path) -> Path:
         return find_held_out(path)[0]
     manifest = open_stage(path, stage="predict", fresh=True)
     return path / manifest.outputs[0].name
+
+
+def zero_is_missing(prediction: Path) -> bool:
+    """Whether a probability of exactly 0 says that tissue is missing: so `unetseg predict` writes.
+
+    In stacks of other programs it may be membrane that they are sure of.
+    """
+    manifest = find_manifest(prediction.parent)
+    if manifest is None or prediction.name not in [output.name for output in manifest.outputs]:
+        return False
+    return manifest.details.get("zero") == ZERO_IS_MISSING
 
 
 def find_held_out(folder: Path) -> tuple[Path, Path]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unetseg.artifacts.finding import ZERO_IS_MISSING
 from unetseg.artifacts.manifest import MANIFEST, Manifest, Seen
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.cluster import Job, predict_on_cluster
@@ -100,7 +101,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             memory=memory,
             scheduler=options.scheduler,
         )
-        writer.details.update(work.write(writer, name, progress))
+        writer.details.update(work.write(writer, name, progress), zero=ZERO_IS_MISSING)
         writer.describe(name, shape=volume.shape, dtype="float32", axes="ZYX")
         read.append(str(volume))
     return writer.result(read, notes=["0 is certainly membrane, 1 certainly interior"])

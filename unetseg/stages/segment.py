@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.cells import Cell, measure_cells, segment_cells
-from unetseg.artifacts.finding import find_prediction
+from unetseg.artifacts.finding import find_prediction, zero_is_missing
 from unetseg.artifacts.manifest import Seen
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
@@ -67,6 +67,7 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
                 seed_threshold=options.seed_threshold,
                 smallest=options.smallest,
                 grow=options.grow,
+                zero_is_missing=zero_is_missing(path),
             )
             slices = progress.track(
                 ordered_map(work, prediction, jobs=options.jobs),
