@@ -27,7 +27,7 @@ from unetseg.cli.terminal import Terminal, lines_of
 from unetseg.errors import UnetsegError, UsageError
 from unetseg.progress import Silent
 from unetseg.running import read_settings, run_stage
-from unetseg.stacks.opening import open_labels
+from unetseg.stacks.opening import open_numbers
 from unetseg.stacks.tiffwriter import create_stack
 from unetseg.stacks.volume import DTYPES
 
@@ -71,7 +71,7 @@ class Result:
         if path.suffix == ".npy":
             array: npt.NDArray[Any] = np.load(path)  # which does not unpickle
             return array
-        with open_labels(path) as volume:  # which takes more than a volume may hold
+        with open_numbers(path) as volume:  # which takes more than a volume may hold
             return np.stack(list(volume))
 
     def __str__(self) -> str:

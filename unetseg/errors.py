@@ -30,7 +30,7 @@ class InputError(UnetsegError):
         self, path: str | PathLike[str], *, expected: str, found: str, remedy: str
     ) -> None:
         super().__init__(f"{path}: expected {expected}, found {found}; {remedy}")
-        self.found = found
+        self.expected, self.found = expected, found
         self._parts = {"expected": expected, "found": found, "remedy": remedy}
         self._path = path
 

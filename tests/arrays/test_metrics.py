@@ -111,5 +111,28 @@ def test_pixel_error_counts_over_all_slices():
     assert scores.pixel_error == pytest.approx([1 - 2 * 8 / (2 * 8 + 2)])
 
 
+def test_what_does_not_count_might_as_well_not_be_there():
+    # Found: cells of 2 and 3, as in the truth, and a bridge between them that nobody looked at. One
+    # pixel of membrane that counts is called interior.
+    label = np.array([[255, 255, 127, 255, 255, 255, 0, 0]])
+    probability = np.array([[1, 1, 1, 1, 1, 1, 1, 0]])
+    (scores,) = score_slice(probability, label == 255, counted=label != 127, thresholds=[0.5])
+    assert (scores.rand.value, scores.information.value) == pytest.approx((1, 1))
+    assert (scores.hits, scores.false_interior, scores.false_membrane) == (5, 1, 0)
+
+
+def test_what_does_not_count_ends_a_slice():
+    predictions, labels = draw_stacks()
+    left, _ = np.split(predictions[0], [40], axis=1)
+    counted = np.zeros(labels[0].shape, bool)
+    counted[:, :40] = True
+    for fill in (0, 1):  # whatever is predicted there
+        probability = np.where(counted, predictions[0], fill)
+        for other in (0, 255):
+            label = np.where(counted, labels[0], other)
+            found = score_slice(probability, label, counted=counted, thresholds=THRESHOLDS)
+            assert found == score_slice(left, labels[0][:, :40], thresholds=THRESHOLDS)
+
+
 def test_membrane_without_any_cell_is_a_segment():
     assert thin_borders(np.zeros((2, 3), bool)).tolist() == [[1, 1, 1], [1, 1, 1]]

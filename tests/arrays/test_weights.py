@@ -27,6 +27,13 @@ def test_a_gap_by_hand():
     )
 
 
+def test_what_does_not_count_weighs_nothing_and_is_no_cell():
+    label = np.array([[255, 0, 127, 0, 255]], np.uint8)
+    weights = weight_map(label, membrane=2.0, interior=0.5, w0=10, sigma=5)
+    between = 2 + 10 * math.exp(-(4**2) / 50)
+    np.testing.assert_allclose(weights, [[0.5, between, 0, between, 0.5]], rtol=1e-6)
+
+
 def test_one_cell_has_no_gap():
     label = np.array([[255, 0, 0]], np.uint8)
     weights = weight_map(label, membrane=2.0, interior=0.5, w0=10, sigma=5)

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from unetseg.errors import InputError
-from unetseg.stacks.tiff import Stack
-from unetseg.stacks.tiffwriter import create_stack
-from unetseg.stacks.volume import ArrayVolume, label_values
+from unetseg.stacks.volume import ArrayVolume, name_slices
 
 
-def write(path: Path, stack: np.ndarray, **settings: object) -> Path:
-    with create_stack(path, shape=stack.shape, dtype=stack.dtype, **settings) as out:
-        for image in stack:
-            out.append(image)
-    return path
-
-
-def test_label_values(tmp_path: Path):
-    labels = np.zeros((2, 4, 4), np.uint8)
-    labels[1, 0] = 1
-    with Stack(write(tmp_path / "a.tif", labels)) as stack:
-        assert label_values(stack) == (0, 1)
-    labels[1, 1] = 7
-    with (
-        Stack(write(tmp_path / "b.tif", labels)) as stack,
-        pytest.raises(InputError, match="3 or more by slice 1"),
-    ):
-        label_values(stack)
-    with (
-        Stack(write(tmp_path / "c.tif", labels[:1])) as stack,
-        pytest.raises(InputError, match="0 everywhere"),
-    ):
-        label_values(stack)
+@pytest.mark.parametrize(
+    ("slices", "name"),
+    [
+        ([7], "slice 7"),
+        (range(24, 30), "slices 24-29"),
+        ([0, 2, 3], "slices 0, 2-3"),
+    ],
+)
+def test_slices_are_named(slices: list[int], name: str):
+    assert name_slices(slices) == name
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 from conftest import SHARED, Cli
+from scipy import ndimage
 
+from unetseg.arrays.synthetic import synthesize
 from unetseg.progress import Silent
 from unetseg.stacks.volume import ArrayVolume
 from unetseg.stages.inputchecks import warn_of_axes
@@ -61,6 +63,77 @@ def test_augment_warns(data: Path, cli: Cli, file: str, how: object, warning: st
     assert line.startswith(f"warning: data/{file}: {warning}")
 
 
+def label_a_corner(stack: np.ndarray) -> np.ndarray:
+    stack[:, 32:], stack[:, :, 48:] = 0, 0
+    return stack
+
+
+@pytest.fixture(scope="module")
+def dozen() -> tuple[np.ndarray, np.ndarray]:
+    """A dozen slices and their labels, so that there is an order to lose."""
+    return synthesize(slices=12, height=128, width=128, rng=np.random.default_rng(1))
+
+
+AS_TEXT = sorted(range(12), key=str)
+
+
+@pytest.mark.parametrize(
+    ("order", "warning"),
+    [
+        (range(11, -1, -1), "label 0 fits image 11 better, label 1 fits image 10 better, label 2 "),
+        (range(11, -1, -1), ", ...; they look reversed"),
+        (AS_TEXT, "label 2 fits image 10 better, label 3 fits image 11 better, label 4 fits "),
+        (AS_TEXT, "; they look sorted as text (0, 1, 10, 11, ..., 2): number their files with"),
+        ([10, 11, *range(10)], "; they look 2 slices late"),
+        ([*range(1, 12), 11], "; they look 1 slice early"),
+        ([0, 1, 2, 6, 4, 5, 3, *range(7, 12)], "label 3 fits image 6 better, label 6 fits image 3"),
+        (
+            [7, 3, 11, 0, 9, 4, 1, 10, 2, 6, 5, 8],
+            "label 0 fits image 7 better, label 1 fits image 3",
+        ),
+        (range(12), None),
+    ],
+)
+def test_labels_in_another_order_are_told(
+    cli: Cli, dozen: tuple[np.ndarray, np.ndarray], order: list[int], warning: str | None
+):
+    volume, labels = dozen
+    tifffile.imwrite("v.tif", volume, metadata={"axes": "ZYX"})
+    tifffile.imwrite("l.tif", labels[list(order)], metadata={"axes": "ZYX"})
+    shown = cli("augment", "--volume", "v.tif", "--labels", "l.tif", "--copies", 0, "--jobs", 1)
+    if warning is None:
+        assert shown.stderr == ""
+        return
+    (line,) = shown.stderr.splitlines()
+    assert line.startswith("warning: l.tif: labels may be in another order than images: label ")
+    assert warning in line
+
+
+def test_a_blurred_image_does_not_put_its_label_elsewhere(
+    cli: Cli, dozen: tuple[np.ndarray, np.ndarray]
+):
+    volume, labels = dozen
+    volume = volume.copy()
+    for index in (3, 7):
+        volume[index] = ndimage.gaussian_filter(volume[index].astype(float), 12)
+    tifffile.imwrite("v.tif", volume, metadata={"axes": "ZYX"})
+    tifffile.imwrite("l.tif", labels, metadata={"axes": "ZYX"})
+    shown = cli("augment", "--volume", "v.tif", "--labels", "l.tif", "--copies", 0, "--jobs", 1)
+    assert shown.stderr == ""
+
+
+def test_a_corner_alone_that_is_labelled_is_told(data: Path, cli: Cli):
+    labels = data / "train-labels.tif"
+    stack = label_a_corner(tifffile.imread(labels))
+    tifffile.imwrite(labels, stack, metadata={"axes": "ZYX"})
+    (line,) = cli("augment", "--copies", 0, "--jobs", 1).stderr.splitlines()
+    assert "% of slices 0-4 is membrane wider than cells are; what nobody has labelled" in line
+    assert "needs the value 127 (0 membrane, 255 interior)" in line
+    stack[:, 32:], stack[:, :, 48:] = 127, 127
+    tifffile.imwrite(labels, stack, metadata={"axes": "ZYX"})
+    assert cli("augment", "--copies", 0, "--jobs", 1).stderr == ""
+
+
 def test_stacks_that_are_exchanged_are_told_apart(data: Path, cli: Cli):
     swapped = ("--volume", data / "train-labels.tif", "--labels", data / "train-volume.tif")
     line = cli("augment", *swapped, "--jobs", 1, code=1).stderr
@@ -88,7 +161,7 @@ def test_slices_that_nobody_has_labelled_cannot_be_scored(data: Path, cli: Cli):
     change(labels, keep_odd)
     cli("augment", "--copies", 0, "--jobs", 1)
     (line,) = cli("preprocess", "--jobs", 1, code=1).stderr.splitlines()
-    assert "expected cells in every held-out slice, found only membrane in slice 4; " in line
+    assert "expected cells in every slice that is scored, found only membrane in slice 4; " in line
     cli("preprocess", "--jobs", 1, "--held-out", "3-3")
     arguments = ("--prediction", data / "p.tif", "--labels", labels)
     (line,) = cli("evaluate", *arguments, code=1).stderr.splitlines()

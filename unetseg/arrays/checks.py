@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from unetseg.arrays.intensity import FLAT
+from unetseg.arrays.labelling import INTERIOR, MEMBRANE
+
+# Of correlations of labels and images. Labels of ISBI 2012 fit their images with 0.41 and more, and
+# by 0.27 more than any other image; those of synthetic stacks by 0.10. What does not belong
+# together at all has 0.04 there, and more only where slices are small.
+FITTING, CLEARLY_HIGHER = 0.15, 0.05
 
 # What is narrower than 9 pixels is a line, after noise was smoothed away.
 LINE_SMOOTHING, LINE_WIDTH = 2.0, (9, 9)
@@ -17,18 +25,21 @@ def interior_contrast(image: npt.NDArray[np.generic], interior: npt.NDArray[np.b
 
     Parameters
     ----------
-    image : (H, W) array
-    interior : (H, W) bool
+    image : (H, W) or (N,) array
+        Of a slice, or of the pixels of one that count.
+    interior : bool, of the same shape
 
     Returns
     -------
     float
-        Difference of the means, in standard deviations of the slice; 0 where there is only one
-        of the two, or the slice is constant.
+        Difference of the means, in standard deviations of the image; 0 where there is only one
+        of the two, or the image is constant.
     """
     grey = image.astype(np.float64)
+    if interior.all() or not interior.any():
+        return 0.0
     deviation = grey.std()
-    if deviation < FLAT or interior.all() or not interior.any():
+    if deviation < FLAT:
         return 0.0
     return float((grey[interior].mean() - grey[~interior].mean()) / deviation)
 
@@ -54,8 +65,96 @@ def line_contrast(image: npt.NDArray[np.floating]) -> float:
     return (dark - bright) / (dark + bright) if dark + bright > 0 else 0.0
 
 
+def balance(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Turn a label into a pattern whose product with an image sums to their correlation.
+
+    Parameters
+    ----------
+    label : (H, W) uint8
+        0 on membrane, 255 inside cells, 127 where nothing counts.
+
+    Returns
+    -------
+    (H, W) float32
+        Positive inside cells, negative on membrane, 0 where nothing counts; 0 everywhere where
+        there is only membrane or no membrane. Its sum is 0, and with an image of mean 0 and
+        standard deviation 1 its product sums to Pearson's coefficient over the pixels that count.
+    """
+    pattern = np.zeros(label.shape, np.float32)
+    inside, membrane = label == INTERIOR, label == MEMBRANE
+    count = int(np.count_nonzero(inside | membrane))
+    share = np.count_nonzero(inside) / max(1, count)
+    if 0 < share < 1:
+        pattern[inside] = np.sqrt((1 - share) / share) / count
+        pattern[membrane] = -np.sqrt(share / (1 - share)) / count
+    return pattern
+
+
+def standardise_robustly(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Standardise an image whose lightest and darkest hundredth are cut off; 0 if constant."""
+    low, high = (float(level) for level in np.percentile(image, [1, 99]))
+    grey = np.clip(image.astype(np.float32), low, high)
+    standard: npt.NDArray[np.float32] = (grey - grey.mean()) / max(float(grey.std()), FLAT)
+    return standard
+
+
+def better_places(
+    fits: npt.NDArray[np.floating], own: npt.NDArray[np.floating], rows: list[int]
+) -> dict[int, int]:
+    """Which labels belong to another image, as far as that is clear.
+
+    A label does that fits another image well, clearly better than its own, and clearly better than
+    any other label and that image's own do: a label whose image is out of focus fits the
+    neighbours better, but they have theirs.
+
+    Parameters
+    ----------
+    fits : (L, N) float
+        Absolute correlation of some labels with every image.
+    own : (N,) float
+        That of every label with its own image.
+    rows : list of int
+        Which labels `fits` is about.
+
+    Returns
+    -------
+    dict
+        From the number of a label to that of the image that it fits best.
+    """
+    found = {}
+    for label, fit in zip(rows, fits, strict=True):
+        image = int(fit.argmax())
+        best = fit[image]
+        enough = max(own[label], own[image]) + CLEARLY_HIGHER
+        if best > max(FITTING, enough) and best == fits[:, image].max():
+            found[label] = image
+    return found
+
+
+def empty_share(label: npt.NDArray[np.uint8]) -> float:
+    """How much of a label is membrane so far from all cells that it is hardly membrane.
+
+    Parameters
+    ----------
+    label : (H, W) uint8
+        0 on membrane, 255 inside cells, 127 where nothing counts.
+
+    Returns
+    -------
+    float
+        Share of the pixels that count which are membrane farther from the nearest cell than three
+        quarters of the interior are from the nearest membrane; 0 where there are no cells.
+    """
+    inside, membrane = label == INTERIOR, label == MEMBRANE
+    if not inside.any() or not membrane.any():
+        return 0.0
+    depth = np.percentile(ndimage.distance_transform_edt(~membrane)[inside], 75)
+    empty = membrane & (ndimage.distance_transform_edt(~inside) > depth)
+    return float(np.count_nonzero(empty) / np.count_nonzero(inside | membrane))
+
+
 def best_shift(
-    images: npt.NDArray[np.generic], interiors: npt.NDArray[np.bool_], *, reach: int
+    images: npt.NDArray[np.generic], labels: npt.NDArray[np.uint8], *, reach: int
 ) -> tuple[tuple[int, int], float]:
     """Where labels fit best, if they were moved.
 
@@ -65,7 +164,8 @@ def best_shift(
     Parameters
     ----------
     images : (N, H, W) array
-    interiors : (N, H, W) bool
+    labels : (N, H, W) uint8
+        0 on membrane, 255 inside cells, 127 where nothing counts.
     reach : int
         Farthest move that is tried, in pixels to each side.
 
@@ -79,9 +179,8 @@ def best_shift(
     """
     grey = images.astype(np.float64)
     grey -= grey.mean((1, 2), keepdims=True)
-    label = interiors.astype(np.float64)
-    label -= label.mean((1, 2), keepdims=True)
-    spectrum = np.fft.rfft2(grey) * np.conj(np.fft.rfft2(label))
+    pattern = np.stack([balance(label) for label in labels])
+    spectrum = np.fft.rfft2(grey) * np.conj(np.fft.rfft2(pattern))
     correlation = np.abs(np.fft.irfft2(spectrum, s=grey.shape[1:]).sum(0))
     moves = np.arange(-reach, reach + 1)
     near = ndimage.gaussian_filter(correlation, 1, mode="wrap")[np.ix_(moves, moves)]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from skimage import measure
 
 from unetseg.arrays.segments import label_cells
 
@@ -14,8 +15,18 @@ Label = npt.NDArray[np.uint8]
 # What does not count is unlabelled or missing: no loss, no score, neither membrane nor interior.
 MEMBRANE, UNCOUNTED, INTERIOR = np.uint8(0), np.uint8(127), np.uint8(255)
 
+# While copies are made, pixels without tissue: of them, grey levels do not count either.
+MISSING = np.uint8(126)
+
 # Among numbers of cells: no cell, but no membrane either.
-NO_NUMBER = -1
+NO_NUMBER, NO_TISSUE = -1, -2
+
+# A cell's number is on few pieces of a slice, most of it on one; a class or a grey level is on
+# many. A class that is a net of membranes is one piece too, but encloses many others.
+MOST_PIECES = 10  # for each number
+MOSTLY_WHOLE = 0.75  # share of the numbers of which one piece is at least half
+FEW_NUMBERS = 20  # of more, none is a class
+NET, SMALLEST_MESH = 8, 9  # meshes; px
 
 
 def number_cells(label: Label) -> npt.NDArray[np.int32]:
@@ -24,15 +35,16 @@ def number_cells(label: Label) -> npt.NDArray[np.int32]:
     Parameters
     ----------
     label : (H, W) uint8
-        0 on membrane, 255 inside cells, 127 where nothing counts.
+        0 on membrane, 255 inside cells, 127 where nothing counts, 126 where tissue is missing.
 
     Returns
     -------
     (H, W) int32
-        0 on membrane, 1, 2, ... inside cells, -1 where nothing counts.
+        0 on membrane, 1, 2, ... inside cells, -1 where nothing counts, -2 where tissue is missing.
     """
     numbers = label_cells(label == INTERIOR)
     numbers[label == UNCOUNTED] = NO_NUMBER
+    numbers[label == MISSING] = NO_TISSUE
     return numbers
 
 
@@ -42,7 +54,7 @@ def draw_label(numbers: npt.NDArray[Any], *, line: int) -> Label:
     Parameters
     ----------
     numbers : (H, W) int
-        0 on membrane, positive inside cells, negative where nothing counts.
+        0 on membrane, positive inside cells, -1 where nothing counts, -2 where tissue is missing.
     line : int
         Width in pixels of what is drawn between two different numbers that are 4-neighbours:
         1, at the expense of the upper or left one, or 2, at that of both.
@@ -50,11 +62,12 @@ def draw_label(numbers: npt.NDArray[Any], *, line: int) -> Label:
     Returns
     -------
     (H, W) uint8
-        0 on membrane, 255 inside cells, 127 where nothing counts. Cells of different numbers are
-        different 4-connected components.
+        0 on membrane, 255 inside cells, 127 where nothing counts, 126 where tissue is missing.
+        Cells of different numbers are different 4-connected components.
     """
     label = np.where(numbers > 0, INTERIOR, MEMBRANE)
     label[numbers < 0] = UNCOUNTED
+    label[numbers == NO_TISSUE] = MISSING
     for axis in (0, 1):
         # Views with this axis first: a pixel, and the one below it or on its right.
         cells, drawn = np.moveaxis(numbers, axis, 0), np.moveaxis(label, axis, 0)
@@ -63,3 +76,42 @@ def draw_label(numbers: npt.NDArray[Any], *, line: int) -> Label:
         if line > 1:
             drawn[1:][meet] = MEMBRANE
     return label
+
+
+def looks_numbered(values: npt.NDArray[Any]) -> bool:
+    """Tell numbers of cells from classes of pixels and from grey levels.
+
+    Parameters
+    ----------
+    values : (H, W) array
+        0 is membrane or background; NaN does not count.
+
+    Returns
+    -------
+    bool
+        True also where all is 0.
+    """
+    found, places = np.unique(np.nan_to_num(values), return_inverse=True)
+    places = places.reshape(values.shape)
+    # 1, 2, ... for the values, so that 0 is a background that does not occur.
+    pieces = measure.label(places + 1, background=0, connectivity=1)  # type: ignore[no-untyped-call]  # has none
+    sizes = np.bincount(pieces.ravel())
+    value_of = np.zeros(len(sizes), np.intp)
+    value_of[pieces] = places
+    largest, total = np.zeros(len(found)), np.bincount(places.ravel())
+    np.maximum.at(largest, value_of[1:], sizes[1:])
+    count = np.bincount(value_of[1:], minlength=len(found))
+    numbers = np.flatnonzero(found)
+    if len(numbers) == 0:
+        return True
+    if count[numbers].mean() > MOST_PIECES:
+        return False
+    if np.mean(2 * largest[numbers] >= total[numbers]) < MOSTLY_WHOLE:
+        return False
+    return len(numbers) > FEW_NUMBERS or not any(_is_net(places == n) for n in numbers)
+
+
+def _is_net(mask: npt.NDArray[np.bool_]) -> bool:
+    """Whether it parts what is beside it as membranes part cells."""
+    sizes = np.bincount(label_cells(~mask).ravel())[1:]
+    return int(np.count_nonzero(sizes >= SMALLEST_MESH)) >= NET

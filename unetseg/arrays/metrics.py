@@ -139,8 +139,12 @@ def score_slice(
     label: npt.NDArray[Any],
     *,
     thresholds: Sequence[float],
+    counted: npt.NDArray[np.bool_] | None = None,
 ) -> list[SliceScores]:
     """Score one slice at each threshold.
+
+    What does not count might as well not be there: cells of the truth and of the prediction end
+    where it begins, as they do at the edge of the slice.
 
     Parameters
     ----------
@@ -150,6 +154,8 @@ def score_slice(
         0 on membrane, anything else inside a cell.
     thresholds : sequence of float
         `THRESHOLDS` for the challenge's scores.
+    counted : (H, W) bool, optional
+        False on pixels that do not count.
 
     Returns
     -------
@@ -159,25 +165,28 @@ def score_slice(
     Raises
     ------
     ValueError
-        If no pixel of the label is inside a cell.
+        If no pixel of the label that counts is inside a cell.
     """
-    truth_interior = label != 0
+    if counted is None:
+        counted = np.ones(label.shape, np.bool_)
+    truth_interior = (label != 0) & counted
     truth = label_cells(truth_interior)
     exact = probability.astype(np.float64)
-    return [_score_threshold(exact > t, truth_interior, truth) for t in thresholds]
+    return [_score_threshold(exact > t, truth_interior, truth, counted) for t in thresholds]
 
 
 def _score_threshold(
     interior: npt.NDArray[np.bool_],
     truth_interior: npt.NDArray[np.bool_],
     truth: npt.NDArray[np.int32],
+    counted: npt.NDArray[np.bool_],
 ) -> SliceScores:
-    rand, information = segmentation_scores(truth, thin_borders(interior))
+    rand, information = segmentation_scores(truth, thin_borders(interior, counted=counted))
     return SliceScores(
         rand=rand,
         information=information,
         hits=int(np.count_nonzero(interior & truth_interior)),
-        false_interior=int(np.count_nonzero(interior & ~truth_interior)),
+        false_interior=int(np.count_nonzero(interior & counted & ~truth_interior)),
         false_membrane=int(np.count_nonzero(~interior & truth_interior)),
     )
 

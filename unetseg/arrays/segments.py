@@ -33,7 +33,9 @@ def label_cells(interior: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     return cells
 
 
-def thin_borders(interior: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+def thin_borders(
+    interior: npt.NDArray[np.bool_], *, counted: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.int32]:
     """Grow the cells into the membrane until only one-pixel dams are left between them.
 
     The flooding by immersion of Vincent & Soille (IEEE PAMI 13(6), 1991, section IV) on an image
@@ -46,17 +48,22 @@ def thin_borders(interior: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     ----------
     interior : (H, W) bool
         True inside a cell, False on membrane.
+    counted : (H, W) bool, optional
+        False on pixels that do not count: cells do not grow into them.
 
     Returns
     -------
     (H, W) int32
-        0 on dams, a positive number on every other pixel. Membrane that no cell can reach becomes
-        a segment of its own.
+        0 on dams and where nothing counts, a positive number on every other pixel. Membrane that
+        no cell can reach becomes a segment of its own.
     """
     # Transposed, so that "x outer, y inner" is plain memory order; a frame of OUTSIDE spares the
     # loop its bounds checks. Lists, because indexing one costs a third of indexing an array.
-    cells = label_cells(interior).T
-    grid = np.pad(np.where(cells > 0, cells, MARKED), 1, constant_values=OUTSIDE)
+    outside = np.zeros(interior.shape, np.bool_) if counted is None else ~counted
+    cells = label_cells(interior & ~outside).T
+    grid = np.where(cells > 0, cells, MARKED)
+    grid[outside.T] = OUTSIDE
+    grid = np.pad(grid, 1, constant_values=OUTSIDE)
     width = grid.shape[1]
     shores = (grid == MARKED) & ndimage.binary_dilation(grid > 0, FOUR_CONNECTED)
     queue: list[int] = np.flatnonzero(shores).tolist()
@@ -66,6 +73,7 @@ def thin_borders(interior: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
 
     islands = label_cells(thinned == MARKED)
     numbered = np.where(islands > 0, islands + cells.max(initial=0), thinned)
+    numbered[outside.T] = DAM
     return np.ascontiguousarray(numbered.T)
 
 

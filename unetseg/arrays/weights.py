@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.segments import label_cells
 
 # Beyond this many sigma the border term is below w0 * exp(-18) = 2e-8 w0: nothing in float32.
@@ -18,7 +19,8 @@ def class_weights(interior_share: float) -> tuple[float, float]:
     Parameters
     ----------
     interior_share : float
-        Share of interior pixels in the training labels, between 0 and 1, both excluded.
+        Share of interior among the pixels that count in the training labels, between 0 and 1,
+        both excluded.
 
     Returns
     -------
@@ -39,7 +41,7 @@ def weight_map(
     Parameters
     ----------
     label : (H, W) uint8
-        0 on membrane, 255 inside cells.
+        0 on membrane, 255 inside cells, 127 where nothing counts.
     membrane, interior : float
         Class weights, as from `class_weights`.
     w0 : float
@@ -50,13 +52,15 @@ def weight_map(
     Returns
     -------
     (H, W) float32
+        0 where nothing counts.
     """
-    inside = label > 0
+    inside = label == INTERIOR
     weights = np.where(inside, interior, membrane).astype(np.float32)
     if w0 > 0:
         nearest, second = two_nearest_cells(inside, reach=REACH * sigma)
         border = w0 * np.exp(-((nearest + second) ** 2) / (2 * sigma**2))
         weights += np.where(inside, 0, border).astype(np.float32)
+    weights[label == UNCOUNTED] = 0
     return weights
 
 

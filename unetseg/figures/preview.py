@@ -12,11 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from unetseg.arrays.labelling import MEMBRANE
 from unetseg.figures.panels import panel_height
 from unetseg.figures.style import plain
 
 # Membrane of the label, laid over the image: red on top of grey is seen by all but few.
-MEMBRANE = ListedColormap(["#e6194b"])
+RED = ListedColormap(["#e6194b"])
 OPACITY = 0.45
 
 
@@ -49,6 +50,6 @@ def draw_preview(
 def show_overlaid(axes: Axes, image: npt.NDArray[Any], label: npt.NDArray[np.uint8]) -> None:
     """Show an image in grey with the membrane of its label in red."""
     axes.imshow(image, cmap="gray", interpolation="nearest")
-    membrane = np.where(label > 0, np.nan, 1.0)  # NaN is not drawn
-    axes.imshow(membrane, cmap=MEMBRANE, alpha=OPACITY, interpolation="nearest")
+    membrane = np.where(label == MEMBRANE, 1.0, np.nan)  # NaN is not drawn
+    axes.imshow(membrane, cmap=RED, alpha=OPACITY, interpolation="nearest")
     axes.axis("off")

@@ -103,8 +103,8 @@ def _open_folder(folder: Path) -> Volume:
     return volume
 
 
-def open_labels(path: Path) -> Volume:
-    """Open a stack of labels, in which there may be more cells than 16 bits count."""
+def open_numbers(path: Path) -> Volume:
+    """Open a stack that may hold numbers of cells, of which there are more than 16 bits count."""
     return open_volume(path, dtypes=LABEL_DTYPES)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from unetseg.stacks.files import Closing
 from unetseg.stacks.voxel import Voxel
 
 DTYPES = ("uint8", "uint16", "float32")
-LABEL_DTYPES = ("uint8", "uint16", "uint32", "float32")
+LABEL_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "int64", "uint64", "float32")
 
 # A megabyte can decode to a gigabyte: larger slices are only read in parts.
 LARGEST_SLICE = 10**9
@@ -198,11 +198,16 @@ def is_zarr(path: Path) -> bool:
     return path.suffix == ".zarr" or any((path / name).is_file() for name in ZARR_MARKS)
 
 
-def name_slices(block: range) -> str:
-    """Say which slices a block holds."""
-    if len(block) == 1:
-        return f"slice {block.start}"
-    return f"slices {block.start}-{block.stop - 1}"
+def name_slices(slices: Sequence[int]) -> str:
+    """Say which slices these are, in rising order: slice 7, slices 24-29, slices 0-2, 5."""
+    runs: list[list[int]] = []
+    for index in slices:
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    names = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
+    return f"slice{'s' if len(slices) > 1 else ''} {', '.join(names)}"
 
 
 def describe(shape: tuple[int, ...], dtype: npt.DTypeLike | None = None) -> str:
@@ -210,73 +215,6 @@ def describe(shape: tuple[int, ...], dtype: npt.DTypeLike | None = None) -> str:
     slices = "1 slice" if shape[0] == 1 else f"{shape[0]} slices"
     pixels = "" if dtype is None else f", {np.dtype(dtype)}"
     return f"{slices} of {shape[1]} x {shape[2]}{pixels}"
-
-
-def label_values(labels: Volume) -> tuple[float, float]:
-    """Find the two values of a stack of labels.
-
-    Returns
-    -------
-    (membrane, interior)
-        The lower and the higher value.
-
-    Raises
-    ------
-    InputError
-        If there are more than two values, or only one.
-    """
-    values: set[float] = set()
-    for index, image in enumerate(labels):
-        values.update(np.unique(image).tolist())
-        if len(values) > 2:
-            shown = ", ".join(f"{v:g}" for v in sorted(values)[:4])
-            raise InputError(
-                labels.path,
-                expected="two values (0 on membrane, 255 inside cells)",
-                found=f"{len(values)} or more by slice {index} ({shown}, ...)",
-                remedy="threshold the labels",
-            )
-    if len(values) < 2:
-        raise InputError(
-            labels.path,
-            expected="two values (0 on membrane, 255 inside cells)",
-            found=f"{values.pop():g} everywhere",
-            remedy="check that these are the labels",
-        )
-    membrane, interior = sorted(values)
-    return membrane, interior
-
-
-def interior_of(labels: Volume, interior: float) -> Iterator[npt.NDArray[np.bool_]]:
-    """The inside of the cells of every slice, as scores want it: some in each.
-
-    Raises
-    ------
-    InputError
-        If there is none in a slice.
-    """
-    for index, label in enumerate(labels):
-        inside: npt.NDArray[np.bool_] = label == interior
-        if not inside.any():
-            raise InputError(
-                labels.path,
-                expected="cells in every slice that is scored",
-                found=f"only membrane in slice {index}",
-                remedy="leave out slices that nobody has labelled",
-            )
-        yield inside
-
-
-def check_labelled(labels: Volume, slices: Iterable[int], *, remedy: str) -> None:
-    """Raise an InputError if one of these slices has no cells: it could not be scored."""
-    for index in slices:
-        if not labels[index].any():
-            raise InputError(
-                labels.path,
-                expected="cells in every held-out slice",
-                found=f"only membrane in slice {index}",
-                remedy=remedy,
-            )
 
 
 def check_same_shape(volume: Volume, labels: Volume) -> None:

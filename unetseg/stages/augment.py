@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ import numpy.typing as npt
 
 from unetseg.arrays.augmentation import IDENTITY, Recipe, Strengths, apply_recipe, draw_recipe
 from unetseg.arrays.elastic import find_engine
+from unetseg.arrays.labelling import MISSING, UNCOUNTED
+from unetseg.arrays.tissue import HIGH, LOW
 from unetseg.artifacts.manifest import MANIFEST, Seen, matches, open_stage, written_by
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
@@ -19,15 +23,15 @@ from unetseg.errors import InputError
 from unetseg.options import AugmentOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
+from unetseg.stacks.labels import Labels, open_labels
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.tiffwriter import create_stack
 from unetseg.stacks.views import Inverted
-from unetseg.stacks.volume import Volume, check_same_shape, label_values
-from unetseg.stages.inputchecks import dark_lines, parse_voxel, warn_of_input
+from unetseg.stacks.volume import Volume, check_same_shape
+from unetseg.stages.inputchecks import warn_of_input
+from unetseg.stages.stackchecks import dark_lines, parse_voxel
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
-
-BLACK, WHITE = np.uint8(0), np.uint8(255)  # labels: membrane, interior
 
 PREVIEW = "preview.png"
 # Of the distance between the percentiles of tissue: in ISBI 2012 this is the range of 8 bits.
@@ -41,6 +45,23 @@ DEFORMED_BY = {
     "elasticdeform": "deformed by elasticdeform",
     "splines": "deformed by splines of unetseg: elasticdeform cannot be imported",
 }
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A slice of the result.
+
+    Attributes
+    ----------
+    image, label : (H, W)
+        What has no tissue is of middling grey, and does not count.
+    grey : (float, float)
+        5th and 95th percentile of tissue.
+    """
+
+    image: npt.NDArray[Any]
+    label: npt.NDArray[np.uint8]
+    grey: tuple[float, float]
 
 
 def augment(options: AugmentOptions, progress: Progress) -> StageResult:
@@ -66,8 +87,7 @@ def augment(options: AugmentOptions, progress: Progress) -> StageResult:
     volume_path = find_stack(options.volume, "train-volume.tif")
     labels_path = find_stack(options.labels, "train-labels.tif")
     seen = [Seen.of(volume_path), Seen.of(labels_path)]
-    with open_volume(volume_path) as stack, open_volume(labels_path) as labels:
-        volume = Inverted(stack) if options.invert else stack
+    with open_volume(volume_path) as volume, _open_labels(labels_path, volume) as labels:
         check_same_shape(volume, labels)
         if options.only is None:
             return _augment_all(options, seen, volume, labels, progress)
@@ -78,7 +98,7 @@ def _augment_all(
     options: AugmentOptions,
     seen: list[Seen],
     volume: Volume,
-    labels: Volume,
+    labels: Labels,
     progress: Progress,
 ) -> StageResult:
     engine = find_engine()
@@ -92,20 +112,12 @@ def _augment_all(
     ) as writer:
         if not options.force and writer.is_current():
             return writer.nothing_to_do()
+        volume = Inverted(volume) if options.invert else volume
         sources, recipes = _plan(options, volume.shape)
         voxel = parse_voxel(options.voxel) or volume.voxel
-        interior = _interior(volume, labels)
-        warn_of_input(volume, labels, interior=interior, progress=progress)
+        warn_of_input(volume, labels, progress)
         copies = progress.track(
-            _make(
-                volume,
-                labels,
-                sources,
-                recipes,
-                interior=interior,
-                engine=engine,
-                jobs=options.jobs,
-            ),
+            _make(volume, labels, sources, recipes, engine=engine, jobs=options.jobs),
             total=len(sources),
             label="augment",
             unit="slice",
@@ -129,6 +141,7 @@ def _augment_all(
             f"{len(volume)} originals, then {options.copies} "
             f"{'copy' if options.copies == 1 else 'copies'} of each",
             DEFORMED_BY[engine],
+            *([labels.note] if labels.note else []),
         ],
     )
 
@@ -157,15 +170,8 @@ def _augment_one(
         inputs=seen,
         names=["volume.tif", "labels.tif"],
     ) as writer:
-        copies = _make(
-            volume,
-            labels,
-            [source],
-            [recipe],
-            interior=_interior(volume, labels),
-            engine=recorded[ENGINE],
-            jobs=1,
-        )
+        volume = Inverted(volume) if recorded.get("invert") else volume
+        copies = _make(volume, labels, [source], [recipe], engine=recorded[ENGINE], jobs=1)
         shape = (1, *volume.shape[1:])
         _write(writer, copies, shape=shape, dtype=volume.dtype, originals=1)
         writer.details.update(source=source, recipe=dataclasses.asdict(recipe))
@@ -221,33 +227,53 @@ def _make(
     sources: list[int],
     recipes: list[Recipe],
     *,
-    interior: float,
     engine: str,
     jobs: int,
-) -> Iterator[Pair]:
+) -> Iterator[Copy]:
     low, high = _grey_range(volume)
     tasks = (
-        (recipe, volume[source], np.where(labels[source] == interior, WHITE, BLACK))
+        (recipe, *_read(volume, labels, source))
         for source, recipe in zip(sources, recipes, strict=True)
     )
     return ordered_map(partial(_make_copy, low=low, high=high, engine=engine), tasks, jobs=jobs)
 
 
+def _read(
+    volume: Volume, labels: Volume, index: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
+    """A slice and its label, in which pixels without tissue are marked."""
+    image, label = volume[index], labels[index]
+    tissue = volume.tissue(index)
+    if tissue.share_missing:
+        height, width = image.shape
+        missing = volume.missing(index, (slice(0, height), slice(0, width)))
+        label = np.where(missing, MISSING, label)
+        # Not to be smeared over what is beside it.
+        image = np.where(missing, (tissue.low + tissue.high) / 2, image).astype(image.dtype)
+    return image, label
+
+
 def _make_copy(
     task: tuple[Recipe, npt.NDArray[Any], npt.NDArray[np.uint8]], **settings: Any
-) -> Pair:
-    return apply_recipe(*task, **settings)
+) -> Copy:
+    image, label = apply_recipe(*task, **settings)
+    missing = label == MISSING
+    shown = image[~missing]
+    low, high = (float(p) for p in np.percentile(shown, (LOW, HIGH))) if shown.size else (0.0, 0.0)
+    image[missing] = (low + high) / 2
+    label[missing] = UNCOUNTED
+    return Copy(image, label, (low, high))
 
 
-def _interior(volume: Volume, labels: Volume) -> float:
-    """The label inside cells; if there are more than two, it may be that the images have not."""
+def _open_labels(path: Path, volume: Volume) -> Labels:
+    """Open the labels; if they cannot be labels, it may be that what came as the volume is."""
     try:
-        return label_values(labels)[1]
+        return open_labels(path)
     except InputError as error:
-        if len(np.unique(volume[0])) > 2:
+        if not error.expected.startswith("labels") or len(np.unique(volume[0])) > 2:
             raise
         raise InputError(
-            labels.path,
+            path,
             expected="labels, of two values",
             found=f"{error.found}, and two values in {volume.path}",
             remedy="exchange --volume and --labels",
@@ -270,7 +296,7 @@ def _grey_range(volume: Volume) -> tuple[float, float]:
 
 def _write(
     writer: StageWriter,
-    pairs: Iterable[Pair],
+    copies: Iterable[Copy],
     *,
     shape: tuple[int, int, int],
     dtype: np.dtype[Any],
@@ -280,14 +306,17 @@ def _write(
     for name, kind in (("volume.tif", dtype), ("labels.tif", np.dtype(np.uint8))):
         writer.describe(name, shape=shape, dtype=kind, axes="ZYX")
     shown: list[list[Pair]] = [[] for _ in range(min(originals, PREVIEW_ORIGINALS))]
+    ranges = []
     with (
         create_stack(writer.path("volume.tif"), shape=shape, dtype=dtype) as volume,
         create_stack(writer.path("labels.tif"), shape=shape, dtype=np.uint8) as labels,
     ):
-        for number, (image, label) in enumerate(pairs):
-            volume.append(image)
-            labels.append(label)
+        for number, copy in enumerate(copies):
+            volume.append(copy.image)
+            labels.append(copy.label)
+            ranges.append(copy.grey)
             source = number % originals
             if source < len(shown) and len(shown[source]) <= PREVIEW_COPIES:
-                shown[source].append((image, label))
+                shown[source].append((copy.image, copy.label))
+    writer.details["grey_ranges"] = ranges
     return shown

@@ -25,8 +25,9 @@ from unetseg.options import (
     TrainOptions,
 )
 from unetseg.progress import Progress, StageResult
+from unetseg.stacks.labels import find_counted
 from unetseg.stacks.opening import open_volume
-from unetseg.stacks.volume import check_labelled, name_slices
+from unetseg.stacks.volume import name_slices
 from unetseg.stages.evaluate import evaluate
 from unetseg.stages.preprocess import preprocess
 from unetseg.stages.train import train
@@ -44,6 +45,8 @@ class Fold:
     ----------
     block : range
         The slices that were held out.
+    numbers : list of int
+        Those of them in which anything counts.
     scores : dict
         As in scores.json of `unetseg evaluate`.
     minutes : float
@@ -51,6 +54,7 @@ class Fold:
     """
 
     block: range
+    numbers: list[int]
     scores: dict[str, Any]
     minutes: float
 
@@ -124,8 +128,10 @@ def _plan(options: CrossvalidateOptions) -> tuple[Manifest, list[range]]:
         )
     with open_volume(options.input / "labels.tif") as labels:
         remedy = "leave it out of both stacks, and run unetseg augment again"
-        check_labelled(labels, range(slices), remedy=remedy)
-    return manifest, split(slices, options.folds)
+        blocks = split(slices, options.folds)
+        for block in blocks:
+            find_counted(labels, block, remedy=remedy)
+    return manifest, blocks
 
 
 def _warn_of_earlier(
@@ -175,8 +181,8 @@ def _run_fold(options: CrossvalidateOptions, block: range, progress: Progress) -
     scored = evaluate(
         EvaluateOptions(prediction=folder / "model", output=folder / "evaluation"), progress
     )
-    minutes = Manifest.read(folder / "model" / MANIFEST).details["minutes_trained"]
-    return Fold(block, scored.data, minutes)
+    details = Manifest.read(folder / "model" / MANIFEST).details
+    return Fold(block, details["held_out"], scored.data, details["minutes_trained"])
 
 
 def summarise(folds: Sequence[Fold]) -> dict[str, tuple[float, float]]:
@@ -205,7 +211,9 @@ def format_table(folds: Sequence[Fold], summary: dict[str, tuple[float, float]])
 
 def _slices(folds: Sequence[Fold]) -> list[tuple[int, dict[str, float]]]:
     """Number and scores of every slice, at its fold's threshold."""
-    return [pair for fold in folds for pair in zip(fold.block, fold.scores["slices"], strict=True)]
+    return [
+        pair for fold in folds for pair in zip(fold.numbers, fold.scores["slices"], strict=True)
+    ]
 
 
 def _write_scores(

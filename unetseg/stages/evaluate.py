@@ -11,18 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.checks import interior_contrast
+from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
-from unetseg.artifacts.finding import find_held_out, find_prediction
+from unetseg.artifacts.finding import find_held_out, find_prediction, zero_is_missing
 from unetseg.artifacts.manifest import MANIFEST, Manifest, Seen
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import UsageError
 from unetseg.options import EvaluateOptions
 from unetseg.progress import Progress, StageResult
+from unetseg.stacks.labels import LabelsOfTissue, find_counted, open_labels
 from unetseg.stacks.location import locate
 from unetseg.stacks.opening import find_stack, open_volume
-from unetseg.stacks.volume import check_probabilities, check_same_shape, interior_of, label_values
-from unetseg.stages.inputchecks import say_remarks
+from unetseg.stacks.volume import check_probabilities, check_same_shape, name_slices
+from unetseg.stages.stackchecks import say_remarks
 
 NAME = "scores.json"
 # Less may be chance: of probabilities, in standard deviations of a slice, and of V_Rand.
@@ -51,11 +53,16 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
     """
     prediction_path, labels_path = _find(options)
     seen = [Seen.of(prediction_path), Seen.of(labels_path)]
-    with open_volume(prediction_path) as prediction, open_volume(labels_path) as labels:
-        say_remarks(progress, prediction, labels)
+    with open_volume(prediction_path) as prediction, open_labels(labels_path) as labels:
+        say_remarks(progress, prediction, labels.source)
         check_same_shape(prediction, labels)
         check_probabilities(prediction)
-        _, interior = label_values(labels)
+        truth = LabelsOfTissue(labels, prediction) if zero_is_missing(prediction_path) else labels
+        counted = find_counted(
+            truth,
+            range(len(truth)),
+            remedy=f"give slices that nobody has labelled the value {UNCOUNTED} everywhere",
+        )
         with StageWriter(
             options.output,
             stage="evaluate",
@@ -63,15 +70,19 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
             inputs=seen,
             names=[NAME],
         ) as writer:
-            pairs = zip(prediction, interior_of(labels, interior), strict=True)
+            pairs = ((prediction[index], truth[index]) for index in counted)
             scored = ordered_map(_score, pairs, jobs=options.jobs)
-            tracked = progress.track(scored, total=len(prediction), label="evaluate", unit="slice")
+            tracked = progress.track(scored, total=len(counted), label="evaluate", unit="slice")
             slices, contrasts = zip(*tracked, strict=True)
-            data = _tabulate(slices)
+            data = _tabulate(slices, counted, len(labels))
             _warn_of_labels(labels_path, data, float(np.mean(contrasts)), progress)
             writer.path(NAME).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         read = [str(prediction), str(labels)]
-    notes = [
+    notes = [labels.note] if labels.note else []
+    left_out = sorted(set(range(len(labels))) - set(counted))
+    if left_out:
+        notes.append(f"nothing counts in {name_slices(left_out)}: left out of the scores")
+    notes += [
         f"{title:12}{data[key]:.4f}  at threshold {data[key + '_threshold']:.1f}"
         for key, title in (
             ("v_rand", "V_Rand"),
@@ -103,12 +114,13 @@ def _find(options: EvaluateOptions) -> tuple[Path, Path]:
 
 
 def _score(
-    pair: tuple[npt.NDArray[Any], npt.NDArray[np.bool_]],
+    pair: tuple[npt.NDArray[Any], npt.NDArray[np.uint8]],
 ) -> tuple[list[SliceScores], float]:
     """Scores of a slice, and how far probabilities are higher inside cells than on membrane."""
-    probability, inside = pair
-    scores = score_slice(probability, inside, thresholds=THRESHOLDS)
-    return scores, interior_contrast(probability, inside)
+    probability, label = pair
+    inside, counted = label == INTERIOR, label != UNCOUNTED
+    scores = score_slice(probability, inside, counted=counted, thresholds=THRESHOLDS)
+    return scores, interior_contrast(probability[counted], inside[counted])
 
 
 def _warn_of_labels(path: Path, data: dict[str, Any], contrast: float, progress: Progress) -> None:
@@ -128,10 +140,24 @@ def _warn_of_labels(path: Path, data: dict[str, Any], contrast: float, progress:
             )
 
 
-def _tabulate(slices: Sequence[Sequence[SliceScores]]) -> dict[str, Any]:
-    """What scores.json says."""
+def _tabulate(
+    slices: Sequence[Sequence[SliceScores]], counted: list[int], total: int
+) -> dict[str, Any]:
+    """What scores.json says, of the counted slices among all."""
+    rows: list[dict[str, float] | None] = [None] * total
     stack = StackScores.from_slices(slices)
     thresholds = [round(t, 1) for t in THRESHOLDS]
+    for index, scores in zip(counted, slices, strict=True):
+        rand = scores[stack.best_v_rand].rand
+        information = scores[stack.best_v_info].information
+        rows[index] = {
+            "v_rand": rand.value,
+            "v_rand_merge": rand.merge,
+            "v_rand_split": rand.split,
+            "v_info": information.value,
+            "v_info_merge": information.merge,
+            "v_info_split": information.split,
+        }
     return {
         **stack.best(),
         "v_rand_threshold": thresholds[stack.best_v_rand],
@@ -144,20 +170,7 @@ def _tabulate(slices: Sequence[Sequence[SliceScores]]) -> dict[str, Any]:
             "pixel_error": stack.pixel_error,
             **_parts(slices),
         },
-        "slices": [
-            {
-                "v_rand": rand.value,
-                "v_rand_merge": rand.merge,
-                "v_rand_split": rand.split,
-                "v_info": information.value,
-                "v_info_merge": information.merge,
-                "v_info_split": information.split,
-            }
-            for rand, information in (
-                (scores[stack.best_v_rand].rand, scores[stack.best_v_info].information)
-                for scores in slices
-            )
-        ],
+        "slices": rows,
     }
 
 

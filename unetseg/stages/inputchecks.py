@@ -3,62 +3,76 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from unetseg.arrays.checks import best_shift, interior_contrast, line_contrast
-from unetseg.arrays.intensity import Percentiles
-from unetseg.arrays.tiles import Box
-from unetseg.errors import InputError, UsageError
+from unetseg.arrays.checks import (
+    balance,
+    best_shift,
+    better_places,
+    empty_share,
+    interior_contrast,
+    standardise_robustly,
+)
+from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.progress import Progress
+from unetseg.stacks.labels import Labels
 from unetseg.stacks.slicefolder import SliceFolder
-from unetseg.stacks.volume import Volume, describe
-from unetseg.stacks.voxel import Voxel
+from unetseg.stacks.volume import Volume, name_slices
+from unetseg.stages.stackchecks import middle, say_remarks, warn_of_axes, warn_of_missing
 
 # In standard deviations of a slice; less may be chance, or noise.
 CLEARLY_DARKER = 0.1
 # Labels drawn by hand are a pixel or two off, and correlation of so few slices is not exact.
 SLICES_TO_REGISTER = 5
-NARROW = 4  # times narrower than high: not what a microscope makes
-MIDDLE = 1024  # pixels of a slice's height and width that are looked at
 FARTHEST_SHIFT = 16
 TOLERATED_SHIFT = 2
 CLEARLY_BETTER = 1.2
-# Between the slices of ISBI 2012 and of `unetseg synthesize` (0.065 to 0.147) and noise.
-CLEAR_LINES = 0.03
-FEW_PIXELS = 2**13
+# Where more of a slice is membrane, it is seen whether somebody has labelled a part of it alone. It
+# is 22 % in ISBI 2012, where 0.6 % at most of a slice is that far from cells, and 2.5 % if
+# membranes are drawn 8 px wider.
+MUCH_MEMBRANE, CLEARLY_EMPTY = 0.3, 0.1
+COARSE = 512
+# Labels and images that are compared with each other, and pixels of their height and width.
+LABELS_TO_COMPARE, MIDDLE_OF_ORDER = 32, 512
+SHOWN_PLACES = 3
+MOST = 0.8  # of the labels that have another place are where an order says
 
 
-def warn_of_input(volume: Volume, labels: Volume, *, interior: float, progress: Progress) -> None:
+def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
     """Warn of everything that looks wrong.
 
     Parameters
     ----------
     volume, labels : Volume
-        Of the same shape.
-    interior : float
-        The label inside cells.
+        Of the same shape; labels of 0, 127 and 255.
     progress : Progress
         Gets a line for each warning.
     """
-    say_remarks(progress, volume, labels)
+    say_remarks(progress, volume, labels.source)
     warn_of_axes(volume, progress)
     warn_of_missing(volume, progress)
     _warn_of_numbers(volume, labels, progress)
-    labelled, contrasts = [], []
+    labelled, plain, contrasts, empty = [], [], [], {}
+    order = _Order(labels)
     for index, image in enumerate(volume):
-        inside = labels[index] == interior
-        if inside.any() and not inside.all():
+        label = labels[index]
+        counted, inside = label != UNCOUNTED, label == INTERIOR
+        order.look(index, image, label)
+        if inside.any() and (counted & ~inside).any():
             labelled.append(index)
-            contrasts.append(interior_contrast(image, inside))
-    if len(labelled) < len(volume):
-        other = [index for index in range(len(volume)) if index not in labelled]
+            contrasts.append(interior_contrast(image[counted], inside[counted]))
+            if np.count_nonzero(counted & ~inside) > MUCH_MEMBRANE * np.count_nonzero(counted):
+                empty[index] = empty_share(_coarse(label))
+        elif counted.any():
+            plain.append(index)
+    if plain:
         progress.warn(
-            f"{labels.path}: one value everywhere in slice{'s' if len(other) > 1 else ''} "
-            f"{', '.join(map(str, other))}; if nobody has labelled them, leave them out of both "
-            "stacks"
+            f"{labels.path}: one value everywhere in {name_slices(plain)}; if nobody has labelled "
+            f"them, leave them out of both stacks, or give them the value {UNCOUNTED}"
         )
     if not labelled:
         return
@@ -69,143 +83,115 @@ def warn_of_input(volume: Volume, labels: Volume, *, interior: float, progress: 
             f"membrane by {-contrast:.2f} standard deviations of a slice; if so, invert them (in "
             "Fiji: Edit > Invert)"
         )
-    _warn_of_shift(volume, labels, labelled, interior=interior, progress=progress)
+    elif _warn_of_empty(labels, empty, progress):
+        return  # they fit nowhere
+    # Labels that are beside the wrong image fit best anywhere, and those that are out of register
+    # fit some other image by chance.
+    shift = _clear_shift(volume, labels, labelled)
+    if order.is_clear(most=shift is not None):
+        progress.warn(f"{labels.path}: {order}")
+    elif shift is not None:
+        progress.warn(f"{labels.path}: {shift}")
 
 
-def say_remarks(progress: Progress, *volumes: Volume) -> None:
-    """Hand on what readers have to say of stacks: how they were read, and what was left out."""
-    for volume in volumes:
-        for remark in volume.remarks:
-            progress.warn(remark)
+def _coarse(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Every so many pixels, which will do for what is far larger than a membrane."""
+    step = math.ceil(max(label.shape) / COARSE)
+    return label[::step, ::step]
 
 
-def warn_of_axes(volume: Volume, progress: Progress) -> None:
-    """Warn of slices that look as if their width were the depth of the volume.
+def _warn_of_empty(labels: Volume, empty: dict[int, float], progress: Progress) -> bool:
+    """Say where membrane is wider than cells, if it is: nobody may have looked there."""
+    wide = {index: share for index, share in empty.items() if share > CLEARLY_EMPTY}
+    if wide:
+        progress.warn(
+            f"{labels.path}: {np.mean(list(wide.values())):.0%} of {name_slices(sorted(wide))} is "
+            "membrane wider than cells are; what nobody has labelled needs the value "
+            f"{UNCOUNTED} (0 membrane, 255 interior), or it is learned as membrane"
+        )
+    return bool(wide)
 
-    That is how a volume of axes (Y, X, Z) is read: as many narrow slices, about as many as they
-    have rows.
+
+class _Order:
+    """Whether labels fit other images than those that they are beside.
+
+    Every image is compared with some labels, all of them where there are not many; of both, the
+    middle is looked at.
     """
-    depth, height, width = volume.shape
-    if NARROW * width <= min(depth, height) and max(depth, height) <= 2 * min(depth, height):
-        progress.warn(
-            f"{volume.path}: {describe(volume.shape)} look like {width} slices of {depth} x "
-            f"{height} whose axes are in another order (Y, X, Z); if so, save them as Z, Y, X (in "
-            "Python: numpy.moveaxis(volume, -1, 0))"
+
+    def __init__(self, labels: Volume) -> None:
+        self._path, self._depth = labels.path, len(labels)
+        self._box = tuple(
+            slice((n - min(n, MIDDLE_OF_ORDER)) // 2, (n + min(n, MIDDLE_OF_ORDER)) // 2)
+            for n in labels.shape[1:]
         )
-
-
-def warn_of_missing(volume: Volume, progress: Progress) -> None:
-    """Say what of a stack shows no tissue.
-
-    Raises
-    ------
-    InputError
-        If all of it.
-    """
-    shares = [volume.tissue(index).share_missing for index in range(len(volume))]
-    lost = [index for index, share in enumerate(shares) if share == 1]
-    if len(lost) == len(volume):
-        raise InputError(
-            volume.path,
-            expected="an image with contrast",
-            found="no tissue in any slice: one value, or noise",
-            remedy="check that this is the volume",
+        step = math.ceil(self._depth / LABELS_TO_COMPARE)
+        self._rows = list(range(0, self._depth, step))
+        rows, columns = self._box
+        self._patterns = np.stack(
+            [balance(labels.part(index, (rows, columns))).ravel() for index in self._rows]
         )
-    if lost:
-        one = len(lost) == 1
-        progress.warn(
-            f"{volume.path}: {'slice' if one else 'slices'} {list_numbers(lost)} "
-            f"{'is' if one else 'are'} missing: no tissue"
-        )
-    bordered = [index for index, share in enumerate(shares) if 0 < share < 1]
-    if bordered:
-        share = float(np.mean([shares[index] for index in bordered]))
-        progress.warn(
-            f"{volume.path}: {share:.1%} of {'slice' if len(bordered) == 1 else 'slices'} "
-            f"{list_numbers(bordered)} show no tissue (NaN, no data, or one value along an edge) "
-            "and do not count"
-        )
+        self._fits = np.zeros((len(self._rows), self._depth))
+        self._own = np.zeros(self._depth)
+        self._places: dict[int, int] = {}
+
+    def look(self, index: int, image: npt.NDArray[Any], label: npt.NDArray[np.uint8]) -> None:
+        """Compare an image with the labels, and with its own."""
+        pixels = standardise_robustly(image[self._box]).ravel()
+        self._fits[:, index] = np.abs(self._patterns @ pixels)
+        self._own[index] = abs(float(balance(label[self._box]).ravel() @ pixels))
+
+    def is_clear(self, *, most: bool) -> bool:
+        """Whether some labels belong to other images, or most of them do."""
+        self._places = better_places(self._fits, self._own, self._rows)
+        return len(self._places) >= (max(2, len(self._rows) / 2) if most else 2)
+
+    def __str__(self) -> str:
+        """Which labels belong to other images, and what their order looks like."""
+        shown = [
+            f"label {label} fits image {image} better"
+            for label, image in list(self._places.items())[:SHOWN_PLACES]
+        ]
+        more = ", ..." if len(self._places) > SHOWN_PLACES else ""
+        found = f"labels may be in another order than images: {', '.join(shown)}{more}"
+        pattern = name_order(self._places, self._depth) if self.is_clear(most=True) else ""
+        return f"{found}; they look {pattern}" if pattern else found
 
 
-def warn_of_contrast(volume: Volume, trained: float | None, progress: Progress) -> None:
-    """Say where a stack has dark what was bright in training.
+def name_order(places: dict[int, int], slices: int) -> str:
+    """Say in words what labels have been through, if that is clear.
 
     Parameters
     ----------
-    volume : Volume
-        As the network will see it.
-    trained : float or None
-        `dark_lines` of the slices that a model was trained on, where it is known.
+    places : dict
+        From the number of a label to that of the image that it belongs to.
+    slices : int
+        How many there are.
     """
-    if trained is None:
-        return
-    here = dark_lines(volume)
-    if min(abs(here), abs(trained)) > CLEAR_LINES and here * trained < 0:
-        lines = "brighter" if here < 0 else "darker"
-        progress.warn(
-            f"{volume.path}: the contrast looks turned round: thin lines, such as membranes, are "
-            f"{lines} than what is beside them, unlike in training; if so, "
-            "give --invert, or leave it out where it is given"
-        )
+    off = Counter(image - label for label, image in places.items()).most_common(1)[0][0]
+    far = f"{abs(off)} slice{'s' if abs(off) > 1 else ''} {'late' if off < 0 else 'early'}"
+    from_0 = sorted(range(slices), key=str)
+    from_1 = [int(name) - 1 for name in sorted(map(str, range(1, slices + 1)))]
+    orders = {
+        "reversed": range(slices - 1, -1, -1),
+        "sorted as text (1, 10, 11, ..., 2): number their files with leading zeros": from_1,
+        "sorted as text (0, 1, 10, 11, ..., 2): number their files with leading zeros": from_0,
+        far: range(off, slices + off),
+    }
+    for words, order in orders.items():
+        right = sum(order[label] == image for label, image in places.items())
+        if right >= MOST * len(places):
+            return words
+    return ""
 
 
-def dark_lines(volume: Volume) -> float:
-    """How dark thin lines are, as `line_contrast` says: the median of some slices.
-
-    Of slices that are too small to tell, 0.
-    """
-    if math.prod(volume.shape[1:]) < FEW_PIXELS:
-        return 0.0
-    seen = [index for index in range(len(volume)) if not volume.tissue(index).lost]
-    found = []
-    for index in seen[:: math.ceil(len(seen) / SLICES_TO_REGISTER)]:
-        tissue, box = volume.tissue(index), middle(volume.shape[1:])
-        image = Percentiles(tissue.low, tissue.high)(volume.part(index, box))
-        image[volume.missing(index, box)] = 0
-        found.append(line_contrast(image))
-    return float(np.median(found))
-
-
-def middle(shape: tuple[int, ...]) -> Box:
-    """The middle of a slice, as much of it as is looked at."""
-    rows, columns = (slice((n - min(n, MIDDLE)) // 2, (n + min(n, MIDDLE)) // 2) for n in shape)
-    return rows, columns
-
-
-def list_numbers(numbers: Sequence[int]) -> str:
-    """Write slices 3, 4, 5 and 9 as '3-5, 9'."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
-
-
-def parse_voxel(text: str | None) -> Voxel | None:
-    """Understand the option `voxel`.
-
-    Raises
-    ------
-    UsageError
-        If it is no size of a voxel.
-    """
-    try:
-        return None if text is None else Voxel.parse(text)
-    except ValueError as error:
-        raise UsageError(
-            f"--voxel: expected depth, height and width in nanometres such as '50 4 4', "
-            f"found {text!r}"
-        ) from error
-
-
-def _warn_of_numbers(volume: Volume, labels: Volume, progress: Progress) -> None:
+def _warn_of_numbers(volume: Volume, labels: Labels, progress: Progress) -> None:
     """Say where slices of two folders belong together by their place, but not by their names."""
-    if not (isinstance(volume, SliceFolder) and isinstance(labels, SliceFolder)):
+    source = labels.source
+    if not (isinstance(volume, SliceFolder) and isinstance(source, SliceFolder)):
         return
     for index in range(len(volume)):
-        numbers = volume.number(index), labels.number(index)
+        numbers = volume.number(index), source.number(index)
         if None not in numbers and numbers[0] != numbers[1]:
             progress.warn(
                 f"{labels.path}: the label at place {index + 1} has number {numbers[1]}, its image "
@@ -214,21 +200,18 @@ def _warn_of_numbers(volume: Volume, labels: Volume, progress: Progress) -> None
             return
 
 
-def _warn_of_shift(
-    volume: Volume, labels: Volume, labelled: list[int], *, interior: float, progress: Progress
-) -> None:
-    """Say where labels would fit better, if that is clear."""
+def _clear_shift(volume: Volume, labels: Volume, labelled: list[int]) -> str | None:
+    """Where labels would fit better, if that is clear."""
     sample = labelled[:: math.ceil(len(labelled) / SLICES_TO_REGISTER)]
     rows, columns = middle(volume.shape[1:])
     images: npt.NDArray[np.generic] = np.stack([volume.part(i, (rows, columns)) for i in sample])
-    insides = np.stack([labels.part(i, (rows, columns)) == interior for i in sample])
     (down, right), gain = best_shift(
-        images, insides, reach=min(FARTHEST_SHIFT, (min(volume.shape[1:]) - 1) // 2)
+        images,
+        np.stack([labels.part(i, (rows, columns)) for i in sample]),
+        reach=min(FARTHEST_SHIFT, (min(volume.shape[1:]) - 1) // 2),
     )
-    if gain > CLEARLY_BETTER and max(abs(down), abs(right)) > TOLERATED_SHIFT:
-        vertical = f"{abs(down)} pixels {'down' if down > 0 else 'up'}"
-        horizontal = f"{abs(right)} to the {'right' if right > 0 else 'left'}"
-        progress.warn(
-            f"{labels.path}: labels may be out of register: they fit better {vertical} and "
-            f"{horizontal}"
-        )
+    if gain <= CLEARLY_BETTER or max(abs(down), abs(right)) <= TOLERATED_SHIFT:
+        return None
+    vertical = f"{abs(down)} pixels {'down' if down > 0 else 'up'}"
+    horizontal = f"{abs(right)} to the {'right' if right > 0 else 'left'}"
+    return f"labels may be out of register: they fit better {vertical} and {horizontal}"

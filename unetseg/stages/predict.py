@@ -26,7 +26,7 @@ from unetseg.stacks.pieces import Piece, PieceWriter, TiffPieces
 from unetseg.stacks.views import Inverted, Resampled
 from unetseg.stacks.volume import Volume, is_zarr
 from unetseg.stacks.voxel import Voxel
-from unetseg.stages.inputchecks import (
+from unetseg.stages.stackchecks import (
     parse_voxel,
     say_remarks,
     warn_of_axes,

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.intensity import Percentiles
+from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.weights import class_weights, weight_map
 from unetseg.artifacts.forms import of_the_stack
 from unetseg.artifacts.manifest import Manifest, open_stage
@@ -23,9 +24,10 @@ from unetseg.errors import InputError, UsageError
 from unetseg.options import PreprocessOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
+from unetseg.stacks.labels import find_counted
 from unetseg.stacks.npy import create_npy
 from unetseg.stacks.opening import open_volume
-from unetseg.stacks.volume import Volume, check_labelled, describe, name_slices
+from unetseg.stacks.volume import Volume, describe, name_slices
 
 PARTS = ("train", "held-out")
 ARRAYS = {"images": np.float32, "labels": np.uint8, "weights": np.float32}
@@ -73,12 +75,12 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
     ):
         if not options.force and writer.is_current():
             return writer.nothing_to_do()
-        share = _interior_share(labels, trained_on)
-        check_labelled(labels, held_out, remedy="choose others with --held-out")
+        trained_on, share = _look(labels, trained_on)
+        kept = _keep(labels, held_out)
         _warn_of_duplicates(volume, max(sources) + 1, held_out, progress)
         prepare = partial(_prepare, _weigh(options, share))
         ranges = _grey_ranges(manifest, volume)
-        for part, indices in zip(PARTS, (trained_on, list(held_out)), strict=True):
+        for part, indices in zip(PARTS, (trained_on, kept), strict=True):
             slices = ((volume[i], labels[i], ranges[i]) for i in indices)
             arrays = ordered_map(prepare, slices, jobs=options.jobs)
             tracked = progress.track(
@@ -92,7 +94,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
                 {"name": Path(source.path).name, "sha256": source.sha256}
                 for source in manifest.inputs
             ],
-            held_out=list(held_out),
+            held_out=kept,
             interior_share=share,
             normalisation=NORMALISATION,
             synthetic=manifest.details.get("synthetic", False),
@@ -101,6 +103,9 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
         )
     left_out = f"source {name_slices(held_out)} held out" if held_out else "none held out"
     notes = [f"{describe((len(trained_on), *shape))} to train on, {left_out}"]
+    used = {sources[index] for index in trained_on} | set(kept)
+    if unused := sorted(set(sources) - used):
+        notes.append(f"nothing counts in source {name_slices(unused)}: left out")
     return writer.result(read, notes=notes)
 
 
@@ -151,16 +156,32 @@ def _warn_of_duplicates(
             )
 
 
-def _interior_share(labels: Volume, indices: list[int]) -> float:
-    share = float(np.mean([np.count_nonzero(labels[i]) / labels[i].size for i in indices]))
+def _look(labels: Volume, indices: list[int]) -> tuple[list[int], float]:
+    """Which of these slices hold anything that counts, and how much of that is interior."""
+    kept, interior, counted = [], 0, 0
+    for index in indices:
+        label = labels[index]
+        here = int(np.count_nonzero(label != UNCOUNTED))
+        if here:
+            kept.append(index)
+            counted += here
+            interior += int(np.count_nonzero(label == INTERIOR))
+    share = interior / counted if counted else 0.0
     if not 0 < share < 1:
         raise InputError(
             labels.path,
             expected="membrane and interior in the slices to train on",
-            found="only interior" if share else "only membrane",
+            found="only interior" if share else "only membrane" if counted else "neither",
             remedy="hold out other slices",
         )
-    return share
+    return kept, share
+
+
+def _keep(labels: Volume, held_out: range) -> list[int]:
+    """The held-out slices that can be scored."""
+    if not held_out:
+        return []
+    return find_counted(labels, held_out, remedy="choose others with --held-out")
 
 
 def _grey_ranges(manifest: Manifest, volume: Volume) -> list[tuple[float, float]]:
@@ -188,12 +209,12 @@ def _weigh(
 
 def _prepare(
     weigh: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
-    pair: tuple[npt.NDArray[Any], npt.NDArray[np.uint8], tuple[float, float]],
+    slice_: tuple[npt.NDArray[Any], npt.NDArray[np.uint8], tuple[float, float]],
 ) -> tuple[npt.NDArray[Any], ...]:
     """Image, label and weight map of one slice."""
-    image, label, (low, high) = pair
+    image, label, (low, high) = slice_
     normalise = Percentiles(low, high)
-    return normalise(image), (label > 0).astype(np.uint8), weigh(label)
+    return normalise(image), (label == INTERIOR).astype(np.uint8), weigh(label)
 
 
 def _write(

@@ -27,7 +27,7 @@ from unetseg.progress import Progress, StageResult
 from unetseg.running import default_of, flags_of
 from unetseg.stacks.location import is_there
 from unetseg.stacks.npy import open_npy
-from unetseg.stacks.opening import open_labels, open_volume
+from unetseg.stacks.opening import open_numbers, open_volume
 from unetseg.stacks.volume import Volume
 from unetseg.version import __version__
 
@@ -218,7 +218,7 @@ def _predicted_parts(stages: dict[str, Stage], stale: set[str]) -> dict[str, Any
     with ExitStack() as opened:
         prediction = opened.enter_context(open_volume(predict.folder / result.name))
         image = opened.enter_context(open_volume(path)) if is_there(path) else None
-        labels = opened.enter_context(open_labels(cells.folder / "labels.tif")) if cells else None
+        labels = opened.enter_context(open_numbers(cells.folder / "labels.tif")) if cells else None
         box = _middle(prediction.shape)
         chosen = contents.choose(list(range(len(prediction))), PREDICTED_SLICES)
         return contents.predicted(

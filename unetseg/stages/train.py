@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.metrics import THRESHOLDS, StackScores, score_slice
 from unetseg.artifacts.checkpoint import load_checkpoint, save_checkpoint
 from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
@@ -258,9 +259,12 @@ class _Course:
                 score_slice(
                     self.predictor.predict_slice(image, tta=False, memory=MEMORY),
                     label,
+                    counted=weights > 0,
                     thresholds=PROGRESS_THRESHOLDS,
                 )
-                for image, label in zip(held_out.images, held_out.labels, strict=True)
+                for image, label, weights in zip(
+                    held_out.images, held_out.labels, held_out.weights, strict=True
+                )
             ]
         )
         return max(scores.v_rand), max(scores.v_info)
@@ -287,7 +291,10 @@ def _write_held_out(
         label="predict held-out",
         unit="slice",
     )
-    labels = (label * np.uint8(255) for label in held_out.labels)
+    labels = (
+        np.where(weights > 0, label * INTERIOR, UNCOUNTED)
+        for label, weights in zip(held_out.labels, held_out.weights, strict=True)
+    )
     slices, height, width = held_out.images.shape
     shape = (slices, height, width)
     writer.write_stack(
@@ -308,8 +315,10 @@ def _score_held_out(writer: StageWriter, held_out: Slices, progress: Progress) -
     """What `unetseg evaluate` will say, for the model's manifest."""
     with Stack(writer.path(HELD_OUT_PREDICTION)) as predictions:
         scored = (
-            score_slice(prediction, label, thresholds=THRESHOLDS)
-            for prediction, label in zip(predictions, held_out.labels, strict=True)
+            score_slice(prediction, label, counted=weights > 0, thresholds=THRESHOLDS)
+            for prediction, label, weights in zip(
+                predictions, held_out.labels, held_out.weights, strict=True
+            )
         )
         total = len(predictions)
         slices = list(progress.track(scored, total=total, label="score held-out", unit="slice"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,9 @@ from unetseg.errors import InputError
 from unetseg.options import CELLS, DATA, PREDICTION, ViewOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.stacks.location import is_there
-from unetseg.stacks.opening import find_stack, open_labels, open_volume
+from unetseg.stacks.opening import find_stack, open_numbers, open_volume
 from unetseg.stacks.volume import Volume, describe, name_slices
-from unetseg.stages.inputchecks import parse_voxel
+from unetseg.stages.stackchecks import parse_voxel
 from unetseg.viewer.window import LABELS, Shown, add_layers, import_napari
 
 
@@ -25,14 +26,14 @@ class _Scene:
 
     Attributes
     ----------
-    held_out : range
+    held_out : sequence of int
         Slices of the stack that the prediction is of; empty if of all.
     """
 
     prediction: Path | None = None
     volume: Path | None = None
     labels: Path | None = None
-    held_out: range = range(0)
+    held_out: Sequence[int] = ()
 
 
 def view(options: ViewOptions, progress: Progress) -> StageResult:
@@ -78,7 +79,7 @@ def view(options: ViewOptions, progress: Progress) -> StageResult:
     return StageResult(folder=None, read=read)
 
 
-def find_stacks(options: ViewOptions, progress: Progress) -> tuple[dict[str, Path], range]:
+def find_stacks(options: ViewOptions, progress: Progress) -> tuple[dict[str, Path], Sequence[int]]:
     """Stacks to show, by kind, from the bottom to the top; and the held-out slices, if of those.
 
     What was not asked for by name is left out where it is missing or of another stack.
@@ -132,7 +133,7 @@ def _find_scene(options: ViewOptions) -> _Scene:
         prediction=path / HELD_OUT_PREDICTION,
         volume=trained_on(path, manifest),
         labels=path / HELD_OUT_LABELS,
-        held_out=range(held_out[0], held_out[-1] + 1),
+        held_out=held_out,
     )
 
 
@@ -167,14 +168,14 @@ def _same(path: Path, other: Path | None) -> bool:
 
 
 def _open(kind: str, path: Path) -> Volume:
-    return open_labels(path) if kind in LABELS else open_volume(path)
+    return open_numbers(path) if kind in LABELS else open_volume(path)
 
 
-def _choose(kind: str, volume: Volume, held_out: range) -> Shown:
+def _choose(kind: str, volume: Volume, held_out: Sequence[int]) -> Shown:
     """The held-out slices of a stack that has others too."""
     if not held_out or len(volume) == len(held_out):
         return Shown(kind, volume)
-    if held_out.stop > len(volume):
+    if held_out[-1] >= len(volume):
         raise InputError(
             volume.path,
             expected=f"{name_slices(held_out)}, held out in training",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,13 +43,13 @@ class Shown:
         One of `LOOKS`; also the name of the layer.
     volume : Volume
         Must stay open while it is shown.
-    slices : range, optional
+    slices : sequence of int, optional
         Which of its slices; all of them by default.
     """
 
     kind: str
     volume: Volume
-    slices: range | None = None
+    slices: Sequence[int] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -65,7 +65,7 @@ class _Slices:
 
     def __init__(self, shown: Shown) -> None:
         self._volume = shown.volume
-        self._first = shown.slices.start if shown.slices else 0
+        self._slices = shown.slices or range(len(shown.volume))
         self.shape = shown.shape
         self.dtype = shown.volume.dtype
         if shown.kind in LABELS and self.dtype.kind == "f":
@@ -78,7 +78,7 @@ class _Slices:
             slice(*rows.indices(self.shape[1])),
             slice(*columns.indices(self.shape[2])),
         )
-        parts = [self._volume.part(self._first + index, box) for index in indices]
+        parts = [self._volume.part(self._slices[index], box) for index in indices]
         return np.stack(parts).astype(self.dtype, copy=False)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.disagreement import Disagreement, find_merges, find_splits
+from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.segments import label_cells, thin_borders
 from unetseg.figures.report.pictures import (
     MARKS,
@@ -43,7 +44,7 @@ class HeldOutSlice:
         Source slice, counted from 0.
     image : (H, W) array or None
     label : (H, W) array
-        0 on membrane.
+        0 on membrane, 255 inside cells, 127 where nothing counts.
     probability : (H, W) float
         Of interior.
     """
@@ -85,7 +86,8 @@ def compare(held_out: HeldOutSlice, *, threshold: float) -> Compared:
     interior = (
         held_out.probability.astype(np.float64) > threshold
     )  # in double precision, as the scores
-    cells, segments = label_cells(held_out.label != 0), thin_borders(interior)
+    cells = label_cells(held_out.label == INTERIOR)
+    segments = thin_borders(interior, counted=held_out.label != UNCOUNTED)
     return Compared(
         image=held_out.image,
         cells=cells,
@@ -162,7 +164,7 @@ def draw_slice(held_out: HeldOutSlice, compared: Compared | None) -> Panels:
     height, width = held_out.label.shape
     return Panels(
         image=None if image is None else photo(stretch(image), f"Micrograph, slice {number}"),
-        label=drawing(as_grey(held_out.label != 0), f"Label of slice {number}: {membrane}"),
+        label=drawing(as_grey(held_out.label / INTERIOR), f"Label of slice {number}: {membrane}"),
         prediction=photo(
             as_grey(held_out.probability),
             f"Prediction of slice {number}: the lighter, the more probably inside a cell",

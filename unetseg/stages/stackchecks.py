@@ -1,0 +1,135 @@
+"""What may be wrong with a stack by itself: said before any work is done."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from unetseg.arrays.checks import line_contrast
+from unetseg.arrays.intensity import Percentiles
+from unetseg.arrays.tiles import Box
+from unetseg.errors import InputError, UsageError
+from unetseg.progress import Progress
+from unetseg.stacks.volume import Volume, describe, name_slices
+from unetseg.stacks.voxel import Voxel
+
+NARROW = 4  # times narrower than high: not what a microscope makes
+MIDDLE = 1024  # pixels of a slice's height and width that are looked at
+# Between the slices of ISBI 2012 and of `unetseg synthesize` (0.065 to 0.147) and noise.
+CLEAR_LINES = 0.03
+SLICES_TO_COMPARE = 5
+FEW_PIXELS = 2**13
+
+
+def say_remarks(progress: Progress, *volumes: Volume) -> None:
+    """Hand on what readers have to say of stacks: how they were read, and what was left out."""
+    for volume in volumes:
+        for remark in volume.remarks:
+            progress.warn(remark)
+
+
+def warn_of_axes(volume: Volume, progress: Progress) -> None:
+    """Warn of slices that look as if their width were the depth of the volume.
+
+    That is how a volume of axes (Y, X, Z) is read: as many narrow slices, about as many as they
+    have rows.
+    """
+    depth, height, width = volume.shape
+    if NARROW * width <= min(depth, height) and max(depth, height) <= 2 * min(depth, height):
+        progress.warn(
+            f"{volume.path}: {describe(volume.shape)} look like {width} slices of {depth} x "
+            f"{height} whose axes are in another order (Y, X, Z); if so, save them as Z, Y, X (in "
+            "Python: numpy.moveaxis(volume, -1, 0))"
+        )
+
+
+def warn_of_missing(volume: Volume, progress: Progress) -> None:
+    """Say what of a stack shows no tissue.
+
+    Raises
+    ------
+    InputError
+        If all of it.
+    """
+    shares = [volume.tissue(index).share_missing for index in range(len(volume))]
+    lost = [index for index, share in enumerate(shares) if share == 1]
+    if len(lost) == len(volume):
+        raise InputError(
+            volume.path,
+            expected="an image with contrast",
+            found="no tissue in any slice: one value, or noise",
+            remedy="check that this is the volume",
+        )
+    if lost:
+        verb = "is" if len(lost) == 1 else "are"
+        progress.warn(f"{volume.path}: {name_slices(lost)} {verb} missing: no tissue")
+    bordered = [index for index, share in enumerate(shares) if 0 < share < 1]
+    if bordered:
+        share = float(np.mean([shares[index] for index in bordered]))
+        progress.warn(
+            f"{volume.path}: {share:.1%} of {name_slices(bordered)} show no tissue (NaN, no data, "
+            "or one value along an edge) and do not count"
+        )
+
+
+def warn_of_contrast(volume: Volume, trained: float | None, progress: Progress) -> None:
+    """Say where a stack has dark what was bright in training.
+
+    Parameters
+    ----------
+    volume : Volume
+        As the network will see it.
+    trained : float or None
+        `dark_lines` of the slices that a model was trained on, where it is known.
+    """
+    if trained is None:
+        return
+    here = dark_lines(volume)
+    if min(abs(here), abs(trained)) > CLEAR_LINES and here * trained < 0:
+        lines = "brighter" if here < 0 else "darker"
+        progress.warn(
+            f"{volume.path}: the contrast looks turned round: thin lines, such as membranes, are "
+            f"{lines} than what is beside them, unlike in training; if so, "
+            "give --invert, or leave it out where it is given"
+        )
+
+
+def dark_lines(volume: Volume) -> float:
+    """How dark thin lines are, as `line_contrast` says: the median of some slices.
+
+    Of slices that are too small to tell, 0.
+    """
+    if math.prod(volume.shape[1:]) < FEW_PIXELS:
+        return 0.0
+    seen = [index for index in range(len(volume)) if not volume.tissue(index).lost]
+    found = []
+    for index in seen[:: math.ceil(len(seen) / SLICES_TO_COMPARE)]:
+        tissue, box = volume.tissue(index), middle(volume.shape[1:])
+        image = Percentiles(tissue.low, tissue.high)(volume.part(index, box))
+        image[volume.missing(index, box)] = 0
+        found.append(line_contrast(image))
+    return float(np.median(found))
+
+
+def middle(shape: tuple[int, ...]) -> Box:
+    """The middle of a slice, as much of it as is looked at."""
+    rows, columns = (slice((n - min(n, MIDDLE)) // 2, (n + min(n, MIDDLE)) // 2) for n in shape)
+    return rows, columns
+
+
+def parse_voxel(text: str | None) -> Voxel | None:
+    """Understand the option `voxel`.
+
+    Raises
+    ------
+    UsageError
+        If it is no size of a voxel.
+    """
+    try:
+        return None if text is None else Voxel.parse(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--voxel: expected depth, height and width in nanometres such as '50 4 4', "
+            f"found {text!r}"
+        ) from error
