@@ -155,8 +155,8 @@ class AugmentOptions(Options):
     )
     labels: Path = option(
         DATA / "train-labels.tif",
-        "Stack of labels (two values, the higher one inside cells), or a folder that holds "
-        "train-labels.tif.",
+        "Stack of labels (two values, the higher one inside cells; 0, 255 and 127 for what does "
+        "not count; or numbers of cells), or a folder that holds train-labels.tif.",
     )
     output: Path = option(AUGMENTED, "Folder for the augmented stacks.")
     copies: int = option(9, "Augmented copies of every slice, beside the original.", minimum=0)
@@ -377,7 +377,8 @@ class EvaluateOptions(Options):
     )
     labels: Path | None = option(
         None,
-        "Stack of labels, or a folder that holds it. Not needed for held-out slices.",
+        "Stack of labels, as for `unetseg augment`, or a folder that holds it. Not needed for "
+        "held-out slices.",
         recorded=False,
     )
     output: Path = option(EVALUATION, "Folder for scores.json.")

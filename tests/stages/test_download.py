@@ -269,7 +269,7 @@ def test_test_labels_may_be_missing(server: Server, challenge: bytes, cli: Cli):
     [
         (b"hello", "not a TIFF"),
         (np.zeros(stage.SHAPE, np.uint8), "0 everywhere"),
-        (np.broadcast_to(np.arange(512, dtype=np.uint8), stage.SHAPE), "256 or more by slice 0"),
+        (np.broadcast_to(np.arange(512, dtype=np.uint8), stage.SHAPE), "labels number 255 cells"),
         (np.broadcast_to(np.eye(512, dtype=np.uint8), (4, 512, 512)), "4 slices of 512 x 512"),
     ],
 )
