@@ -10,14 +10,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from conftest import Cli
+from distributed import LocalCluster
+from PIL import Image
 
+from unetseg.engine import cluster as cluster_engine
+from unetseg.engine.cluster import Job
+from unetseg.errors import UnetsegError
+from unetseg.stacks.omezarr import ZarrPieces
 from unetseg.stacks.opening import open_volume
+from unetseg.stacks.pieces import Piece
 
 pytestmark = pytest.mark.slow
 
@@ -132,6 +140,67 @@ def test_workers_outlive_a_model_and_a_scheduler_its_runs(
     assert f"--scheduler {scheduler}: expected it to stay, lost it; start it" in shown
     shown = cli(*many, "--name", NAME).stderr
     assert "going on: " in shown
+
+
+@pytest.fixture
+def job(model: Path, tmp_path: Path) -> Job:
+    """What a worker is told, all of which is there."""
+    output = tmp_path / NAME
+    ZarrPieces(output, shape=(2, 20, 20))
+    volume = write_slices(tmp_path / "v", 2)
+    return Job((model,), volume, output, (2, 20, 20), tta=False, identity="")
+
+
+def write_slices(folder: Path, count: int) -> Path:
+    """A folder of slices: a worker, which here is this process, holds none of its files open."""
+    folder.mkdir()
+    for number in range(count):
+        Image.new("L", (20, 20)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["models", "volume", "output"])
+def test_a_worker_that_does_not_see_a_path_begins_none(job: Job, tmp_path: Path, name: str):
+    nowhere = tmp_path / "elsewhere"
+    blind = replace(job, **{name: (nowhere,) if name == "models" else nowhere})
+    with pytest.raises(UnetsegError, match=rf"^worker .* does not see {nowhere}: give a path that"):
+        cluster_engine._predict_piece(Piece(0, 0, 20, 0, 20), blind)
+    assert not nowhere.exists()
+
+
+def test_a_worker_leaves_what_is_there(job: Job):
+    first, second = (Piece(index, 0, 20, 0, 20) for index in range(2))
+    cluster_engine._predict_piece(first, job)
+    again = replace(job, identity="of another run")
+    cluster_engine._predict_piece(second, again)
+    output = ZarrPieces(job.output, shape=job.shape, create=False)
+    assert output.has(first)
+    assert output.has(second)
+
+
+def test_pieces_that_no_one_sees_are_not_published(
+    model: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    write_slices(tmp_path / "v", 3)
+    write = ZarrPieces.write
+
+    def write_elsewhere(output: ZarrPieces, piece: Piece, pixels: np.ndarray) -> None:
+        if piece.index != 1:
+            write(output, piece, pixels)
+
+    command = ("predict", "--model", model, "--volume", "v", "--no-tta", "--scheduler")
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as local,
+        monkeypatch.context() as patch,
+    ):
+        patch.setattr(ZarrPieces, "write", write_elsewhere)
+        patch.setattr(cluster_engine, "SECONDS_TO_APPEAR", 0)
+        (line,) = cli(*command, local.scheduler_address, code=1).stderr.splitlines()
+    assert f"{NAME}: expected all of the 3 pieces that workers have written, found 2; give" in line
+    assert not Path("work/prediction/manifest.json").exists()
+    assert "going on: 67% is there" in cli(*command[:-1], "--name", NAME).stderr
 
 
 def test_no_scheduler_is_one_line(

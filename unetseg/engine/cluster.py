@@ -6,7 +6,9 @@ writes whole chunks of the result. Nothing but the names of pieces goes over the
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -15,8 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unetseg.errors import UnetsegError
+from unetseg.errors import InputError, UnetsegError
 from unetseg.progress import Progress
+from unetseg.stacks.location import is_there
 from unetseg.stacks.pieces import Piece
 
 if TYPE_CHECKING:
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 _ONE_AT_A_TIME = threading.Lock()
 
 SECONDS_TO_CONNECT = 30
+
+# For so long NFS may not show one machine what another has written.
+SECONDS_TO_APPEAR = 60
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,8 @@ def predict_on_cluster(
     Raises
     ------
     UnetsegError
-        If there is no scheduler, or it is lost, or a piece is too much for every worker.
+        If there is no scheduler, or it is lost, or a piece is too much for every worker, or a
+        worker does not see the files, or writes where this process does not see it.
     """
     try:
         from distributed import Client, KilledWorker, as_completed
@@ -105,6 +112,24 @@ def predict_on_cluster(
         finally:
             with suppress(CancelledError, OSError):
                 client.cancel(futures)
+    _check_complete(job, pieces)
+
+
+def _check_complete(job: Job, pieces: Sequence[Piece]) -> None:
+    """Believe no worker: look whether every piece is there, as seen from here."""
+    from unetseg.stacks.omezarr import ZarrPieces
+
+    output = ZarrPieces(job.output, shape=job.shape, create=False)
+    deadline = time.monotonic() + SECONDS_TO_APPEAR
+    absent = list(pieces)
+    while absent := [piece for piece in absent if not output.holds(piece)]:
+        if time.monotonic() >= deadline:
+            raise UnetsegError(
+                f"{job.output}: expected all of the {len(pieces)} pieces that workers have "
+                f"written, found {len(pieces) - len(absent)}; give a path that all machines share, "
+                "and the same command goes on from here"
+            )
+        time.sleep(1)
 
 
 def _predict_piece(piece: Piece, job: Job) -> Piece:
@@ -118,13 +143,39 @@ def _predict_piece(piece: Piece, job: Job) -> Piece:
 
 @lru_cache(maxsize=1)
 def _open(job: Job) -> tuple[Any, Any, Any]:
-    """What a worker keeps from piece to piece."""
+    """What a worker keeps from piece to piece.
+
+    Raises
+    ------
+    UnetsegError
+        If it does not see the files: it must not begin any of its own.
+    """
     from unetseg.engine.ensemble import Ensemble, Member
     from unetseg.stacks.omezarr import ZarrPieces
     from unetseg.stacks.opening import open_volume
 
-    return (
-        Ensemble([Member.load(model) for model in job.models], job.treatment),
-        open_volume(job.volume),
-        ZarrPieces(job.output, shape=job.shape),
-    )
+    for model in job.models:
+        if not model.exists():
+            raise _unseen(model)
+    try:
+        output = ZarrPieces(job.output, shape=job.shape, create=False)
+    except FileNotFoundError as error:
+        raise _unseen(job.output) from error
+    try:
+        volume = open_volume(job.volume)
+    except InputError as error:
+        if is_there(job.volume):
+            raise
+        raise _unseen(job.volume) from error
+    members = [Member.load(model) for model in job.models]
+    return Ensemble(members, job.treatment), volume, output
+
+
+def _unseen(path: Path) -> UnetsegError:
+    from distributed import get_worker
+
+    try:
+        name = f"{get_worker().address} on {socket.gethostname()}"
+    except ValueError:  # no worker runs this
+        name = f"on {socket.gethostname()}"
+    return UnetsegError(f"worker {name} does not see {path}: give a path that all machines share")

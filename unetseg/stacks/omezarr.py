@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,16 +44,30 @@ class ZarrPieces(PieceWriter):
     shape : (Z, Y, X)
     voxel : Voxel, optional
         Size of a voxel, to write down.
+    create : bool
+        Begin it where there is none. Who only helps must not: what it does not see others may.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none, and none is to be begun.
     """
 
     multiple = CHUNK
 
     def __init__(
-        self, path: Path, *, shape: tuple[int, int, int], voxel: Voxel | None = None
+        self,
+        path: Path,
+        *,
+        shape: tuple[int, int, int],
+        voxel: Voxel | None = None,
+        create: bool = True,
     ) -> None:
         zarr = import_zarr()
         self._path = path
         if not (path / "0" / "zarr.json").exists():
+            if not create:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
             require_room(path.parent, math.prod(shape) * np.dtype(np.float32).itemsize)
             group = zarr.open_group(path, mode="w", zarr_format=3)
             group.attrs["ome"] = _attributes(path.name, voxel)
@@ -66,9 +82,16 @@ class ZarrPieces(PieceWriter):
             )
         self._array = zarr.open_array(path / "0", mode="r+")
 
+    def holds(self, piece: Piece) -> bool:
+        """Whether all chunks of a piece have their files; what is in them is left alone."""
+        try:
+            return all(chunk.stat().st_size for chunk in self._chunks(piece))
+        except FileNotFoundError:
+            return False
+
     def has(self, piece: Piece) -> bool:
         """Whether all chunks of a piece are there, and whole."""
-        if not all(chunk.is_file() for chunk in self._chunks(piece)):
+        if not self.holds(piece):
             return False
         # After a power cut a file may have its name, and nothing in it.
         try:
