@@ -96,16 +96,16 @@ def test_predict_does_not_take_the_weights_of_another_model(
     data: Path, model: Path, other_model: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ):
     shutil.copytree(model, "m")
-    ensemble = predict.Ensemble
+    load = predict.Member.load
 
-    def train_again(*arguments: Any, **settings: Any) -> Any:
+    def train_again(folder: Path) -> predict.Member:
         shutil.rmtree("m")
         shutil.copytree(other_model, "m")
-        return ensemble(*arguments, **settings)
+        return load(folder)
 
     command = ("predict", "--model", "m", "--volume", data, "--no-tta")
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "Ensemble", train_again)
+        patch.setattr(predict.Member, "load", train_again)
         (line,) = cli(*command, code=1).stderr.splitlines()
     assert "m/manifest.json: expected the same as long as it is read" in line
     assert not (Path("work/prediction") / MANIFEST).exists()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import re
+import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +14,7 @@ from scipy import ndimage
 
 from unetseg.arrays.resampling import Taps, resample
 from unetseg.engine.ensemble import Ensemble, Member, Treatment
+from unetseg.errors import UsageError
 from unetseg.stacks.pieces import Piece
 from unetseg.stacks.volume import ArrayVolume, Volume
 from unetseg.stacks.voxel import Voxel
@@ -18,6 +23,7 @@ NOISE = np.random.default_rng(0).normal(size=(2, 96, 128))
 STACK = np.clip(128 + 200 * ndimage.gaussian_filter(NOISE, (0, 2, 2)) + 9 * NOISE, 1, 254)
 STACK = STACK.astype(np.uint8)
 TRAINED = Voxel(50, 4, 4)
+AS_IT_IS = Treatment(tta=False, invert=False, rescale=False, voxel=None)
 
 
 class Pixelwise:
@@ -45,7 +51,7 @@ def make(
 
 def predict(ensemble: Ensemble, volume: Volume, *, edge: int = 1000) -> np.ndarray:
     result = np.full(volume.shape, np.nan, np.float32)
-    for piece in ensemble.plan(volume, memory=edge, multiple=1):
+    for piece in ensemble.plan(volume, edge=edge, multiple=1):
         result[piece.index][piece.box] = ensemble.predict(volume, piece)
     return result
 
@@ -94,9 +100,9 @@ def test_pixels_of_another_size(voxel: Voxel):
 
 
 def test_pieces_are_no_larger_for_the_network():
-    pieces = make(Voxel(50, 8, 8)).plan(ArrayVolume("stack", STACK), memory=40, multiple=1)
+    pieces = make(Voxel(50, 8, 8)).plan(ArrayVolume("stack", STACK), edge=40, multiple=1)
     assert max(piece.bottom - piece.top for piece in pieces) <= 20
-    pieces = make(Voxel(50, 2, 2)).plan(ArrayVolume("stack", STACK), memory=40, multiple=1)
+    pieces = make(Voxel(50, 2, 2)).plan(ArrayVolume("stack", STACK), edge=40, multiple=1)
     assert max(piece.bottom - piece.top for piece in pieces) <= 40
 
 
@@ -147,3 +153,30 @@ def test_a_piece_reads_what_it_needs():
     volume.most = 0
     ensemble.predict(volume, Piece(0, 40, 50, 40, 50))
     assert volume.most < 400
+
+
+def test_all_that_takes_memory_is_counted(model: Path):
+    one, five = (Ensemble([Member.load(model)] * number, AS_IT_IS) for number in (1, 5))
+    edge = one.largest_box(memory=1.2e9, overhead=0)
+    # Another of these networks takes 26 MB, by the rule that was measured.
+    weights = one._members[0].predictor.weights
+    four = 4 * (20e6 + 8 * weights)
+    assert five.largest_box(memory=1.2e9 + four, overhead=0) == edge
+    assert five.largest_box(memory=1.2e9, overhead=0) < edge - 100
+    assert one.largest_box(memory=1.5e9, overhead=3e8) == edge
+    with pytest.raises(UsageError, match=r"--memory: expected more than 1\.5GB") as caught:
+        five.largest_box(memory=1.5e9, overhead=1e9)
+    (given,) = re.findall(r"give (\d+\.\d)GB", str(caught.value))
+    assert 128 <= five.largest_box(memory=float(given) * 1e9, overhead=1e9) < 400
+
+
+def test_a_slice_that_nobody_else_holds_is_let_go_of(model: Path):
+    ensemble = Ensemble([Member.load(model)], AS_IT_IS)
+    held = []
+    for _ in range(3):
+        volume = ArrayVolume("layer", np.random.default_rng(0).random((40, 50), np.float32))
+        ensemble.predict(volume, Piece(0, 0, 40, 0, 50))
+        held.append(weakref.ref(volume))
+    del volume
+    gc.collect()
+    assert [reference() for reference in held] == [None] * 3

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from unetseg.errors import InputError
-from unetseg.stacks.opening import open_labels, open_volume
+from unetseg.stacks.opening import open_numbers, open_volume
 
 BOX = (slice(17, 65), slice(31, 66))
 
@@ -65,7 +65,7 @@ def test_a_mask_and_numbered_cells(tmp_path: Path):
     with open_volume(tmp_path / "mask.npy") as volume:
         np.testing.assert_array_equal(volume[0], np.eye(5, dtype=np.uint8))
     np.save(tmp_path / "cells.npy", np.full((2, 5, 5), 100_000, np.uint32))
-    with open_labels(tmp_path / "cells.npy") as volume:
+    with open_numbers(tmp_path / "cells.npy") as volume:
         assert volume[1].max() == 100_000
     with pytest.raises(InputError, match=r"expected pixels of uint8, uint16 or float32, found ui"):
         open_volume(tmp_path / "cells.npy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +81,19 @@ def test_a_journal_that_was_cut_off(tmp_path: Path, stack: np.ndarray, cut: int)
     np.testing.assert_array_equal(tifffile.imread(path), stack)
     with open_pieces(path) as out:
         assert all(out.has(piece) for piece in PIECES)
+
+
+def test_what_was_written_in_other_pieces_counts(tmp_path: Path, stack: np.ndarray):
+    path = tmp_path / "a.tif"
+    with open_pieces(path) as out:
+        # The upper half of slice 0 and a column of the lower one; they overlap.
+        done = [*PIECES[:2], Piece(0, 5, 20, 0, 10)]
+        write(out, done, stack)
+    area = np.zeros(SHAPE, bool)
+    for piece in done:
+        area[piece.index][piece.box] = True
+    with open_pieces(path) as out:
+        for top, bottom, left, right in product((0, 3, 9), (10, 12, 20), (0, 8), (9, 10, 11, 30)):
+            piece = Piece(0, top, bottom, left, right)
+            assert out.has(piece) == area[0][piece.box].all(), piece
+        assert not out.has(Piece(1, 0, 10, 0, 30))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
 from unetseg.errors import InputError
+from unetseg.stacks.opening import open_volume
 from unetseg.stacks.volume import ArrayVolume, name_slices
 
 
@@ -43,3 +48,19 @@ def test_arrays_are_read_as_stacks_are():
     surrounded = np.where(np.eye(3)[1] * np.eye(3)[:, [1]], np.nan, np.indices((3, 3)).sum(0))
     with ArrayVolume("mine", surrounded) as volume, pytest.raises(InputError):
         volume[0]
+
+
+def test_what_reading_takes_beside_is_known(tmp_path: Path, stack: np.ndarray):
+    size = stack[0].nbytes
+    plain = {"photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "plain.tif", stack, **plain)
+    tifffile.imwrite(tmp_path / "strip.tif", stack, compression="zlib", rowsperstrip=70, **plain)
+    tifffile.imwrite(tmp_path / "tiles.tif", stack, compression="zlib", tile=(16, 16), **plain)
+    for name in ("png", "tif"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(stack[0]).save(tmp_path / "png/0.png")
+    tifffile.imwrite(tmp_path / "tif/0.tif", stack[0], compression="zlib", rowsperstrip=70, **plain)
+    expected = {"plain.tif": 0, "strip.tif": 3 * size, "tiles.tif": 3 * 16 * 16 * 2}
+    for name, overhead in {**expected, "png": 3 * size, "tif": 3 * size}.items():
+        with open_volume(tmp_path / name) as volume:
+            assert volume.overhead == overhead, name

@@ -21,6 +21,7 @@ from unetseg.engine import prediction
 from unetseg.engine.ensemble import Ensemble, Member, Treatment
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.pieces import Piece
+from unetseg.stacks.volume import Volume
 
 # Some processors add up a convolution in another order for images of another size. A halo that is
 # 8 pixels too narrow changes probabilities by up to 0.1.
@@ -161,6 +162,49 @@ def test_killed_prediction_goes_on_to_the_same_bytes(
     ]
     assert outputs[0] == outputs[1]
     assert not unfinished.exists()
+
+
+# Pieces of the first run are at most 150 px long: four to a slice.
+@pytest.mark.parametrize(
+    ("edge", "left"),
+    # Where more fits, the pieces stay as they are. Where less does, those of the new plan that lie
+    # in finished ones count: of nine a slice, all of the first, and one of the second.
+    [(300, 3), (150, 3), (130, 8)],
+)
+def test_another_memory_does_not_begin_anew(
+    model: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, edge: int, left: int
+):
+    volume = write_volume(tmp_path / "v.tif", 2, 300, 300)
+    common = ("predict", "--model", model, "--volume", volume, "--no-tta")
+    cli(*common, "--output", "whole")
+    predict = Ensemble.predict
+    done: list[Piece] = []
+
+    def count(self: Ensemble, volume: Volume, piece: Piece) -> np.ndarray:
+        if len(done) == most:
+            raise KeyboardInterrupt
+        done.append(piece)
+        return predict(self, volume, piece)
+
+    monkeypatch.setattr(Ensemble, "predict", count)
+    most = 5
+    monkeypatch.setattr(Ensemble, "largest_box", lambda *_, **__: 150)
+    cli(*common, "--memory", "1.2GB", code=130)
+    most = -1
+    done.clear()
+    monkeypatch.setattr(Ensemble, "largest_box", lambda *_, **__: edge)
+    shown = cli(*common, "--memory", "3GB").stderr
+    assert re.search(r"going on: \d+% is there already", shown)
+    assert len(done) == left
+    np.testing.assert_allclose(
+        read(tmp_path / "work/prediction/prediction.tif"),
+        read(tmp_path / "whole/prediction.tif"),
+        atol=ROUNDING,
+    )
+    assert sorted(path.name for path in Path("work/prediction").iterdir()) == [
+        "manifest.json",
+        "prediction.tif",
+    ]
 
 
 @pytest.mark.parametrize("name", ["model.h5", "model.keras"])

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.tiles import Box, plan_boxes
 from unetseg.engine.prediction import Predictor, load_predictor, open_model
+from unetseg.network.inference import bytes_of_another
 from unetseg.stacks.pieces import Piece
 from unetseg.stacks.views import Inverted, Resampled
 from unetseg.stacks.volume import Volume
@@ -22,6 +24,10 @@ from unetseg.stacks.voxel import Voxel
 
 # Two sizes of a pixel that differ by less are alike to a network.
 CLEARLY_LARGER = 1.1
+
+# Slices whose measures are kept: pieces of one come one after another, but for a cluster's.
+MEASURES = 8
+VIEWS = 8
 
 # The least probability of tissue: 0 says that it is missing.
 SMALLEST = np.finfo(np.float32).tiny
@@ -107,37 +113,53 @@ class Ensemble:
     def __init__(self, members: Sequence[Member], treatment: Treatment) -> None:
         self._members = members
         self._treatment = treatment
-        self._see = lru_cache(maxsize=8)(self._view)
-        self._normalise = lru_cache(maxsize=8)(self._measure)
+        self._views: LRUCache[Any, Volume] = LRUCache(VIEWS)
+        # Weakly: a volume may hold a whole slice, and goes when others are done with it.
+        self._measures: WeakKeyDictionary[Volume, LRUCache[Any, Any]] = WeakKeyDictionary()
 
-    def _view(self, volume: Volume, trained: Voxel | None) -> Volume:
+    def _see(self, volume: Volume, trained: Voxel | None) -> Volume:
         """A stack as a model is to see it."""
         treatment = self._treatment
         scale = treatment.scale(volume, trained) if treatment.rescale else None
-        if treatment.invert:
-            volume = Inverted(volume)
-        return volume if scale is None else Resampled(volume, scale)
+        if scale is None and not treatment.invert:
+            return volume
+        if (volume, scale) not in self._views:
+            turned = Inverted(volume) if treatment.invert else volume
+            self._views[volume, scale] = turned if scale is None else Resampled(turned, scale)
+        return self._views[volume, scale]
 
-    def _measure(self, view: Volume, index: int, name: str) -> Any:
-        """Normalisation of one slice."""
-        parts = (pixels for _, pixels in view.strips(index))
-        return NORMALISATIONS[name].of(view.tissue(index), parts)
+    def _normalise(self, view: Volume, index: int, name: str) -> Any:
+        """Normalisation of one slice, from a measure that is taken once."""
+        known = self._measures.setdefault(view, LRUCache(MEASURES))
+        if (index, name) not in known:
+            parts = (pixels for _, pixels in view.strips(index))
+            known[index, name] = NORMALISATIONS[name].of(view.tissue(index), parts)
+        return known[index, name]
 
-    def plan(self, volume: Volume, *, memory: float, multiple: int) -> list[Piece]:
-        """Cut a stack into pieces that fit into the memory, in bytes.
+    def largest_box(self, *, memory: float, overhead: float) -> int:
+        """Edge of the largest piece that fits into the memory, beside all networks, in bytes.
+
+        `overhead` is what the reader of the pixels takes of it.
+        """
+        networks = [bytes_of_another(member.predictor.weights) for member in self._members]
+        return min(
+            member.predictor.largest_box(memory=memory, overhead=overhead + sum(networks) - own)
+            for member, own in zip(self._members, networks, strict=True)
+        )
+
+    def plan(self, volume: Volume, *, edge: int, multiple: int) -> list[Piece]:
+        """Cut a stack into pieces of at most this edge, as a network sees them.
 
         `multiple` is where pieces must end, but for the end of a slice.
         """
-        slices, *size = volume.shape
-        largest = [max(size)] * 2
+        slices, height, width = volume.shape
+        largest = [edge, edge]
         for member in self._members:
-            edge = member.predictor.largest_box(memory=memory)
-            seen = self._see(volume, member.voxel).shape[1:]
+            seen = self._see(volume, member.voxel).shape
             # What is a box for the network may be a smaller one of the stack.
-            sides = [edge * n // max(n, m) for n, m in zip(size, seen, strict=True)]
+            sides = [edge * n // max(n, m) for n, m in zip(volume.shape[1:], seen[1:], strict=True)]
             largest = [min(pair) for pair in zip(largest, sides, strict=True)]
-        height, width = largest
-        boxes = plan_boxes((size[0], size[1]), largest=(height, width), multiple=multiple)
+        boxes = plan_boxes((height, width), largest=(largest[0], largest[1]), multiple=multiple)
         return [Piece.of(index, box) for index in range(slices) for box in boxes]
 
     def predict(self, volume: Volume, piece: Piece) -> npt.NDArray[np.float32]:

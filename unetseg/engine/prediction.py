@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,12 @@ from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.tiles import Box, Canvas, plan_boxes, predict_box
 from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
 from unetseg.errors import InputError, UsageError
-from unetseg.network.inference import fold_normalisation, longest_edge, prepare
+from unetseg.network.inference import (
+    fold_normalisation,
+    least_memory,
+    longest_edge,
+    prepare,
+)
 from unetseg.network.recipes import NetworkOptions
 from unetseg.network.saving import load_weights
 from unetseg.network.unet import build_unet
@@ -58,31 +64,38 @@ class Predictor:
         self.network = build_network(dataclasses.replace(network, batch_norm=False), seed=0)
         self.run = prepare(self.network)
         self.take_weights()
-        self._weights = model.count_params()
+        self.weights: int = model.count_params()
 
     def take_weights(self) -> None:
         """Predict with what the weights of the model are now."""
         fold_normalisation(self._model, self.network)
 
-    def largest_box(self, *, memory: float) -> int:
+    def largest_box(self, *, memory: float, overhead: float = 0) -> int:
         """Edge in pixels of the largest square that fits into the memory, in bytes.
+
+        Parameters
+        ----------
+        memory : float
+        overhead : float
+            What of it others take: the reader of the pixels, further networks.
 
         Raises
         ------
         UsageError
             If hardly anything fits.
         """
-        edge = longest_edge(
-            memory=memory,
-            base_filters=self._settings.base_filters,
-            stride=self._settings.stride,
-            weights=self._weights,
-        )
-        box = edge - 2 * (self._settings.halo + self._settings.multiple)
+        network = {
+            "base_filters": self._settings.base_filters,
+            "stride": self._settings.stride,
+            "weights": self.weights,
+        }
+        around = 2 * (self._settings.halo + self._settings.multiple)
+        box = longest_edge(memory=memory - overhead, **network) - around
         if box < SMALLEST_BOX:
+            needed = overhead + least_memory(SMALLEST_BOX + around, **network)
             raise UsageError(
-                f"--memory: expected more than {memory / 1e9:.2g}GB, which this network does not "
-                "fit into; give 2GB"
+                f"--memory: expected more than {memory / 1e9:.2g}GB, which models and slices do "
+                f"not fit into; give {math.ceil(needed / 1e8 + 0.1) / 10}GB"
             )
         return box
 

@@ -15,6 +15,8 @@ from unetseg.network.startup import keras
 # one and a half times; a reader of compressed files keeps 128 MB more.
 BYTES_BEFORE = 850e6
 BYTES_PER_WEIGHT = 8
+# Of every network beside the first, on top of its weights; measured: 10 MB.
+BYTES_PER_NETWORK = 20e6
 
 # What a network takes for each pixel of its highest level and base filter: measured, 25 to 29. And
 # for each pixel of the image what it is read, normalised and summed up in.
@@ -59,8 +61,22 @@ def longest_edge(*, memory: float, base_filters: int, stride: int, weights: int)
         Of the network.
     """
     free = memory - BYTES_BEFORE - BYTES_PER_WEIGHT * weights
-    bytes_per_pixel = BYTES_PER_PIXEL_AND_FILTER * base_filters / stride**2 + BYTES_PER_PIXEL
-    return math.isqrt(int(max(0.0, free) / bytes_per_pixel))
+    return math.isqrt(int(max(0.0, free) / _bytes_per_pixel(base_filters, stride)))
+
+
+def least_memory(edge: int, *, base_filters: int, stride: int, weights: int) -> float:
+    """Bytes that suffice for a square image with this side: the inverse of `longest_edge`."""
+    pixels = _bytes_per_pixel(base_filters, stride) * edge**2
+    return BYTES_BEFORE + BYTES_PER_WEIGHT * weights + pixels
+
+
+def bytes_of_another(weights: int) -> float:
+    """Bytes that a further network takes, which waits while the first predicts."""
+    return BYTES_PER_NETWORK + BYTES_PER_WEIGHT * weights
+
+
+def _bytes_per_pixel(base_filters: int, stride: int) -> float:
+    return BYTES_PER_PIXEL_AND_FILTER * base_filters / stride**2 + BYTES_PER_PIXEL
 
 
 def fold_normalisation(model: keras.Model, plain: keras.Model) -> None:

@@ -49,6 +49,20 @@ class Piece:
         """How many."""
         return (self.bottom - self.top) * (self.right - self.left)
 
+    def without(self, other: Piece) -> list[Piece]:
+        """What another piece of the same slice leaves of this one: up to four pieces."""
+        top, bottom = max(self.top, other.top), min(self.bottom, other.bottom)
+        left, right = max(self.left, other.left), min(self.right, other.right)
+        if top >= bottom or left >= right:
+            return [self]
+        rest = [
+            Piece(self.index, self.top, top, self.left, self.right),
+            Piece(self.index, bottom, self.bottom, self.left, self.right),
+            Piece(self.index, top, bottom, self.left, left),
+            Piece(self.index, top, bottom, right, self.right),
+        ]
+        return [piece for piece in rest if piece.pixels]
+
 
 class PieceWriter(Closing):
     """A stack of float32 probabilities that is written in pieces, in any order.
@@ -97,7 +111,7 @@ class TiffPieces(PieceWriter):
         self, path: Path, *, shape: tuple[int, int, int], voxel: Voxel | None = None
     ) -> None:
         self._journal_path = path.with_name(f".{path.name}.journal")
-        self._done: set[tuple[int, ...]] = set()
+        self._done: dict[int, list[Piece]] = {}  # by slice
         self._unflushed: list[Piece] = []
         self._flushed = time.monotonic()
         offset = self._read_journal() if path.exists() else None
@@ -121,12 +135,19 @@ class TiffPieces(PieceWriter):
         if whole != text:
             os.truncate(self._journal_path, len(whole))
         lines = [json.loads(line) for line in whole.splitlines()]
-        self._done = {tuple(line) for line in lines[1:]}
+        for line in lines[1:]:
+            self._done.setdefault(line[0], []).append(Piece(*line))
         return int(lines[0]["offset"]) if lines else None
 
     def has(self, piece: Piece) -> bool:
         """Whether an earlier run has written a piece."""
-        return astuple(piece) in self._done
+        # It may have cut the slice in other pieces, for another --memory.
+        rest = [piece]
+        for done in self._done.get(piece.index, ()):
+            rest = [left for part in rest for left in part.without(done)]
+            if not rest:
+                return True
+        return False
 
     def write(self, piece: Piece, pixels: npt.NDArray[np.float32]) -> None:
         """Write a piece."""

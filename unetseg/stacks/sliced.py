@@ -50,6 +50,7 @@ class SlicedVolume(Volume):
         size = dtype.itemsize
         for edge in chunks or ():
             size *= int(edge)
+        self._chunk = 0 if chunks is None else size
         if chunks is not None and size > LARGEST_SEGMENT:
             raise InputError(
                 self.path,
@@ -57,6 +58,14 @@ class SlicedVolume(Volume):
                 found=f"some of {size // 10**6} MB",
                 remedy="save it with smaller ones",
             )
+
+    @property
+    def overhead(self) -> int:
+        """Bytes of the chunks that are read side by side, as they are stored and decoded."""
+        return 2 * self._chunk * self._chunks_at_once()
+
+    def _chunks_at_once(self) -> int:
+        return 1
 
     @abstractmethod
     def _part(self, index: int, box: Box) -> Any:

@@ -88,6 +88,13 @@ class SliceFolder(Volume):
             self._opened = index, _open(self._files[index])
         return self._opened[1].read(0, box)
 
+    @property
+    def overhead(self) -> int:
+        """Bytes of one slice: of a PNG, which is read whole, if there is one."""
+        first = next((f for f in self._files if f.suffix.lower() in PNG), self._files[0])
+        with _open(first) as opened:
+            return opened.overhead
+
     def close(self) -> None:
         """Let go of the slice that was read last."""
         if self._opened is not None:

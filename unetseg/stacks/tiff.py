@@ -179,6 +179,15 @@ class Stack(Volume):
             part = self._run.read(self._handle, index, box)
             return part.astype(self.dtype, copy=False)
 
+    @property
+    def overhead(self) -> int:
+        """Bytes of a strip or tile as it is stored, decoded and copied."""
+        if self._run is not None:
+            return 0
+        pages = [page.keyframe for page in self._pages or [self._series]]
+        largest = max(int(np.prod(page.chunks, dtype=np.int64)) for page in pages)
+        return 3 * largest * self.dtype.itemsize
+
     def close(self) -> None:
         """Close the file, and that of its set that was read last."""
         self._opened.close()

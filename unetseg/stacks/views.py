@@ -37,6 +37,11 @@ class Inverted(Volume):
         pixels = self._volume.read(index, box)
         return self._sum - pixels if self._sum else -pixels
 
+    @property
+    def overhead(self) -> int:
+        """That of the stack itself."""
+        return self._volume.overhead
+
     def close(self) -> None:
         """The stack is not ours."""
 
@@ -116,6 +121,11 @@ class Resampled(Volume):
             scaled(edges.top[columns], height, old_height),
             scaled(edges.bottom[columns] + 1, height, old_height) - 1,
         )
+
+    @property
+    def overhead(self) -> int:
+        """That of the stack itself."""
+        return self._volume.overhead
 
     def close(self) -> None:
         """The stack is not ours."""

@@ -48,6 +48,8 @@ class Volume(Closing):
         Size of a voxel, where the file declares one.
     no_data : float or None
         Value of pixels that hold no data, where the file declares one.
+    overhead : int
+        Bytes that reading a part takes at most, beside its pixels.
     remarks : tuple of str
         What to tell the user of how it was read, or of what was left out.
     """
@@ -58,6 +60,11 @@ class Volume(Closing):
     voxel: Voxel | None = None
     no_data: float | None = None
     remarks: tuple[str, ...] = ()
+
+    @property
+    def overhead(self) -> int:
+        """Bytes that reading a part takes at most, beside its pixels."""
+        return 0
 
     @abstractmethod
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:

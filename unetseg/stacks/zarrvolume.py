@@ -20,6 +20,8 @@ from unetseg.stacks.sliced import SlicedVolume
 from unetseg.stacks.volume import DTYPES, LARGEST_SEGMENT, ZARR_MARKS
 from unetseg.stacks.zarrimages import find_image
 
+CHUNKS_AT_ONCE = 10  # zarr's async.concurrency
+
 
 class ZarrVolume(SlicedVolume):
     """A single-channel image or array in a Zarr.
@@ -66,6 +68,11 @@ class ZarrVolume(SlicedVolume):
         except BaseException:
             self.close()
             raise
+
+    def _chunks_at_once(self) -> int:
+        edges = dict(zip(self._axes, self._array.chunks, strict=True))
+        chunks = -(-self.shape[1] // edges["y"]) * -(-self.shape[2] // edges["x"])
+        return min(int(chunks), CHUNKS_AT_ONCE)
 
     def _part(self, index: int, box: Box) -> Any:
         return self._array[self._place(index, box)]

@@ -21,6 +21,7 @@ from unetseg.errors import UsageError
 from unetseg.options import PredictOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
+from unetseg.stacks.files import replacing
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.pieces import Piece, PieceWriter, TiffPieces
 from unetseg.stacks.views import Inverted, Resampled
@@ -35,6 +36,7 @@ from unetseg.stages.stackchecks import (
 )
 
 DEFAULT_NAME = "prediction.tif"
+EDGE = ".edge"  # of the pieces, in pixels; hidden, so that it is not published
 
 
 def predict(options: PredictOptions, progress: Progress) -> StageResult:
@@ -183,9 +185,11 @@ class _Work:
         ensemble = Ensemble([Member.load(folder) for folder in self.folders], self.treatment)
         writer.check_inputs()  # the networks are those of the manifests
         write_to = _format(name)
-        pieces = ensemble.plan(volume, memory=self.memory, multiple=write_to.multiple)
+        edge = ensemble.largest_box(memory=self.memory, overhead=volume.overhead)
         voxel = self.treatment.voxel or volume.voxel
         with write_to(path, shape=volume.shape, voxel=voxel) as output:
+            edge = _recorded_edge(writer.path(EDGE), edge)
+            pieces = ensemble.plan(volume, edge=edge, multiple=write_to.multiple)
             missing = [piece for piece in pieces if not output.has(piece)]
             if self.scheduler is None:
                 done = _predict(missing, ensemble, volume, output)
@@ -209,6 +213,18 @@ class _Work:
             treatment=self.treatment,
             identity=identity,
         )
+
+
+def _recorded_edge(path: Path, edge: int) -> int:
+    """The edge of pieces: that of the run that is gone on with, if as much fits now.
+
+    Other pieces would lie across those that are there, and be predicted all over.
+    """
+    recorded = int(path.read_text()) if path.exists() else edge
+    if recorded >= edge:
+        with replacing(path) as file:
+            file.write(str(edge).encode())
+    return min(edge, recorded)
 
 
 def _predict(

@@ -24,6 +24,8 @@ from unetseg.errors import UnetsegError
 from unetseg.options import PredictOptions
 from unetseg.stacks.volume import ArrayVolume
 
+LARGEST_SHARE = 0.3  # of the memory, that a slice takes from the network
+
 
 class Prediction:
     """The prediction of an array.
@@ -137,8 +139,14 @@ def serve(connection: Connection[Any, Any], name: str, model: Path, tta: bool) -
             ensemble = Ensemble([Member.load(model)], treatment)
             memory = parse_memory(PredictOptions().memory)
             while True:
-                with ArrayVolume(name, connection.recv()) as volume:
-                    for piece in ensemble.plan(volume, memory=memory, multiple=1):
+                image = connection.recv()
+                # As it came and as it is. What a large one takes beside is on top: the user has
+                # it in memory anyway, and no --memory to give.
+                overhead = min(2 * image.nbytes, LARGEST_SHARE * memory)
+                edge = ensemble.largest_box(memory=memory, overhead=overhead)
+                with ArrayVolume(name, image) as volume:
+                    for piece in ensemble.plan(volume, edge=edge, multiple=1):
                         connection.send((piece, ensemble.predict(volume, piece)))
+                del image, volume  # before the next one comes
         except UnetsegError as error:
             connection.send(str(error))
