@@ -43,3 +43,19 @@ def test_a_backend_that_is_not_there_is_one_line(tmp_path: Path, backend: str):
     (line,) = done.stderr.splitlines()
     assert "Keras: expected a backend that can be imported" in line
     assert "set KERAS_BACKEND=tensorflow, or mend ~/.keras/keras.json" in line
+
+
+@pytest.mark.slow
+def test_an_ensemble_is_not_taken_for_a_network_that_is_compiled_too_often():
+    program = (
+        "import numpy as np\n"
+        "from unetseg.network.recipes import NETWORKS\n"
+        "from unetseg.engine.prediction import Predictor, build_network\n"
+        "network = NETWORKS['compact']\n"
+        "model = build_network(network, seed=0)\n"
+        "for _ in range(6): Predictor(model, network).run(np.zeros((32, 32), np.float32))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -55,5 +55,8 @@ with _silence():
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
+        # It takes the networks of an ensemble for one that is compiled again and again.
+        if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
+            tf.get_logger().setLevel("ERROR")
         signature = tf.TensorSpec((), tf.int32)
         next(iter(tf.data.Dataset.from_generator(lambda: [0], output_signature=signature)))
