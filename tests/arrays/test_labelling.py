@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from unetseg.arrays.labelling import INTERIOR, MEMBRANE, UNCOUNTED, draw_label, number_cells
+from unetseg.arrays.labelling import (
+    INTERIOR,
+    MEMBRANE,
+    UNCOUNTED,
+    draw_label,
+    looks_numbered,
+    number_cells,
+)
 from unetseg.arrays.segments import label_cells
 
 
@@ -38,3 +45,13 @@ def test_cells_stay_apart(numbers: np.ndarray, line: int):
         assert len(np.unique(numbers[cells == cell])) == 1
     np.testing.assert_array_equal(label == UNCOUNTED, numbers < 0)
     assert (label[numbers == 0] == MEMBRANE).all()
+
+
+def test_a_net_of_membranes_is_no_cell():
+    values = np.zeros((40, 40), np.uint8)
+    values[4:9, 4:9], values[20:30, 9:30] = 1, 2
+    assert looks_numbered(values)  # two cells
+    values[:] = 0
+    values[::10], values[:, ::10] = 1, 1
+    values[11:20, 11:20] = 2
+    assert not looks_numbered(values)

@@ -28,3 +28,9 @@ def test_thick_membrane_thins_to_a_dam():
     interior = np.zeros((1, 9), bool)
     interior[0, :2] = interior[0, -2:] = True
     assert thin_borders(interior).tolist() == [[1, 1, 1, 1, 0, 2, 2, 2, 2]]
+
+
+def test_cells_do_not_grow_through_what_does_not_count():
+    interior, counted = np.array([[1, 0, 0, 0, 0]], bool), np.array([[1, 1, 0, 1, 1]], bool)
+    assert thin_borders(interior).tolist() == [[1, 1, 1, 1, 1]]
+    assert thin_borders(interior, counted=counted).tolist() == [[1, 1, 0, 2, 2]]
