@@ -41,9 +41,10 @@ def test_image_and_label_stay_aligned(copy: int):
     recipe = draw(dataclasses.replace(SILENT, crop=64), copy)
     image, label = apply_recipe(recipe, board, board, low=0, high=255, engine=ENGINE)
     assert set(np.unique(label)) <= {0, 255}
-    # Pixels on different sides lie within a pixel of an edge: opening their set leaves nothing.
+    # Pixels on different sides lie within a pixel of an edge, or two where squares meet and a line
+    # keeps them apart: opening their set leaves nothing.
     apart = (image > 127.5) != (label > 0)
-    assert not ndimage.binary_opening(apart, np.ones((2, 2))).any()
+    assert not ndimage.binary_opening(apart, np.ones((3, 3))).any()
 
 
 @given(copy=st.integers(0, 10**6), kind=st.sampled_from(["uint8", "uint16", "float32"]))

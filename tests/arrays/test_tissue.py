@@ -83,7 +83,9 @@ def test_nan_at_the_edges_and_no_data_anywhere():
 def test_nan_in_the_middle_is_not_missing():
     image = PIECE.astype(np.float32)
     image[80, 80] = np.nan
-    assert not missing(look(image), image).any()
+    tissue = look(image)
+    assert tissue.share_missing == 0
+    assert not missing(tissue, image).any()
 
 
 @pytest.mark.parametrize("spread", [0, 1, 3, 40])

@@ -6,7 +6,7 @@ called missing; they are found here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +100,9 @@ class Tissue:
         return _missing(box, pixels, self.edges, self.no_data)
 
 
+LOST = Tissue(0.0, 0.0, 1.0)
+
+
 def all_tissue(pixels: npt.NDArray[Any]) -> Tissue:
     """What is to be known of a slice that is taken for tissue all over."""
     low, high = np.percentile(pixels, (LOW, HIGH))
@@ -113,7 +116,7 @@ def find_tissue(
     dtype: npt.DTypeLike,
     no_data: float | None = None,
 ) -> Tissue:
-    """Find what shows tissue in a slice, which is gone through once, or three times at its borders.
+    """Find what shows tissue in a slice, which is gone through once, or three times at borders.
 
     Missing is what can be seen from an edge of the slice, along a row or column, through nothing
     but NaN, or one value that is none of tissue's because the border it makes is long and deep.
@@ -129,31 +132,39 @@ def find_tissue(
     no_data : float, optional
         A value that the file declares to stand for no data.
     """
-    grey, sample, frame, finite = Histogram(shape[0] * shape[1], dtype), _Sample(shape), [], True
-    for top, pixels in strips():
-        missing = _missing(_rows(top, pixels), pixels, None, no_data)
-        finite = finite and bool(np.isfinite(pixels).all())
-        grey.add(pixels[~missing & np.isfinite(pixels)])
-        sample.add(top, pixels)
-        frame.append((pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
+    look = _Look(shape)
+    grey, share = _measure(strips(), shape, dtype, no_data, None, look.add)
     edges = None
-    borders = _find_borders(frame, grey) if grey.count else []
-    if borders or not finite:
+    borders = look.find_borders(grey) if grey.count else []
+    if borders or not look.finite:
         edges = _find_edges(strips(), shape, borders)
-        grey = Histogram(shape[0] * shape[1], dtype)
-        for top, pixels in strips():
-            missing = _missing(_rows(top, pixels), pixels, edges, no_data)
-            grey.add(pixels[~missing & np.isfinite(pixels)])
+        grey, share = _measure(strips(), shape, dtype, no_data, edges)
     if not grey.count:
-        return Tissue(0.0, 0.0, 1.0)
+        return LOST
     low, lowest, high, highest = grey.percentiles(LOW, 0, HIGH, 100)
     if low == high:  # of almost all pixels
         low, high = lowest, highest
-    missing_share = 1 - grey.count / (shape[0] * shape[1])
-    tissue = Tissue(low, high, missing_share, edges, no_data)
-    if low == high or not sample.has_structure(tissue):
-        return Tissue(0.0, 0.0, 1.0)
-    return tissue
+    tissue = Tissue(low, high, share, edges, no_data)
+    return tissue if low < high and look.has_structure(tissue) else LOST
+
+
+def _measure(
+    strips: Iterable[Strip],
+    shape: tuple[int, int],
+    dtype: npt.DTypeLike,
+    no_data: float | None,
+    edges: Edges | None,
+    look: Callable[[int, npt.NDArray[Any]], None] | None = None,
+) -> tuple[Histogram, float]:
+    """Grey levels of what is not missing, and the share of the slice that is."""
+    grey, count = Histogram(shape[0] * shape[1], dtype), 0
+    for top, pixels in strips:
+        missing = _missing(_rows(top, pixels), pixels, edges, no_data)
+        count += int(np.count_nonzero(missing))
+        if look is not None:
+            look(top, pixels)
+        grey.add(pixels[~missing & np.isfinite(pixels)])
+    return grey, count / (shape[0] * shape[1])
 
 
 def _rows(top: int, pixels: npt.NDArray[Any]) -> Box:
@@ -169,30 +180,20 @@ def _missing(
     return missing
 
 
-def _find_borders(
-    frame: Sequence[tuple[npt.NDArray[Any], ...]], grey: Histogram
-) -> list[tuple[float, float]]:
-    """Lowest and highest value of borders that are long enough: the edges of a slice look so."""
-    lowest, highest = grey.percentiles(1, 99)
-    tolerance = TOLERANCE * (highest - lowest)
-    left, right = (np.concatenate([strip[side] for strip in frame]) for side in (2, 3))
-    borders = []
-    for edge in (frame[0][0], frame[-1][1], left, right):
-        line = edge.astype(np.float64)
-        for stretch, spread in (
-            (min(LEAST_STRETCH, len(line)), 0.0),
-            (max(LEAST_STRETCH, round(LEAST_SHARE * len(line))), tolerance),
-        ):
-            if len(line) < stretch:
-                continue
+def _find_flat(line: npt.NDArray[np.float64], tolerance: float) -> tuple[float, float] | None:
+    """Lowest and highest value of a part of a line that is of one value, or nearly, and long."""
+    for stretch, spread in (
+        (min(LEAST_STRETCH, len(line)), 0.0),
+        (max(LEAST_STRETCH, round(LEAST_SHARE * len(line))), tolerance),
+    ):
+        if len(line) >= stretch:
             windows = np.lib.stride_tricks.sliding_window_view(line, stretch)
             low, high = windows.min(1), windows.max(1)
             flat = np.flatnonzero(high - low <= 2 * spread)
             if flat.size:
                 value = (low[flat[0]] + high[flat[0]]) / 2
-                borders.append((value - spread, value + spread))
-                break
-    return borders
+                return value - spread, value + spread
+    return None
 
 
 def _find_edges(
@@ -232,18 +233,34 @@ def _broad(depths: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.where(opened < LEAST_DEPTH, 0, opened)
 
 
-class _Sample:
-    """Bands of 8 rows all over a slice, to tell structure from noise."""
+class _Look:
+    """What is kept of a slice: its outermost pixels, and bands of 8 rows all over it."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         most = max(1, MOST_LOOKED_AT // (shape[1] * BLOCK))
         self._step = BLOCK * max(1, -(-(shape[0] // BLOCK) // most))
         self._bands: list[Strip] = []
+        self._frame: list[tuple[npt.NDArray[Any], ...]] = []
+        self.finite = True
 
     def add(self, top: int, pixels: npt.NDArray[Any]) -> None:
-        """Keep the bands that begin in a strip."""
+        """Look at the next strip."""
+        self.finite = self.finite and bool(np.isfinite(pixels).all())
+        outermost = pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]
+        self._frame.append(tuple(line.copy() for line in outermost))
         for row in range(-top % self._step, len(pixels) - BLOCK + 1, self._step):
             self._bands.append((top + row, pixels[row : row + BLOCK].copy()))
+
+    def find_borders(self, grey: Histogram) -> list[tuple[float, float]]:
+        """Lowest and highest value of borders that are long enough."""
+        lowest, highest = grey.percentiles(1, 99)
+        tolerance = TOLERANCE * (highest - lowest)
+        left, right = (np.concatenate([strip[side] for strip in self._frame]) for side in (2, 3))
+        found = (
+            _find_flat(edge.astype(np.float64), tolerance)
+            for edge in (self._frame[0][0], self._frame[-1][1], left, right)
+        )
+        return [border for border in found if border is not None]
 
     def has_structure(self, tissue: Tissue) -> bool:
         """Whether neighbouring pixels are alike; in doubt, they are."""
