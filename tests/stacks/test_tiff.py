@@ -473,3 +473,13 @@ def test_tiles_of_several_slices_are_refused(tmp_path: Path):
     tifffile.imwrite(tmp_path / "a.tif", stack, **settings)
     with pytest.raises(InputError, match=r"tiles of one slice each, found pages of shape \(32, 32"):
         Stack(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("-9999", -9999), ("0 ", 0), ("nan", None), ("x", None)]
+)
+def test_the_value_for_no_data(tmp_path: Path, text: str, value: float | None):
+    tag = (42113, "s", len(text) + 1, text, True)
+    tifffile.imwrite(tmp_path / "a.tif", example("float32"), extratags=[tag], metadata=None)
+    with open_volume(tmp_path / "a.tif") as volume:
+        assert volume.no_data == value

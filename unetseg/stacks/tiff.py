@@ -25,6 +25,7 @@ from unetseg.stacks.tifflayout import (
     called_channels,
     check_chain,
     grey_shape,
+    no_data_of,
     pages_of_set,
     single_pages,
     voxel_of,
@@ -83,6 +84,7 @@ class Stack(Volume):
                 self._check_pixels()
                 self._check_whole()
                 self.voxel = voxel_of(self._file)
+                self.no_data = no_data_of(self._file)
             self._opened = opened.pop_all()
         self.dtype = self._series.dtype.newbyteorder("=")
         self._recent: LRUCache[tuple[int, int], npt.NDArray[Any]] = LRUCache(

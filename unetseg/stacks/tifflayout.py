@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from collections.abc import Sequence
@@ -172,3 +173,13 @@ def voxel_of(file: tifffile.TiffFile) -> Voxel | None:
         units = tuple(sizes.get(f"PhysicalSize{axis}Unit", "um") for axis in "ZYX")
         return Voxel.of(declared, units)
     return None
+
+
+def no_data_of(file: tifffile.TiffFile) -> float | None:
+    """The value that stands for no data, as GDAL writes it down; None for NaN, which says so."""
+    tag = file.pages.first.tags.get("GDAL_NODATA")
+    try:
+        value = float(str(tag.value).strip("\0 ")) if tag is not None else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
