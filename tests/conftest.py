@@ -163,7 +163,7 @@ def write_stage(
 
 @pytest.fixture(scope="session")
 def as_trained(model: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """The model as it was trained, as a function of standardised slices (N, H, W, 1)."""
+    """The model as it was trained, as a function of normalised slices (N, H, W, 1)."""
     from unetseg.engine.prediction import load_network
     from unetseg.network.inference import prepare
 

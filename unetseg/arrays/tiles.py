@@ -146,7 +146,7 @@ def predict_box(
     Parameters
     ----------
     read : callable
-        Takes a box of the slice, returns its standardised pixels.
+        Takes a box of the slice, returns its normalised pixels.
     box : Box
         The part to predict.
     network : callable

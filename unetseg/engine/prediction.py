@@ -112,7 +112,7 @@ class Predictor:
         Parameters
         ----------
         read : callable
-            Takes a box, returns its standardised pixels.
+            Takes a box, returns its normalised pixels.
         box : Box
             The part.
         shape : (H, W)
@@ -126,7 +126,7 @@ class Predictor:
     def predict_slice(
         self, image: npt.NDArray[np.float32], *, tta: bool, memory: float
     ) -> npt.NDArray[np.float32]:
-        """Probability of interior of one standardised slice, (H, W) float32."""
+        """Probability of interior of one normalised slice, (H, W) float32."""
         height, width = image.shape
         result = np.empty((height, width), np.float32)
         edge = self.largest_box(memory=memory)

@@ -20,7 +20,7 @@ class Slices:
     Attributes
     ----------
     images : float32
-        Standardised.
+        Normalised.
     labels : uint8
         1 inside cells, 0 on membrane.
     weights : float32

@@ -33,7 +33,7 @@ def calibrate(
     Parameters
     ----------
     predict : callable
-        Takes a standardised image, returns the probability of interior, both (H, W) float32.
+        Takes a normalised image, returns the probability of interior, both (H, W) float32.
     slices : Slices
         Pixels of weight 0 do not count; what others weigh makes no difference.
 

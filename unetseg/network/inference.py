@@ -37,7 +37,7 @@ def prepare(
     Returns
     -------
     callable
-        Takes an image, (H, W) float32, standardised, with sides divisible by the network's total
+        Takes an image, (H, W) float32, normalised, with sides divisible by the network's total
         pooling; returns the probability of interior, (H, W) float32.
     """
     model.compile(jit_compile=jit())

@@ -43,7 +43,7 @@ def build_unet(
     Returns
     -------
     keras.Model
-        (N, H, W, 1) float32 standardised images to (N, H, W, 1) float32 probabilities of
+        (N, H, W, 1) float32 normalised images to (N, H, W, 1) float32 probabilities of
         interior. The layer named `LOGITS` holds their logits.
     """
     rng = np.random.default_rng(seed)

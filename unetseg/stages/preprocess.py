@@ -36,7 +36,7 @@ NORMALISATION = "slice-percentiles"  # `Percentiles`, for the model's folder
 
 
 def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
-    """Standardise images, set the held-out slices apart and compute the weight maps.
+    """Normalise images, set the held-out slices apart and compute the weight maps.
 
     Of the held-out source slices only the originals are kept; none of their copies goes into the
     training arrays.
