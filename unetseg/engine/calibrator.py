@@ -13,10 +13,9 @@ from unetseg.network.calibration import calibrate, rescale
 if TYPE_CHECKING:
     import keras
 
-# Of the slices with labels, one in so many is not trained on; with fewer than these none can be
-# spared: a network of four slices needs all of them more than it needs the right scale.
+# Of the slices with labels one in so many is not trained on. Where there are fewer, none can be
+# spared: a network of nine slices needs all of them more than it needs the right scale.
 ONE_IN = 10
-FEWEST = 5
 MOST = 8  # enough for two numbers, however many slices there are
 
 NOT_CALIBRATED = (
@@ -105,7 +104,5 @@ def set_apart(sources: Sequence[int]) -> list[int]:
         One in ten or so, from the middle of as many equal parts of the stack.
     """
     known = sorted(set(sources))
-    if len(known) < FEWEST:
-        return []
-    count = min(max(1, len(known) // ONE_IN), MOST)
+    count = min(len(known) // ONE_IN, MOST)
     return [known[(2 * part + 1) * len(known) // (2 * count)] for part in range(count)]
