@@ -51,7 +51,7 @@ def test_a_folder_of_slices_is_in_natural_order(
 @pytest.mark.parametrize(
     ("name", "image", "found"),
     [
-        ("b.png", np.zeros((4, 6), np.uint8), "1 slice of 4 x 6, uint8"),
+        ("b.png", np.zeros((4, 6), np.uint16), "1 slice of 4 x 6, uint16"),
         ("b.png", np.zeros((5, 6, 3), np.uint8), "a PNG of mode RGB"),
         ("b.tif", np.zeros((3, 5, 6), np.uint8), "3 slices of 5 x 6"),
         ("b.tif", np.zeros((5, 6), np.uint16), "uint16"),

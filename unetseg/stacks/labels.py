@@ -21,7 +21,7 @@ from unetseg.arrays.labelling import (
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
 from unetseg.stacks.opening import open_numbers
-from unetseg.stacks.volume import Volume
+from unetseg.stacks.volume import Volume, name_in
 
 OURS = {float(MEMBRANE), float(UNCOUNTED), float(INTERIOR)}
 EXPECTED = "labels, of two values (0 on membrane, 255 inside cells)"
@@ -64,6 +64,7 @@ class Labels(Volume):
     def __init__(self, source: Volume) -> None:
         self.source = source
         self.path, self.shape, self.voxel = source.path, source.shape, source.voxel
+        self.names, self.separate = source.names, source.separate
         self.dtype = np.dtype(np.uint8)
         self.note: str | None = None
         seen = _look(source)
@@ -72,8 +73,18 @@ class Labels(Volume):
             count = len(seen.values - {0.0})
             self.note = f"labels number {count} cells: membrane is 0 and where numbers meet"
 
+    def own_box(self, index: int) -> Box:
+        """Where the slice has pixels of its own."""
+        return self.source.own_box(index)
+
     def read(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
-        """Read a part of a slice."""
+        """Read a part of a slice; what only pads it does not count."""
+        label = self._read(index, box)
+        for axis, (side, own) in enumerate(zip(box, self.own_box(index), strict=True)):
+            np.moveaxis(label, axis, 0)[max(0, own.stop - side.start) :] = UNCOUNTED
+        return label
+
+    def _read(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
         if self._interior is not None:
             pixels = self.source.read(index, box)
             label = np.where(pixels == self._interior, INTERIOR, MEMBRANE)
@@ -107,6 +118,7 @@ class LabelsOfTissue(Volume):
     def __init__(self, labels: Volume, prediction: Volume) -> None:
         self._labels, self._prediction = labels, prediction
         self.path, self.shape, self.dtype = labels.path, labels.shape, labels.dtype
+        self.names, self.separate = labels.names, labels.separate
 
     def read(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
         """Read a part of a slice."""
@@ -158,7 +170,7 @@ def find_counted(labels: Volume, slices: Iterable[int], *, remedy: str) -> list[
             raise InputError(
                 labels.path,
                 expected="cells in every slice that is scored",
-                found=f"only membrane in slice {index}",
+                found=f"only membrane in {name_in(labels, [index])}",
                 remedy=remedy,
             )
     if not counted:
@@ -183,9 +195,9 @@ class _Seen:
 def _look(source: Volume) -> _Seen:
     """See every pixel once, unless it is soon clear that they are grey levels or classes."""
     seen, looks = _Seen(), 0
-    depth, height, width = source.shape
-    rows = max(1, PART // width)
-    for index in range(depth):
+    for index in range(len(source)):
+        height, width = (side.stop for side in source.own_box(index))
+        rows = max(1, PART // width)
         for top in range(0, height, rows):
             part = source.read(index, (slice(top, min(top + rows, height)), slice(0, width)))
             seen.values.update(_values(part))

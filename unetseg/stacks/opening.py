@@ -8,7 +8,8 @@ from pathlib import Path
 from unetseg.errors import InputError
 from unetseg.stacks import kinds, omeset
 from unetseg.stacks.location import locate
-from unetseg.stacks.slicefolder import SliceFolder, images_not_read
+from unetseg.stacks.micrographs import Micrographs
+from unetseg.stacks.slicefolder import SliceFolder, images_not_read, look_into
 from unetseg.stacks.tiff import Stack
 from unetseg.stacks.volume import DTYPES, LABEL_DTYPES, Volume, is_zarr
 
@@ -24,7 +25,8 @@ def open_volume(path: Path, *, dtypes: tuple[str, ...] = DTYPES) -> Volume:
     path : Path
         A TIFF, BigTIFF or OME-TIFF file; .npy; HDF5 (file.h5, or file.h5:/dataset where there are
         several); MRC; a Zarr or OME-Zarr, zipped or not, or an image or array in it; a PNG; or a
-        folder of slices (TIFF or PNG, one each, in natural order).
+        folder of slices (TIFF or PNG, one each, in natural order), which are separate micrographs
+        where their sizes differ.
     dtypes : tuple of str
         Pixels that may be in it.
 
@@ -93,7 +95,10 @@ def _open_folder(folder: Path) -> Volume:
         stack = Stack(slices[0])
         stack.path = folder
         return stack
-    volume = SliceFolder(folder)
+    looks = look_into(folder)
+    # Of a stack all are of one size: where they are not, none lies above another.
+    one_size = len({look.size for look in looks}) == 1
+    volume = SliceFolder(folder, looks) if one_size else Micrographs(folder, looks)
     missing = [file.name for file in members if not file.is_file()]
     if missing:
         volume.remarks += (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from unetseg.errors import InputError
 from unetseg.stacks.png import PngSlice
 from unetseg.stacks.tiff import Stack
 from unetseg.stacks.volume import Volume, describe
+from unetseg.stacks.voxel import Voxel
 
 TIFF = (".tif", ".tiff")
 PNG = (".png",)
@@ -26,6 +28,22 @@ MASK = re.compile(r"[-_. ](mask|masks|cp_masks|label|labels|seg|segmentation|gt)
 SHOWN = 3  # names that a remark lists
 
 
+@dataclass(frozen=True)
+class Slice:
+    """A file of a folder of slices, as far as its header says."""
+
+    file: Path
+    size: tuple[int, int]
+    dtype: np.dtype[Any]
+    voxel: Voxel | None
+    overhead: int
+
+    @property
+    def name(self) -> str:
+        """The name without what says how the file is written."""
+        return _stem(self.file)
+
+
 class SliceFolder(Volume):
     """A folder of TIFF or PNG files as a stack, in natural order: slice 2 before slice 10.
 
@@ -34,47 +52,38 @@ class SliceFolder(Volume):
     path : Path
         Of the folder. Hidden files, and files that are no images, are left alone; images of other
         kinds are left out, and named in `remarks`.
+    slices : list of Slice
+        What `look_into` has found there.
 
     Raises
     ------
     InputError
-        If there is no slice in it, one is there twice, or has its mask beside it, or slices differ
-        in size or type of pixel.
+        If slices differ in size.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, slices: list[Slice]) -> None:
         self.path = path
-        self._files = self.slices_in(path)
-        if not self._files:
-            raise InputError(
-                path,
-                expected="a folder of slices (TIFF or PNG)",
-                found="none",
-                remedy="check the path",
-            )
-        _check_names(path, self._files)
-        (height, width), self.dtype = _look(self._files[0])
-        for file in self._files[1:]:
-            size, dtype = _look(file)
-            if (size, dtype) != ((height, width), self.dtype):
-                first = describe((1, height, width), self.dtype)
-                raise InputError(
-                    file,
-                    expected=f"{first}, as {self._files[0].name}",
-                    found=describe((1, *size), dtype),
-                    remedy="keep one stack in a folder",
-                )
-        self.shape = (len(self._files), height, width)
+        self._files = [found.file for found in slices]
+        self.names = tuple(found.name for found in slices)
+        self.dtype = slices[0].dtype
+        self.shape = (len(slices), *self._size(slices))
         others = images_not_read(path)
         if others:
             self.remarks = (f"{path}: not read, because they are no TIFF or PNG: {_few(others)}",)
         # Many parts of one slice are wanted in a row.
         self._opened: tuple[int, Volume] | None = None
 
+    def _size(self, slices: list[Slice]) -> tuple[int, int]:
+        first = slices[0]
+        for other in slices[1:]:
+            if other.size != first.size:
+                raise _unlike(other, first)
+        return first.size
+
     @staticmethod
     def slices_in(path: Path) -> list[Path]:
         """Files of a folder that may be slices, in natural order."""
-        return sorted(_files_in(path, TIFF + PNG), key=_natural)
+        return sorted(sorted(_files_in(path, TIFF + PNG)), key=_natural)
 
     def number(self, index: int) -> int | None:
         """The last number in the name of a slice, if there is one."""
@@ -85,14 +94,14 @@ class SliceFolder(Volume):
         """Read a part of a slice."""
         if self._opened is None or self._opened[0] != index:
             self.close()
-            self._opened = index, _open(self._files[index])
+            self._opened = index, open_slice(self._files[index])
         return self._opened[1].read(0, box)
 
     @property
     def overhead(self) -> int:
         """Bytes of one slice: of a PNG, which is read whole, if there is one."""
         first = next((f for f in self._files if f.suffix.lower() in PNG), self._files[0])
-        with _open(first) as opened:
+        with open_slice(first) as opened:
             return opened.overhead
 
     def close(self) -> None:
@@ -149,19 +158,56 @@ def _check_names(path: Path, files: list[Path]) -> None:
 
 def _natural(file: Path) -> list[tuple[int, str]]:
     """Numbers count as numbers, letters without regard to case, and a shorter name comes first."""
-    parts = re.findall(r"(\d+)|(\D+)", file.stem)
+    parts = re.findall(r"(\d+)|(\D+)", _stem(file))
     return [(int(digits or 0), text.lower()) for digits, text in parts]
 
 
-def _open(file: Path) -> Volume:
+def open_slice(file: Path) -> Volume:
     """One slice."""
     # Its own pixels, if it is one of a set of OME-TIFFs: each of them describes them all.
     return PngSlice(file) if file.suffix.lower() in PNG else Stack(file, alone=True)
 
 
-def _look(file: Path) -> tuple[tuple[int, int], np.dtype[Any]]:
+def look_into(path: Path) -> list[Slice]:
+    """Slices of a folder, in natural order, without their pixels.
+
+    Raises
+    ------
+    InputError
+        If there is none, one is there twice, or has its mask beside it, or slices differ in the
+        type of their pixels.
+    """
+    files = SliceFolder.slices_in(path)
+    if not files:
+        raise InputError(
+            path,
+            expected="a folder of slices (TIFF or PNG)",
+            found="none",
+            remedy="check the path",
+        )
+    _check_names(path, files)
+    first = _look(files[0])
+    slices = [first]
+    for file in files[1:]:
+        found = _look(file)
+        if found.dtype != first.dtype:
+            raise _unlike(found, first)
+        slices.append(found)
+    return slices
+
+
+def _unlike(found: Slice, first: Slice) -> InputError:
+    return InputError(
+        found.file,
+        expected=f"{describe((1, *first.size), first.dtype)}, as {first.file.name}",
+        found=describe((1, *found.size), found.dtype),
+        remedy="keep one stack in a folder",
+    )
+
+
+def _look(file: Path) -> Slice:
     """Size and type of a slice, without its pixels."""
-    with _open(file) as stack:
+    with open_slice(file) as stack:
         if len(stack) > 1:
             raise InputError(
                 file,
@@ -169,4 +215,4 @@ def _look(file: Path) -> tuple[tuple[int, int], np.dtype[Any]]:
                 found=describe(stack.shape),
                 remedy="give the stack itself, or keep other files elsewhere",
             )
-        return stack.shape[1:], stack.dtype
+        return Slice(file, stack.shape[1:], stack.dtype, stack.voxel, stack.overhead)

@@ -29,6 +29,7 @@ class Inverted(Volume):
         self._volume = volume
         self.path, self.shape, self.dtype = volume.path, volume.shape, volume.dtype
         self.voxel, self.remarks = volume.voxel, volume.remarks
+        self.names, self.separate = volume.names, volume.separate
         self._sum = np.iinfo(self.dtype).max if self.dtype.kind == "u" else 0
         self.no_data = None if volume.no_data is None else self._sum - volume.no_data
 
@@ -36,6 +37,24 @@ class Inverted(Volume):
         """Read a part of a slice."""
         pixels = self._volume.read(index, box)
         return self._sum - pixels if self._sum else -pixels
+
+    def own_box(self, index: int) -> Box:
+        """Where the slice has pixels of its own."""
+        return self._volume.own_box(index)
+
+    def own_share_missing(self, index: int) -> float:
+        """As much as of the slice itself."""
+        return self._volume.own_share_missing(index)
+
+    def _find_tissue(self, index: int) -> Tissue:
+        """What shows tissue there shows it here too, and only there it is known what pads it."""
+        if not self.separate:
+            return super()._find_tissue(index)
+        tissue = self._volume.tissue(index)
+        if tissue.lost:
+            return tissue
+        low, high = self._sum - tissue.high, self._sum - tissue.low
+        return dataclasses.replace(tissue, low=low, high=high, no_data=self.no_data)
 
     @property
     def overhead(self) -> int:

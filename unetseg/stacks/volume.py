@@ -33,6 +33,8 @@ READ_AT_ONCE = 2**22
 # Slices of which it is known what shows tissue: 16 bytes for each row and column.
 TISSUES_KEPT = 1024
 
+SHOWN = 4  # names that a message lists
+
 
 class Volume(Closing):
     """Single-channel slices, read one at a time or in parts.
@@ -52,6 +54,10 @@ class Volume(Closing):
         Bytes that reading a part takes at most, beside its pixels.
     remarks : tuple of str
         What to tell the user of how it was read, or of what was left out.
+    names : tuple of str
+        Of the slices, where each has a file of its own.
+    separate : bool
+        Whether slices have nothing to do with each other, and sizes of their own: `own_box`.
     """
 
     path: Path
@@ -60,6 +66,17 @@ class Volume(Closing):
     voxel: Voxel | None = None
     no_data: float | None = None
     remarks: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    separate: bool = False
+
+    def own_box(self, index: int) -> Box:
+        """Where a slice has pixels; what is beside pads it to the size of larger ones."""
+        _, height, width = self.shape
+        return slice(0, height), slice(0, width)
+
+    def own_share_missing(self, index: int) -> float:
+        """How much of the slice without its padding shows no tissue."""
+        return self.tissue(index).share_missing
 
     @property
     def overhead(self) -> int:
@@ -139,14 +156,23 @@ class Volume(Closing):
             As for `part`, or if it is too large to be read whole.
         """
         _, height, width = self.shape
-        if height * width * self.dtype.itemsize > LARGEST_SLICE:
+        return self._whole(index, (slice(0, height), slice(0, width)))
+
+    def own(self, index: int) -> npt.NDArray[Any]:
+        """Read one slice without its padding; else as `[index]`."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._whole(index, self.own_box(index))
+
+    def _whole(self, index: int, box: Box) -> npt.NDArray[Any]:
+        if box[0].stop * box[1].stop * self.dtype.itemsize > LARGEST_SLICE:
             raise InputError(
                 self.path,
                 expected=f"slices of at most {LARGEST_SLICE // 10**6} MB, to be read whole",
                 found=describe(self.shape, self.dtype),
                 remedy="cut them; only unetseg predict takes larger ones",
             )
-        return self.part(index, (slice(0, height), slice(0, width)))
+        return self.part(index, box)
 
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:
         return (self[index] for index in range(len(self)))
@@ -217,6 +243,14 @@ def name_slices(slices: Sequence[int]) -> str:
     return f"slice{'s' if len(slices) > 1 else ''} {', '.join(names)}"
 
 
+def name_in(volume: Volume, slices: Sequence[int]) -> str:
+    """Say which slices of a stack these are, or which of separate micrographs."""
+    if not volume.separate:
+        return name_slices(slices)
+    names = ", ".join(volume.names[index] for index in slices[:SHOWN])
+    return names if len(slices) <= SHOWN else f"{names} and {len(slices) - SHOWN} more"
+
+
 def describe(shape: tuple[int, ...], dtype: npt.DTypeLike | None = None) -> str:
     """Say in words what a stack holds."""
     slices = "1 slice" if shape[0] == 1 else f"{shape[0]} slices"
@@ -226,6 +260,8 @@ def describe(shape: tuple[int, ...], dtype: npt.DTypeLike | None = None) -> str:
 
 def check_same_shape(volume: Volume, labels: Volume) -> None:
     """Raise an InputError unless both stacks have the same slices."""
+    if volume.separate or labels.separate:
+        _check_pairs(volume, labels)
     if volume.shape != labels.shape:
         raise InputError(
             labels.path,
@@ -235,14 +271,50 @@ def check_same_shape(volume: Volume, labels: Volume) -> None:
         )
 
 
+def _check_pairs(volume: Volume, labels: Volume) -> None:
+    """Raise an InputError unless separate images have labels of the same names and sizes."""
+    if not (volume.names and labels.names):
+        one = labels if volume.names else volume
+        raise InputError(
+            one.path,
+            expected="a folder with a file for each image, as where sizes differ",
+            found=describe(one.shape),
+            remedy="give a folder of images and one of labels, whose names are the same",
+        )
+    for here, there in ((volume, labels), (labels, volume)):
+        alone = [name for name in here.names if name not in there.names]
+        if alone:
+            raise InputError(
+                there.path,
+                expected=f"{alone[0]}, as in {here.path}",
+                found=f"no file of that name{_and_more(alone)}",
+                remedy="give every image and its labels the same name",
+            )
+    for index, name in enumerate(volume.names):
+        rows, columns = volume.own_box(index)
+        found = labels.own_box(labels.names.index(name))
+        if found != (rows, columns):
+            raise InputError(
+                labels.path,
+                expected=f"labels of {rows.stop} x {columns.stop} for {name}, as its image",
+                found=f"{found[0].stop} x {found[1].stop}",
+                remedy="give the labels of this image",
+            )
+
+
+def _and_more(names: Sequence[str]) -> str:
+    return "" if len(names) == 1 else f", nor of {len(names) - 1} other{'s' * (len(names) > 2)}"
+
+
 def check_probabilities(prediction: Volume) -> None:
     """Refuse a stack that cannot be a probability: thresholds 0 to 1 would say nothing of it."""
-    for index, image in enumerate(prediction):
+    for index in range(len(prediction)):
+        image = prediction.own(index)
         low, high = float(image.min()), float(image.max())
         if low < 0 or high > 1:
             raise InputError(
                 prediction.path,
                 expected="probabilities from 0 to 1",
-                found=f"{low:g} to {high:g} in slice {index}",
+                found=f"{low:g} to {high:g} in {name_in(prediction, [index])}",
                 remedy="divide the pixels by their largest value",
             )

@@ -21,7 +21,7 @@ from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.progress import Progress
 from unetseg.stacks.labels import Labels
 from unetseg.stacks.slicefolder import SliceFolder
-from unetseg.stacks.volume import Volume, name_slices
+from unetseg.stacks.volume import Volume, name_in
 from unetseg.stages.stackchecks import middle, say_remarks, warn_of_axes, warn_of_missing
 
 # In standard deviations of a slice; less may be chance, or noise.
@@ -57,11 +57,13 @@ def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
     warn_of_missing(volume, progress)
     _warn_of_numbers(volume, labels, progress)
     labelled, plain, contrasts, empty = [], [], [], {}
-    order = _Order(labels)
+    # Names say which label belongs to which of separate images.
+    order = None if labels.separate else _Order(labels)
     for index, image in enumerate(volume):
         label = labels[index]
         counted, inside = label != UNCOUNTED, label == INTERIOR
-        order.look(index, image, label)
+        if order is not None:
+            order.look(index, image, label)
         if inside.any() and (counted & ~inside).any():
             labelled.append(index)
             contrasts.append(interior_contrast(image[counted], inside[counted]))
@@ -71,8 +73,8 @@ def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
             plain.append(index)
     if plain:
         progress.warn(
-            f"{labels.path}: one value everywhere in {name_slices(plain)}; if nobody has labelled "
-            f"them, leave them out of both stacks, or give them the value {UNCOUNTED}"
+            f"{labels.path}: one value everywhere in {name_in(labels, plain)}; if nobody has "
+            f"labelled them, leave them out of both stacks, or give them the value {UNCOUNTED}"
         )
     if not labelled:
         return
@@ -88,7 +90,7 @@ def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
     # Labels that are beside the wrong image fit best anywhere, and those that are out of register
     # fit some other image by chance.
     shift = _clear_shift(volume, labels, labelled)
-    if order.is_clear(most=shift is not None):
+    if order is not None and order.is_clear(most=shift is not None):
         progress.warn(f"{labels.path}: {order}")
     elif shift is not None:
         progress.warn(f"{labels.path}: {shift}")
@@ -105,8 +107,8 @@ def _warn_of_empty(labels: Volume, empty: dict[int, float], progress: Progress) 
     wide = {index: share for index, share in empty.items() if share > CLEARLY_EMPTY}
     if wide:
         progress.warn(
-            f"{labels.path}: {np.mean(list(wide.values())):.0%} of {name_slices(sorted(wide))} is "
-            "membrane wider than cells are; what nobody has labelled needs the value "
+            f"{labels.path}: {np.mean(list(wide.values())):.0%} of {name_in(labels, sorted(wide))} "
+            "is membrane wider than cells are; what nobody has labelled needs the value "
             f"{UNCOUNTED} (0 membrane, 255 interior), or it is learned as membrane"
         )
     return bool(wide)
@@ -203,12 +205,15 @@ def _warn_of_numbers(volume: Volume, labels: Labels, progress: Progress) -> None
 def _clear_shift(volume: Volume, labels: Volume, labelled: list[int]) -> str | None:
     """Where labels would fit better, if that is clear."""
     sample = labelled[:: math.ceil(len(labelled) / SLICES_TO_REGISTER)]
-    rows, columns = middle(volume.shape[1:])
+    # As much of all of them as the smallest has.
+    sizes = [[side.stop for side in volume.own_box(index)] for index in sample]
+    size = [min(edges) for edges in zip(*sizes, strict=True)]
+    rows, columns = middle(size)
     images: npt.NDArray[np.generic] = np.stack([volume.part(i, (rows, columns)) for i in sample])
     (down, right), gain = best_shift(
         images,
         np.stack([labels.part(i, (rows, columns)) for i in sample]),
-        reach=min(FARTHEST_SHIFT, (min(volume.shape[1:]) - 1) // 2),
+        reach=min(FARTHEST_SHIFT, (min(size) - 1) // 2),
     )
     if gain <= CLEARLY_BETTER or max(abs(down), abs(right)) <= TOLERATED_SHIFT:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from unetseg.arrays.intensity import Percentiles
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError, UsageError
 from unetseg.progress import Progress
-from unetseg.stacks.volume import Volume, describe, name_slices
+from unetseg.stacks.volume import Volume, describe, name_in
 from unetseg.stacks.voxel import Voxel
 
 NARROW = 4  # times narrower than high: not what a microscope makes
@@ -52,7 +53,7 @@ def warn_of_missing(volume: Volume, progress: Progress) -> None:
     InputError
         If all of it.
     """
-    shares = [volume.tissue(index).share_missing for index in range(len(volume))]
+    shares = [volume.own_share_missing(index) for index in range(len(volume))]
     lost = [index for index, share in enumerate(shares) if share == 1]
     if len(lost) == len(volume):
         raise InputError(
@@ -63,13 +64,13 @@ def warn_of_missing(volume: Volume, progress: Progress) -> None:
         )
     if lost:
         verb = "is" if len(lost) == 1 else "are"
-        progress.warn(f"{volume.path}: {name_slices(lost)} {verb} missing: no tissue")
+        progress.warn(f"{volume.path}: {name_in(volume, lost)} {verb} missing: no tissue")
     bordered = [index for index, share in enumerate(shares) if 0 < share < 1]
     if bordered:
         share = float(np.mean([shares[index] for index in bordered]))
         progress.warn(
-            f"{volume.path}: {share:.1%} of {name_slices(bordered)} show no tissue (NaN, no data, "
-            "or one value along an edge) and do not count"
+            f"{volume.path}: {share:.1%} of {name_in(volume, bordered)} show no tissue (NaN, no "
+            "data, or one value along an edge) and do not count"
         )
 
 
@@ -105,14 +106,14 @@ def dark_lines(volume: Volume) -> float:
     seen = [index for index in range(len(volume)) if not volume.tissue(index).lost]
     found = []
     for index in seen[:: math.ceil(len(seen) / SLICES_TO_COMPARE)]:
-        tissue, box = volume.tissue(index), middle(volume.shape[1:])
+        tissue, box = volume.tissue(index), middle([side.stop for side in volume.own_box(index)])
         image = Percentiles(tissue.low, tissue.high)(volume.part(index, box))
         image[volume.missing(index, box)] = 0
         found.append(line_contrast(image))
     return float(np.median(found))
 
 
-def middle(shape: tuple[int, ...]) -> Box:
+def middle(shape: Sequence[int]) -> Box:
     """The middle of a slice, as much of it as is looked at."""
     rows, columns = (slice((n - min(n, MIDDLE)) // 2, (n + min(n, MIDDLE)) // 2) for n in shape)
     return rows, columns

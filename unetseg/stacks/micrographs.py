@@ -1,0 +1,137 @@
+"""A folder of separate micrographs: images of different sizes, which are no stack."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.tiles import Box
+from unetseg.arrays.tissue import Edges, Tissue
+from unetseg.stacks import omeset
+from unetseg.stacks.slicefolder import PNG, Slice, SliceFolder, open_slice
+from unetseg.stacks.tiff import Stack
+from unetseg.stacks.volume import Volume
+from unetseg.stacks.voxel import Voxel
+
+
+class Micrographs(SliceFolder):
+    """Micrographs as slices of the largest height and width, each at the top left of its own.
+
+    What pads a slice is 0, and missing: `tissue` and `missing` say so. What a micrograph looks like
+    is asked of it alone, so that no measure of one depends on another.
+
+    Parameters
+    ----------
+    path : Path
+        Of the folder.
+    slices : list of Slice
+        What `look_into` has found there.
+    """
+
+    separate = True
+
+    def __init__(self, path: Path, slices: list[Slice]) -> None:
+        self._sizes = [found.size for found in slices]
+        super().__init__(path, slices)
+        self._overhead = max(found.overhead for found in slices)
+        self._shares: dict[int, float] = {}  # missing, of what is not padding
+        voxels = {_voxel(found) for found in slices}
+        self.voxel = next(iter(voxels)) if len(voxels) == 1 else None
+        small, large = (
+            f"{len_y} x {len_x} ({name})"
+            for (len_y, len_x), name in (
+                choose(zip(self._sizes, self.names, strict=True), key=lambda one: math.prod(one[0]))
+                for choose in (min, max)
+            )
+        )
+        self.remarks += (
+            f"{path}: images of different sizes, from {small} to {large}, are taken for separate "
+            "micrographs: each by itself, with a result of its own name",
+        )
+        if len(voxels) > 1:
+            self.remarks += (f"{path}: not all micrographs say the same of the size of a pixel",)
+
+    def _size(self, slices: list[Slice]) -> tuple[int, int]:
+        heights, widths = zip(*self._sizes, strict=True)
+        return max(heights), max(widths)
+
+    def alone(self, index: int) -> Volume:
+        """Open a micrograph as what it is in a file by itself, for the caller to close."""
+        return _open_alone(self._files[index])
+
+    def own_box(self, index: int) -> Box:
+        """Where the micrograph lies."""
+        height, width = self._sizes[index]
+        return slice(0, height), slice(0, width)
+
+    def own_share_missing(self, index: int) -> float:
+        """How much of the micrograph shows no tissue."""
+        self.tissue(index)
+        return self._shares[index]
+
+    def read(self, index: int, box: Box) -> npt.NDArray[Any]:
+        """Read a part of a slice, 0 beside the micrograph."""
+        pixels = np.zeros([side.stop - side.start for side in box], self.dtype)
+        rows, columns = (
+            slice(side.start, max(side.start, min(side.stop, size)))
+            for side, size in zip(box, self._sizes[index], strict=True)
+        )
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        if height and width:
+            pixels[:height, :width] = super().read(index, (rows, columns))
+        return pixels
+
+    def _find_tissue(self, index: int) -> Tissue:
+        """What shows tissue in the micrograph; all that pads it is missing."""
+        with self.alone(index) as alone:
+            tissue = alone.tissue(0)
+        self._shares[index] = tissue.share_missing
+        size, padded = self._sizes[index], self.shape[1:]
+        if tissue.lost or size == padded:
+            return tissue
+        share = 1 - (1 - tissue.share_missing) * math.prod(size) / math.prod(padded)
+        return replace(tissue, share_missing=share, edges=_pad(tissue.edges, size, padded))
+
+    @property
+    def overhead(self) -> int:
+        """That of the micrograph that takes most."""
+        return self._overhead
+
+
+def _pad(edges: Edges | None, size: tuple[int, int], padded: tuple[int, int]) -> Edges:
+    """Where tissue begins and ends, in a slice that is larger than the micrograph in it."""
+    (height, width), (rows, columns) = size, padded
+    if edges is None:
+        edges = Edges(
+            np.zeros(height, np.int32),
+            np.full(height, width - 1, np.int32),
+            np.zeros(width, np.int32),
+            np.full(width, height - 1, np.int32),
+        )
+    more_rows, more_columns = (0, rows - height), (0, columns - width)
+    return Edges(
+        # Nothing begins there: after the last pixel, and ends before the first.
+        np.pad(edges.left, more_rows, constant_values=columns),
+        np.pad(edges.right, more_rows, constant_values=-1),
+        np.pad(edges.top, more_columns, constant_values=rows),
+        np.pad(edges.bottom, more_columns, constant_values=-1),
+    )
+
+
+def _open_alone(file: Path) -> Volume:
+    if file.suffix.lower() in PNG or len(omeset.members(file)) > 1:
+        return open_slice(file)
+    return Stack(file)
+
+
+def _voxel(found: Slice) -> Voxel | None:
+    """Size of a voxel, as the file alone says."""
+    if found.voxel is not None:
+        return found.voxel
+    with _open_alone(found.file) as alone:  # what OME-XML says is not seen in a folder's slices
+        return alone.voxel
