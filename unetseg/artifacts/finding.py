@@ -6,6 +6,7 @@ from pathlib import Path
 
 from unetseg.artifacts.manifest import find_manifest, open_stage
 from unetseg.errors import InputError
+from unetseg.stacks.opening import files_of
 
 # What `unetseg train` makes of the held-out slices, in the model's folder.
 HELD_OUT_PREDICTION = "held-out-prediction.tif"
@@ -18,10 +19,13 @@ ZERO_IS_MISSING = "no tissue"
 def find_prediction(path: Path) -> Path:
     """The prediction itself: `path`, or what `unetseg predict` or `unetseg train` left there.
 
+    Of separate micrographs it is the folder, in which each has its own.
+
     Raises
     ------
     InputError
-        If it is a folder in which they did not finish, or whose inputs have changed since.
+        If it is a folder in which they did not finish, or whose inputs have changed since; or
+        other images lie between those of micrographs.
     """
     known = find_manifest(path)
     if known is None and (path.exists() or path.suffix):
@@ -29,7 +33,18 @@ def find_prediction(path: Path) -> Path:
     if known is not None and known.stage == "train":
         return find_held_out(path)[0]
     manifest = open_stage(path, stage="predict", fresh=True)
-    return path / manifest.outputs[0].name
+    names = [output.name for output in manifest.outputs]
+    if len(names) == 1:
+        return path / names[0]
+    others = [file.name for file in files_of(path) if file.name not in names]
+    if others:
+        raise InputError(
+            path,
+            expected="no images but those that unetseg predict wrote",
+            found=others[0],
+            remedy="move it elsewhere",
+        )
+    return path
 
 
 def zero_is_missing(prediction: Path) -> bool:
@@ -37,9 +52,11 @@ def zero_is_missing(prediction: Path) -> bool:
 
     In stacks of other programs it may be membrane that they are sure of.
     """
-    manifest = find_manifest(prediction.parent)
-    if manifest is None or prediction.name not in [output.name for output in manifest.outputs]:
-        return False
+    manifest = find_manifest(prediction)
+    if manifest is None:
+        manifest = find_manifest(prediction.parent)
+        if manifest is None or prediction.name not in [output.name for output in manifest.outputs]:
+            return False
     return manifest.details.get("zero") == ZERO_IS_MISSING
 
 

@@ -23,7 +23,7 @@ from unetseg.progress import Progress, StageResult
 from unetseg.stacks.labels import LabelsOfTissue, find_counted, open_labels
 from unetseg.stacks.location import locate
 from unetseg.stacks.opening import find_stack, open_volume
-from unetseg.stacks.volume import check_probabilities, check_same_shape, name_slices
+from unetseg.stacks.volume import check_probabilities, check_same_shape, name_in
 from unetseg.stages.stackchecks import say_remarks
 
 NAME = "scores.json"
@@ -75,13 +75,15 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
             tracked = progress.track(scored, total=len(counted), label="evaluate", unit="slice")
             slices, contrasts = zip(*tracked, strict=True)
             data = _tabulate(slices, counted, len(labels))
+            if labels.separate:
+                data["names"] = list(labels.names)
             _warn_of_labels(labels_path, data, float(np.mean(contrasts)), progress)
             writer.path(NAME).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         read = [str(prediction), str(labels)]
     notes = [labels.note] if labels.note else []
     left_out = sorted(set(range(len(labels))) - set(counted))
     if left_out:
-        notes.append(f"nothing counts in {name_slices(left_out)}: left out of the scores")
+        notes.append(f"nothing counts in {name_in(labels, left_out)}: left out of the scores")
     notes += [
         f"{title:12}{data[key]:.4f}  at threshold {data[key + '_threshold']:.1f}"
         for key, title in (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from unetseg.options import PredictOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.files import replacing
+from unetseg.stacks.micrographs import Micrographs
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.pieces import Piece, PieceWriter, TiffPieces
 from unetseg.stacks.views import Inverted, Resampled
@@ -41,6 +43,9 @@ EDGE = ".edge"  # of the pieces, in pixels; hidden, so that it is not published
 
 def predict(options: PredictOptions, progress: Progress) -> StageResult:
     """Predict slices of any number and size with one or several trained models.
+
+    Of a folder of separate micrographs, each is predicted as if it were alone, into a file of its
+    own name.
 
     Works piece by piece, within the memory allowed. What an interrupted run has written is kept,
     and the same call goes on from there.
@@ -63,6 +68,8 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
     """
     memory = parse_memory(options.memory)
     name = _name(options)
+    # The name decides the format: what it is by default depends on --scheduler.
+    recorded = {**options.recorded(), "name": None if name == DEFAULT_NAME else name}
     folders = [
         path.parent if (path.parent / MANIFEST).is_file() and path.suffix == ".keras" else path
         for path in options.model
@@ -76,10 +83,9 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
         StageWriter(
             options.output,
             stage="predict",
-            # The name decides the format: what it is by default depends on --scheduler.
-            options={**options.recorded(), "name": None if name == DEFAULT_NAME else name},
+            options=recorded,
             inputs=[*models, volume_seen],
-            names=[name],
+            names=_names(options, volume, name),
             resumable=True,
             next_command=command_line("segment", prediction=options.output),
         ) as writer,
@@ -104,7 +110,6 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             scheduler=options.scheduler,
         )
         writer.details.update(work.write(writer, name, progress), zero=ZERO_IS_MISSING)
-        writer.describe(name, shape=volume.shape, dtype="float32", axes="ZYX")
         read.append(str(volume))
     return writer.result(read, notes=["0 is certainly membrane, 1 certainly interior"])
 
@@ -160,6 +165,23 @@ def _name(options: PredictOptions) -> str:
     return options.name
 
 
+def _names(options: PredictOptions, volume: Volume, name: str) -> list[str]:
+    """Names of all results: of separate micrographs each has its own."""
+    if not isinstance(volume, Micrographs):
+        return [name]
+    for option, given in (("--name", options.name), ("--scheduler", options.scheduler)):
+        if given is not None:
+            raise UsageError(
+                f"{option}: expected one stack, found separate micrographs in {volume.path}, each "
+                f"with a result of its own name; leave {option} out"
+            )
+    return [_name_of(micrograph) for micrograph in volume.names]
+
+
+def _name_of(micrograph: str) -> str:
+    return f"{micrograph}.tif"
+
+
 def _format(name: str) -> type[PieceWriter]:
     """What writes a file of that name."""
     if is_zarr(Path(name)):
@@ -181,14 +203,17 @@ class _Work:
 
     def write(self, writer: StageWriter, name: str, progress: Progress) -> dict[str, Any]:
         """Predict and write the pieces that are missing; says how fast it was."""
-        volume, path = self.volume, writer.path(name)
+        volume = self.volume
         ensemble = Ensemble([Member.load(folder) for folder in self.folders], self.treatment)
         writer.check_inputs()  # the networks are those of the manifests
-        write_to = _format(name)
         edge = ensemble.largest_box(memory=self.memory, overhead=volume.overhead)
+        edge = _recorded_edge(writer.path(EDGE), edge)
+        if isinstance(volume, Micrographs):
+            return self._write_each(writer, volume, ensemble, edge, progress)
+        path, write_to = writer.path(name), _format(name)
+        writer.describe(name, shape=volume.shape, dtype="float32", axes="ZYX")
         voxel = self.treatment.voxel or volume.voxel
         with write_to(path, shape=volume.shape, voxel=voxel) as output:
-            edge = _recorded_edge(writer.path(EDGE), edge)
             pieces = ensemble.plan(volume, edge=edge, multiple=write_to.multiple)
             missing = [piece for piece in pieces if not output.has(piece)]
             if self.scheduler is None:
@@ -202,6 +227,39 @@ class _Work:
                 total=math.prod(volume.shape),
                 progress=progress,
             )
+
+    def _write_each(
+        self,
+        writer: StageWriter,
+        volume: Micrographs,
+        ensemble: Ensemble,
+        edge: int,
+        progress: Progress,
+    ) -> dict[str, Any]:
+        """The same of micrographs, each as if it were alone."""
+        missing = total = 0
+        left: dict[int, list[Piece]] = {}
+        for index, name in enumerate(map(_name_of, volume.names)):
+            # Begun at once, all of them, so that a full disk is noticed before any work is done.
+            with volume.alone(index) as alone, self._open(writer.path(name), alone) as output:
+                writer.describe(name, shape=alone.shape, dtype="float32", axes="ZYX")
+                pieces = ensemble.plan(alone, edge=edge, multiple=output.multiple)
+                left[index] = [piece for piece in pieces if not output.has(piece)]
+            missing += sum(piece.pixels for piece in left[index])
+            total += sum(piece.pixels for piece in pieces)
+
+        def work() -> Generator[Piece, None, None]:
+            for index in filter(left.get, left):
+                path = writer.path(_name_of(volume.names[index]))
+                with volume.alone(index) as alone, self._open(path, alone) as output:
+                    yield from _predict(left[index], ensemble, alone, output)
+
+        with closing(work()) as done:  # what is written is flushed, whatever ends it
+            return _follow(done, missing=missing, total=total, progress=progress)
+
+    def _open(self, path: Path, alone: Volume) -> TiffPieces:
+        """The result of one micrograph."""
+        return TiffPieces(path, shape=alone.shape, voxel=self.treatment.voxel or alone.voxel)
 
     def _job(self, output: Path, *, identity: str) -> Job:
         """The same for workers, which run elsewhere: paths say nothing of where this process is."""

@@ -210,7 +210,12 @@ def _predicted_parts(stages: dict[str, Stage], stale: set[str]) -> dict[str, Any
             f"The prediction in {predict.folder.name} was made by another model: unetseg predict "
             "makes one with this."
         )
-    result = predict.manifest.outputs[0]
+    result, *others = predict.manifest.outputs
+    if others:
+        return contents.unpredicted(
+            f"Separate micrographs have been predicted: {predict.folder.name} holds a file for "
+            "each, and none is shown here."
+        )
     cells = stages.get("segment")
     if cells and all(i.sha256 != result.sha256 for i in cells.manifest.inputs):
         cells = None

@@ -119,6 +119,8 @@ def _find_scene(options: ViewOptions) -> _Scene:
     if manifest.stage == "predict":
         # The models come before the stack.
         volume = manifest.inputs[-1].seen_from(path)
+        if len(manifest.outputs) > 1:
+            raise _separate(path)
         return _Scene(prediction=path / manifest.outputs[0].name, volume=volume)
     held_out = manifest.details.get("held_out")
     if manifest.stage != "train" or not held_out:
@@ -160,6 +162,8 @@ def _find_cells(options: ViewOptions, prediction: Path | None) -> Path | None:
         )
     if options.cells is None and not _same(manifest.inputs[0].seen_from(path), prediction):
         return None
+    if len(manifest.outputs) > 2:  # of a stack, labels and their table
+        raise _separate(path)
     return path / "labels.tif"
 
 
@@ -171,8 +175,19 @@ def _open(kind: str, path: Path) -> Volume:
     return open_numbers(path) if kind in LABELS else open_volume(path)
 
 
+def _separate(path: Path) -> InputError:
+    return InputError(
+        path,
+        expected="one stack",
+        found="separate micrographs, a file for each",
+        remedy="name one of them with --volume, and its own with --prediction and --cells",
+    )
+
+
 def _choose(kind: str, volume: Volume, held_out: Sequence[int]) -> Shown:
     """The held-out slices of a stack that has others too."""
+    if volume.separate:
+        raise _separate(volume.path)
     if not held_out or len(volume) == len(held_out):
         return Shown(kind, volume)
     if held_out[-1] >= len(volume):
