@@ -151,12 +151,15 @@ class AugmentOptions(Options):
     """Options of `unetseg augment`. Grey levels are 1/255 of the stack's own range."""
 
     volume: Path = option(
-        DATA / "train-volume.tif", "Stack of images, or a folder that holds train-volume.tif."
+        DATA / "train-volume.tif",
+        "Stack of images, a folder of slices or of separate micrographs (TIFF or PNG), or a folder "
+        "that holds train-volume.tif.",
     )
     labels: Path = option(
         DATA / "train-labels.tif",
         "Stack of labels (two values, the higher one inside cells; 0, 255 and 127 for what does "
-        "not count; or numbers of cells), or a folder that holds train-labels.tif.",
+        "not count; or numbers of cells), or a folder that holds train-labels.tif. Those of "
+        "separate micrographs have the same names.",
     )
     output: Path = option(AUGMENTED, "Folder for the augmented stacks.")
     copies: int = option(9, "Augmented copies of every slice, beside the original.", minimum=0)
@@ -333,9 +336,12 @@ class PredictOptions(Options):
     volume: Path = option(
         DATA / "test-volume.tif",
         "Stack of images (TIFF or OME-Zarr), a folder of slices (TIFF or PNG), or a folder that "
-        "holds test-volume.tif.",
+        "holds test-volume.tif. Of slices of different sizes each is predicted by itself.",
     )
-    output: Path = option(PREDICTION, "Folder for the result.")
+    output: Path = option(
+        PREDICTION,
+        "Folder for the result; of slices of different sizes, for a TIFF of the name of each.",
+    )
     name: str | None = option(
         None,
         "Name of the result. Its ending says what it is: .tif (for ImageJ; above 4 GB "
@@ -393,7 +399,10 @@ class SegmentOptions(Options):
         PREDICTION,
         "Prediction, or the folder of `unetseg predict` or `unetseg train` (held-out slices).",
     )
-    output: Path = option(CELLS, "Folder for labels.tif and cells.csv.")
+    output: Path = option(
+        CELLS,
+        "Folder for labels.tif and cells.csv; labels of separate micrographs have their names.",
+    )
     smoothing: float = option(
         1.0, "Standard deviation of a Gaussian applied first, in pixels.", minimum=0, maximum=50
     )
