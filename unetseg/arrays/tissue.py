@@ -57,6 +57,11 @@ class Edges:
     top: npt.NDArray[np.int32]
     bottom: npt.NDArray[np.int32]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that they take."""
+        return sum(side.nbytes for side in (self.left, self.right, self.top, self.bottom))
+
     def outside(self, box: Box) -> Mask:
         """Which pixels of a box are missing."""
         rows, columns = np.ogrid[box]
@@ -92,6 +97,11 @@ class Tissue:
     def lost(self) -> bool:
         """Whether there is no tissue at all."""
         return self.share_missing == 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its edges."""
+        return 0 if self.edges is None else self.edges.nbytes
 
     def missing(self, box: Box, pixels: npt.NDArray[Any]) -> Mask:
         """Which of the pixels of a box, given as the file has them, show no tissue."""

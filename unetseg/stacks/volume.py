@@ -30,8 +30,10 @@ LARGEST_SEGMENT = 500 * 10**6
 # round differently.
 READ_AT_ONCE = 2**22
 
-# Slices of which it is known what shows tissue: 16 bytes for each row and column.
-TISSUES_KEPT = 1024
+# Bytes of what is known of slices, and of one: a few numbers, and of its borders 8 bytes for each
+# row and column.
+TISSUES_KEPT = 2**26
+TISSUE = 500
 
 SHOWN = 4  # names that a message lists
 
@@ -142,7 +144,8 @@ class Volume(Closing):
 
     @cached_property
     def _tissues(self) -> LRUCache[int, Tissue]:
-        return LRUCache(TISSUES_KEPT)
+        # A slice of a gigabyte has borders of a few megabytes at most.
+        return LRUCache(TISSUES_KEPT, getsizeof=lambda tissue: TISSUE + tissue.nbytes)
 
     def __len__(self) -> int:
         return self.shape[0]
