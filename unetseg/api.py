@@ -195,7 +195,8 @@ def predict(volume: Stack, model: Folder | list[Folder] | None = None, **options
     Returns
     -------
     Result
-        With the stack prediction.tif, float32: 0 is certainly membrane, 1 certainly interior.
+        With the stack prediction.tif, float32: 0 is certainly membrane, 1 certainly interior. Of
+        a folder of separate micrographs, with one of the name of each.
 
     Raises
     ------
@@ -219,7 +220,8 @@ def segment(prediction: Stack | Result, **options: Any) -> Result:
     Returns
     -------
     Result
-        With the stack labels.tif, 0 between the cells of each slice.
+        With the stack labels.tif, 0 between the cells of each slice. Of separate micrographs, with
+        one of the name of each.
 
     Raises
     ------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ import tifffile
 from conftest import Cli, read
 from PIL import Image
 
+from unetseg import api
 from unetseg.arrays.synthetic import synthesize
 from unetseg.engine.ensemble import Ensemble
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.pieces import Piece
 from unetseg.stacks.volume import Volume
+from unetseg.stacks.voxel import Voxel
 from unetseg.stages import segment as stage
 
 SIZES = {"cell 2": (90, 130), "cell 10": (140, 76), "Zelle": (64, 64)}
@@ -58,12 +61,14 @@ def test_each_is_predicted_as_if_it_were_alone(
     monkeypatch: pytest.MonkeyPatch,
     edge: int,
 ):
-    # One has a border that its neighbour has not, and the models know of 8 nm what they are told.
+    # One has a border, and another is resampled.
+    monkeypatch.setattr(Voxel, "recorded", lambda _: Voxel(1, 4, 4))
     image = np.pad(images["Zelle"][0], ((0, 20), (30, 0)))
     tifffile.imwrite("images/Zelle.tif", image, **nm(4.0))
     monkeypatch.setattr(Ensemble, "largest_box", lambda *_, **__: edge)
     shown = cli(*PREDICT, "--model", model)
     assert "from 84 x 94 (Zelle) to 90 x 130 (cell 2), are taken for separate" in shown.stderr
+    assert "not all micrographs say the same of the size of a pixel" in shown.stderr
     assert re.search(r"[0-9.]+% of Zelle show no tissue", shown.stderr)
     names = sorted(f"{name}.tif" for name in SIZES)
     assert sorted(p.name for p in Path("work/prediction").iterdir()) == sorted(
@@ -74,7 +79,8 @@ def test_each_is_predicted_as_if_it_were_alone(
         file = f"work/prediction/{name}.tif"
         assert file in shown.stdout
         common = ("--volume", f"images/{name}.tif", "--output", "alone", "--no-tta")
-        cli("predict", "--model", model, *common)
+        said = cli("predict", "--model", model, *common).stderr
+        assert ("slices are resampled to these" in said) == (VOXELS[name] == 8)
         here, alone = read(Path(file)), read(Path("alone/prediction.tif"))
         assert here.dtype == np.float32
         assert here.shape[1:] == tifffile.imread(f"images/{name}.tif").shape
@@ -246,3 +252,55 @@ def test_what_shows_one_stack_says_so(predicted: Path, model: Path, cli: Cli):
     assert shown.count("what an earlier run has made is removed") == 3
     assert list(outputs("work/prediction")) == ["prediction.tif"]
     assert sorted(p.name for p in predicted.iterdir()) == ["manifest.json", "prediction.tif"]
+
+
+def test_the_size_of_a_pixel_that_is_given_counts_for_all(
+    images: dict[str, tuple[np.ndarray, np.ndarray]],
+    model: Path,
+    cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(Voxel, "recorded", lambda _: Voxel(50, 4, 4))
+    settings = ("--model", model, "--no-tta", "--voxel", "50 6 6", "--invert")
+    assert "slices are resampled to these" in cli("predict", "--volume", "images", *settings).stderr
+    cli("predict", "--volume", "images/cell 10.tif", *settings, "--output", "alone")
+    np.testing.assert_array_equal(
+        read(Path("work/prediction/cell 10.tif")), read(Path("alone/prediction.tif"))
+    )
+
+
+def test_a_report_says_that_it_shows_none(
+    images: dict[str, tuple[np.ndarray, np.ndarray]], model: Path, cli: Cli
+):
+    shutil.copytree(model, "work/model")
+    cli(*PREDICT)
+    cli("segment")
+    cli("report")
+    text = Path("work/report/report.html").read_text(encoding="utf-8")
+    assert "Separate micrographs have been predicted" in text
+
+
+def test_python_gives_them_by_their_names(
+    images: dict[str, tuple[np.ndarray, np.ndarray]], model: Path
+):
+    with pytest.warns(UserWarning, match="micrographs"):
+        predicted = api.predict("images", model, tta=False)
+    assert sorted(predicted) == sorted(f"{name}.tif" for name in SIZES)
+    cells = api.segment(predicted)
+    assert cells["Zelle.tif"].shape == (1, 64, 64)
+
+
+def test_a_damaged_micrograph_is_named(
+    images: dict[str, tuple[np.ndarray, np.ndarray]], model: Path, cli: Cli
+):
+    path = Path("images/cell 10.tif")
+    path.write_bytes(path.read_bytes()[:3000])
+    line = cli(*PREDICT, "--model", model, code=1).stderr.splitlines()[-1]
+    assert "cell 10.tif: expected" in line
+    image = images["cell 10"][0].astype(np.float32)
+    image[50, 30] = np.nan
+    for name, (other, _) in images.items():
+        tifffile.imwrite(f"images/{name}.tif", other.astype(np.float32))
+    tifffile.imwrite(path, image)
+    line = cli(*PREDICT, "--model", model, code=1).stderr.splitlines()[-1]
+    assert "found NaN or infinity in cell 10; replace" in line

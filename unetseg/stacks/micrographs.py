@@ -54,7 +54,10 @@ class Micrographs(SliceFolder):
             "micrographs: each by itself, with a result of its own name",
         )
         if len(voxels) > 1:
-            self.remarks += (f"{path}: not all micrographs say the same of the size of a pixel",)
+            self.remarks += (
+                f"{path}: not all micrographs say the same of the size of a pixel: "
+                "what one says counts for it alone",
+            )
 
     def _size(self, slices: list[Slice]) -> tuple[int, int]:
         heights, widths = zip(*self._sizes, strict=True)

@@ -96,6 +96,15 @@ class Resampled(Volume):
             pixels[self._volume.missing(index, seen)] = (tissue.low + tissue.high) / 2
         return resample(pixels, *taps)
 
+    def own_box(self, index: int) -> Box:
+        """Where the slice has pixels of its own."""
+        own, shape = self._volume.own_box(index), self._volume.shape[1:]
+        rows, columns = (
+            slice(0, max(1, side.stop * new // old))
+            for side, new, old in zip(own, self.shape[1:], shape, strict=True)
+        )
+        return rows, columns
+
     def back(self, box: Box) -> Box:
         """What must be known of this view to resample it back to a part of the stack."""
         taps = self._taps_back(box)

@@ -106,7 +106,7 @@ class Volume(Closing):
                 raise InputError(
                     self.path,
                     expected="finite pixels, but at the edges of slices",
-                    found=f"NaN or infinity in slice {index}",
+                    found=f"NaN or infinity in {name_in(self, [index])}",
                     remedy="replace them (Fiji: Process > Noise > Remove NaNs...)",
                 )
             pixels = np.where(missing, np.float32(0), pixels)

@@ -211,7 +211,7 @@ def _read_example(stack: Path | None, manifest: Manifest, *, edge: int) -> _Exam
         index = held_out[0] if of_training else 0
         box = tuple(
             slice(start := max(0, (size - edge) // 2), min(size, start + edge))
-            for size in volume.shape[1:]
+            for size in (side.stop for side in volume.own_box(index))
         )
         part = volume.part(index, (box[0], box[1]))
     # Slices that are smaller are mirrored outwards.

@@ -39,7 +39,7 @@ def gallery(options: GalleryOptions, progress: Progress) -> StageResult:
                 found=f"{len(volume)}, counted from 0",
                 remedy="choose a lower --slice-number",
             )
-        image = volume[options.slice_number]
+        image = volume.own(options.slice_number)
         if min(image.shape) < SMALLEST or image.min() == image.max():
             raise InputError(
                 path,

@@ -186,7 +186,7 @@ def _separate(path: Path) -> InputError:
 
 def _choose(kind: str, volume: Volume, held_out: Sequence[int]) -> Shown:
     """The held-out slices of a stack that has others too."""
-    if volume.separate:
+    if volume.separate and not held_out:  # which are padded like them
         raise _separate(volume.path)
     if not held_out or len(volume) == len(held_out):
         return Shown(kind, volume)
