@@ -67,6 +67,7 @@ def training_seconds(network: str, folder: Path, *, batches: int, batch_size: in
         make_slices(folder, batches * batch_size),
         shape=(DEFAULTS.patch, DEFAULTS.patch),
         batch_size=batch_size,
+        overhang=NETWORKS[network].border,
         seed=0,
     )
     trainer = Trainer(

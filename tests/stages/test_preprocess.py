@@ -56,7 +56,7 @@ def test_the_recipe_without_weights_keeps_the_zeros():
         labels=(weights > 0).astype(np.uint8),
         weights=weights.astype(np.float32),
     )
-    patches = Patches(slices.unweighted(), shape=(16, 16), batch_size=3, seed=0)
+    patches = Patches(slices.unweighted(), shape=(16, 16), batch_size=3, overhang=4, seed=0)
     _, labels, found = patches.batch(1, 0)
     np.testing.assert_array_equal(found, labels[..., 0])
 

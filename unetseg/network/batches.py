@@ -68,10 +68,9 @@ def patch_shape(slice_shape: tuple[int, ...], *, patch: int, multiple: int) -> t
 class Patches:
     """An epoch: one random patch from every slice, in random order, randomly flipped and turned.
 
-    Patches overhang a larger slice by up to half of their size, and see its mirror image there, as
-    the network does around a slice that it predicts. Each pixel counts the same on average, also
-    at the border: an overhang that stops at the border of prediction, 32 px, would show it a
-    quarter as often as the middle (and none, a 256th).
+    Patches overhang a larger slice a little and see its mirror image there, as the network does
+    around a slice that it predicts. Drawn within the slice, patches of 256 px would show the
+    outermost pixel a 256th as often as the middle; with an overhang of 32 px it is a quarter.
 
     Parameters
     ----------
@@ -79,15 +78,24 @@ class Patches:
     shape : (height, width)
         Of the patches. Slices that are no larger are used whole, and mirrored to this size.
     batch_size : int
+    overhang : int
+        The most that a patch reaches beyond a slice, in pixels.
     seed : int
     """
 
     def __init__(
-        self, slices: Slices, *, shape: tuple[int, int], batch_size: int, seed: int
+        self,
+        slices: Slices,
+        *,
+        shape: tuple[int, int],
+        batch_size: int,
+        overhang: int,
+        seed: int,
     ) -> None:
         self._slices = slices
         self._shape = shape
         self._batch_size = batch_size
+        self._overhang = overhang
         self._seed = seed
 
     def __len__(self) -> int:
@@ -108,7 +116,9 @@ class Patches:
 
     def _patch(self, index: int, rng: np.random.Generator) -> list[npt.NDArray[Any]]:
         size = self._slices.images.shape[1:]
-        rows, columns = (_draw_places(n, p, rng) for n, p in zip(size, self._shape, strict=True))
+        rows, columns = (
+            _draw_places(n, p, self._overhang, rng) for n, p in zip(size, self._shape, strict=True)
+        )
         turns = int(rng.integers(4)) if self._shape[0] == self._shape[1] else 0
         flip_rows, flip_columns = rng.integers(2, size=2)
         top, left = rows.min(), columns.min()
@@ -120,13 +130,11 @@ class Patches:
         return patch
 
 
-def _draw_places(size: int, length: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """Where the pixels of a patch lie along one axis of a slice.
-
-    A slice and its mirror image, in turn and without end, make a line that repeats itself after
-    two sizes. Begun anywhere in them, a patch covers every place of the line equally often, and
-    each pixel has two of them.
-    """
-    start = int(rng.integers(2 * size)) if size > length else 0
-    places = np.arange(start, start + length) % (2 * size)
+def _draw_places(
+    size: int, length: int, overhang: int, rng: np.random.Generator
+) -> npt.NDArray[np.intp]:
+    """Where the pixels of a patch lie along one axis of a slice, which is mirrored at its ends."""
+    # What is no larger than a patch is used whole.
+    first, last = (-overhang, size - length + overhang) if size > length else (0, 0)
+    places = (rng.integers(first, last + 1) + np.arange(length)) % (2 * size)
     return np.minimum(places, 2 * size - 1 - places)

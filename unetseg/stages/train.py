@@ -177,6 +177,7 @@ class _Course:
                 training.images.shape[1:], patch=options.patch, multiple=self.network.multiple
             ),
             batch_size=options.batch_size,
+            overhang=self.network.border,  # what prediction mirrors
             seed=options.seed,
         )
         self._trainer = Trainer(
