@@ -137,4 +137,5 @@ def _draw_places(
     # What is no larger than a patch is used whole.
     first, last = (-overhang, size - length + overhang) if size > length else (0, 0)
     places = (rng.integers(first, last + 1) + np.arange(length)) % (2 * size)
-    return np.minimum(places, 2 * size - 1 - places)
+    mirrored: npt.NDArray[np.intp] = np.minimum(places, 2 * size - 1 - places)
+    return mirrored
