@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from conftest import Stacks, read
 from scipy import ndimage
 from skimage.segmentation import watershed
@@ -76,6 +79,42 @@ def test_membrane_is_drawn_between_numbers(tmp_path: Path, tiny: Stacks, kind: s
                 edge[:] = np.moveaxis(cells, axis, 0)[0 if step == 1 else -1]
                 differ |= other != cells
         np.testing.assert_array_equal(label, np.where(differ, 0, 255))
+
+
+def write_folder(path: Path, numbers: np.ndarray) -> None:
+    path.mkdir()
+    for index, cells in enumerate(numbers):
+        tifffile.imwrite(path / f"{index}.tif", cells)
+
+
+def write_zarr(path: Path, numbers: np.ndarray) -> None:
+    shape, dtype = numbers.shape, numbers.dtype
+    zarr.create_array(path, shape=shape, chunks=shape, dtype=dtype)[:] = numbers
+
+
+def write_hdf5(path: Path, numbers: np.ndarray) -> None:
+    with h5py.File(path, "w") as file:
+        file["labels"] = numbers
+
+
+@pytest.mark.parametrize("kind", ["uint32", "int32", "int64"])
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.tif", lambda path, numbers: tifffile.imwrite(path, numbers)),
+        ("a", write_folder),
+        ("a.zarr", write_zarr),
+        ("a.h5", write_hdf5),
+        ("a.npy", np.save),
+    ],
+)
+def test_numbers_beyond_16_bits_in_every_form(
+    tmp_path: Path, tiny: Stacks, kind: str, name: str, write: Callable[..., object]
+):
+    numbers = number(tiny[1], kind)
+    write(tmp_path / name, numbers + 70_000)
+    with open_labels(tmp_path / name) as found, Labels(ArrayVolume("labels", numbers)) as expected:
+        np.testing.assert_array_equal(np.stack(list(found)), np.stack(list(expected)))
 
 
 def test_parts_of_numbered_labels_are_parts_of_the_whole(tiny: Stacks):

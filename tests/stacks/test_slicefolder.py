@@ -69,6 +69,64 @@ def test_slices_that_do_not_fit_are_refused(
         open_volume(tmp_path)
 
 
+def folder_of(path: Path, *names: str) -> Path:
+    """Slices of which each holds its number."""
+    for index, name in enumerate(names):
+        write = write_png if name.endswith("png") else write_tiff
+        write(path / name, np.full((20, 30), index, np.uint8))
+    return path
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Image.png", "Image1.png", "Image2.png", "Image10.png"),
+        ("a 1.tif", "A 2.tif", "a 3.png"),
+        ("s01.tif", "s1.tif"),
+    ],
+)
+def test_natural_order(tmp_path: Path, names: tuple[str, ...]):
+    folder_of(tmp_path, *names)
+    with open_volume(tmp_path) as volume:
+        np.testing.assert_array_equal(np.stack(list(volume))[:, 0, 0], range(len(names)))
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (("s1.tif", "s1.png"), r"s1\.tif and s1\.png|s1\.png and s1\.tif"),
+        (("s1.tif", "s1.ome.tif"), r"every slice once"),
+        (("s1.tif", "s1_mask.tif"), r"both: s1_mask\.tif among 2 files"),
+        (("s1.png", "s1_cp_masks.png", "s2.png"), r"both: s1_cp_masks\.png among 3"),
+        (("s1.png", "mask_s1.png"), r"both: mask_s1\.png among 2"),
+        (("s1.png", "s1-seg.tif"), r"both: s1-seg\.tif among 2"),
+    ],
+)
+def test_a_slice_that_is_there_twice_or_with_its_mask(
+    tmp_path: Path, names: tuple[str, ...], found: str
+):
+    folder_of(tmp_path, *names)
+    with pytest.raises(InputError, match=found):
+        open_volume(tmp_path)
+
+
+def test_a_folder_of_masks_is_one_of_labels(tmp_path: Path):
+    with open_volume(folder_of(tmp_path, "s1_mask.png", "s2_mask.png")) as volume:
+        assert len(volume) == 2
+
+
+def test_images_of_other_kinds_are_named(tmp_path: Path):
+    folder_of(tmp_path, "s1.png", "s3.png")
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(tmp_path / "s2.jpg")
+    with open_volume(tmp_path) as volume:
+        assert len(volume) == 2
+        assert volume.remarks == (f"{tmp_path}: not read, because they are no TIFF or PNG: s2.jpg",)
+    (tmp_path / "s1.png").unlink()
+    (tmp_path / "s3.png").unlink()
+    with pytest.raises(InputError, match=r"found images of other kinds \(s2\.jpg\); convert them"):
+        find_stack(tmp_path, "train-volume.tif")
+
+
 def test_a_damaged_png_is_refused(tmp_path: Path):
     write_png(tmp_path / "a.png", np.arange(10_000, dtype=np.uint16).reshape(100, 100))
     whole = (tmp_path / "a.png").read_bytes()

@@ -65,7 +65,7 @@ class Micrographs(SliceFolder):
 
     def alone(self, index: int) -> Volume:
         """Open a micrograph as what it is in a file by itself, for the caller to close."""
-        return _open_alone(self._files[index])
+        return _open_alone(self._files[index], self._dtypes)
 
     def own_box(self, index: int) -> Box:
         """Where the micrograph lies."""
@@ -126,15 +126,17 @@ def _pad(edges: Edges | None, size: tuple[int, int], padded: tuple[int, int]) ->
     )
 
 
-def _open_alone(file: Path) -> Volume:
+def _open_alone(file: Path, dtypes: tuple[str, ...]) -> Volume:
     if file.suffix.lower() in PNG or len(omeset.members(file)) > 1:
-        return open_slice(file)
-    return Stack(file)
+        return open_slice(file, dtypes=dtypes)
+    return Stack(file, dtypes=dtypes)
 
 
 def _voxel(found: Slice) -> Voxel | None:
     """Size of a voxel, as the file alone says."""
     if found.voxel is not None:
         return found.voxel
-    with _open_alone(found.file) as alone:  # what OME-XML says is not seen in a folder's slices
+    with _open_alone(
+        found.file, found.dtypes
+    ) as alone:  # what OME-XML says is not seen in a folder's slices
         return alone.voxel

@@ -48,7 +48,7 @@ def open_volume(path: Path, *, dtypes: tuple[str, ...] = DTYPES) -> Volume:
 
         return ZarrVolume(path, dtypes=dtypes)
     if file.is_dir() and not inside:
-        return _open_folder(file)
+        return _open_folder(file, dtypes)
     if not file.is_file() or file.stat().st_size == 0:
         return Stack(path, dtypes=dtypes)  # which says so
     kind = kinds.kind_of(file)
@@ -87,15 +87,15 @@ def _open_file(file: Path, kind: str | None, dtypes: tuple[str, ...]) -> Volume:
     return Stack(file, dtypes=dtypes)
 
 
-def _open_folder(folder: Path) -> Volume:
+def _open_folder(folder: Path, dtypes: tuple[str, ...]) -> Volume:
     """Open a folder of slices; the files of one set are in the order that the set says."""
     slices = SliceFolder.slices_in(folder)
     members = omeset.members(slices[0]) if slices else []
     if len(members) > 1 and set(members) == set(slices):
-        stack = Stack(slices[0])
+        stack = Stack(slices[0], dtypes=dtypes)
         stack.path = folder
         return stack
-    looks = look_into(folder)
+    looks = look_into(folder, dtypes=dtypes)
     # Of a stack all are of one size: where they are not, none lies above another.
     one_size = len({look.size for look in looks}) == 1
     volume = SliceFolder(folder, looks) if one_size else Micrographs(folder, looks)
@@ -162,7 +162,7 @@ def find_stack(path: Path, name: str) -> Path:
     raise InputError(
         path,
         expected=f"{name} or slices (TIFF or PNG) in this folder",
-        found=f"{len(others)} other images, such as {others[0].name}" if others else "neither",
+        found=f"images of other kinds ({others[0].name})" if others else "neither",
         remedy="convert them in Fiji (Process > Batch > Convert)"
         if others
         else "name the stack itself, or the folder of its slices",

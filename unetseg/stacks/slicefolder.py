@@ -22,19 +22,24 @@ PNG = (".png",)
 # Images that are not read.
 OTHERS = (".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2", ".dm3", ".dm4", ".mrc", ".nrrd", ".npy")
 
-# What programs append to the name of an image to name its mask.
-MASK = re.compile(r"[-_. ](mask|masks|cp_masks|label|labels|seg|segmentation|gt)$", re.IGNORECASE)
+# What programs put behind or before the name of an image to name its mask.
+_WORDS = "masks?|labels?|seg|segmentation|gt"
+MASK = re.compile(rf"[-_. ]({_WORDS})$|^({_WORDS})[-_. ]", re.IGNORECASE)
 
 SHOWN = 3  # names that a remark lists
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A file of a folder of slices, as far as its header says."""
+    """A file of a folder of slices, as far as its header says.
+
+    `dtypes` are the pixels that may be in it.
+    """
 
     file: Path
     size: tuple[int, int]
     dtype: np.dtype[Any]
+    dtypes: tuple[str, ...]
     voxel: Voxel | None
     overhead: int
 
@@ -64,6 +69,7 @@ class SliceFolder(Volume):
     def __init__(self, path: Path, slices: list[Slice]) -> None:
         self.path = path
         self._files = [found.file for found in slices]
+        self._dtypes = slices[0].dtypes
         self.names = tuple(found.name for found in slices)
         self.dtype = slices[0].dtype
         self.shape = (len(slices), *self._size(slices))
@@ -94,15 +100,18 @@ class SliceFolder(Volume):
         """Read a part of a slice."""
         if self._opened is None or self._opened[0] != index:
             self.close()
-            self._opened = index, open_slice(self._files[index])
+            self._opened = index, self._open(self._files[index])
         return self._opened[1].read(0, box)
 
     @property
     def overhead(self) -> int:
         """Bytes of one slice: of a PNG, which is read whole, if there is one."""
         first = next((f for f in self._files if f.suffix.lower() in PNG), self._files[0])
-        with open_slice(first) as opened:
+        with self._open(first) as opened:
             return opened.overhead
+
+    def _open(self, file: Path) -> Volume:
+        return open_slice(file, dtypes=self._dtypes)
 
     def close(self) -> None:
         """Let go of the slice that was read last."""
@@ -151,24 +160,27 @@ def _check_names(path: Path, files: list[Path]) -> None:
         raise InputError(
             path,
             expected="images, or labels of them",
-            found=f"both: {_few(masks)} beside {len(files) - len(masks)} others",
+            found=f"both: {_few(masks)} among {len(files)} files",
             remedy="keep labels in a folder of their own",
         )
 
 
-def _natural(file: Path) -> list[tuple[int, str]]:
+def _natural(file: Path) -> tuple[list[tuple[int, str]], str]:
     """Numbers count as numbers, letters without regard to case, and a shorter name comes first."""
     parts = re.findall(r"(\d+)|(\D+)", _stem(file))
-    return [(int(digits or 0), text.lower()) for digits, text in parts]
+    # Of s1 and s01 the same one is first on every disk.
+    return [(int(digits or 0), text.lower()) for digits, text in parts], file.name
 
 
-def open_slice(file: Path) -> Volume:
+def open_slice(file: Path, *, dtypes: tuple[str, ...]) -> Volume:
     """One slice."""
+    if file.suffix.lower() in PNG:
+        return PngSlice(file)
     # Its own pixels, if it is one of a set of OME-TIFFs: each of them describes them all.
-    return PngSlice(file) if file.suffix.lower() in PNG else Stack(file, alone=True)
+    return Stack(file, dtypes=dtypes, alone=True)
 
 
-def look_into(path: Path) -> list[Slice]:
+def look_into(path: Path, *, dtypes: tuple[str, ...]) -> list[Slice]:
     """Slices of a folder, in natural order, without their pixels.
 
     Raises
@@ -186,10 +198,10 @@ def look_into(path: Path) -> list[Slice]:
             remedy="check the path",
         )
     _check_names(path, files)
-    first = _look(files[0])
+    first = _look(files[0], dtypes)
     slices = [first]
     for file in files[1:]:
-        found = _look(file)
+        found = _look(file, dtypes)
         if found.dtype != first.dtype:
             raise _unlike(found, first)
         slices.append(found)
@@ -205,9 +217,9 @@ def _unlike(found: Slice, first: Slice) -> InputError:
     )
 
 
-def _look(file: Path) -> Slice:
+def _look(file: Path, dtypes: tuple[str, ...]) -> Slice:
     """Size and type of a slice, without its pixels."""
-    with open_slice(file) as stack:
+    with open_slice(file, dtypes=dtypes) as stack:
         if len(stack) > 1:
             raise InputError(
                 file,
@@ -215,4 +227,4 @@ def _look(file: Path) -> Slice:
                 found=describe(stack.shape),
                 remedy="give the stack itself, or keep other files elsewhere",
             )
-        return Slice(file, stack.shape[1:], stack.dtype, stack.voxel, stack.overhead)
+        return Slice(file, stack.shape[1:], stack.dtype, dtypes, stack.voxel, stack.overhead)

@@ -17,7 +17,7 @@ from cachetools import LRUCache
 
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
-from unetseg.stacks.kinds import not_read
+from unetseg.stacks.kinds import TIFF, kind_of, not_read
 from unetseg.stacks.omeset import check_complete, set_of
 from unetseg.stacks.rawpixels import ENDS_EARLY, Run
 from unetseg.stacks.tifflayout import (
@@ -72,7 +72,7 @@ class Stack(Volume):
             with _damage_is_an_error(path):
                 # Opened here, because tifffile leaves files open that it finds damaged.
                 self._handle = opened.enter_context(path.open("rb"))
-                if self._handle.read(2) not in (b"II", b"MM"):
+                if self._handle.read(2) not in (b"II", b"MM") or kind_of(path) not in (TIFF, None):
                     raise not_read(path, expected="a TIFF stack")
                 self._handle.seek(0)
                 self._file = tifffile.TiffFile(self._handle, is_ome=False if alone else None)
