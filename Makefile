@@ -85,10 +85,12 @@ torture: install  ## kill every stage 200 times, and watch the memory of long ru
 	$(BIN)/python tests/torture.py
 	$(BIN)/python tests/long_runs.py
 
-fuzz: install  ## let a fuzzer look for files that break the readers, for ten minutes
+fuzz: install  ## let a fuzzer look for files that break the readers, for a quarter of an hour
 	$(BIN)/python -m pip install --quiet atheris
 	$(BIN)/python tests/fuzz.py tiff -max_total_time=420
 	$(BIN)/python tests/fuzz.py npy -max_total_time=90
+	for form in hdf5 mrc png zip; do \
+		$(BIN)/python tests/fuzz.py $$form -max_total_time=90 || exit 1; done
 	$(BIN)/python tests/fuzz.py manifest -max_total_time=90
 
 $(VENV)/.docs: $(VENV)/.installed

@@ -17,7 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import atheris
+import h5py
+import mrcfile
 import numpy as np
+import zarr
+from PIL import Image
 
 with atheris.instrument_imports(include=["tifffile", "unetseg"]):
     import tifffile
@@ -42,6 +46,7 @@ SEEDS = (
 MEMORY = 2048  # megabytes
 SECONDS = 10
 SLICES = 5  # that are decoded of each file
+EDGE = 1000  # pixels of a slice
 
 
 def read_tiff(path: Path) -> None:
@@ -49,6 +54,15 @@ def read_tiff(path: Path) -> None:
     with open_volume(path) as volume:
         for index in range(min(SLICES, len(volume))):
             if volume[index].shape != volume.shape[1:]:
+                raise AssertionError(volume.shape)
+
+
+def read_volume(path: Path) -> None:
+    """A part of a few slices, of a stack that may say that it is of any size."""
+    with open_volume(path) as volume:
+        for index in range(min(SLICES, len(volume))):
+            box = tuple(slice(0, min(size, EDGE)) for size in volume.shape[1:])
+            if volume.read(index, box).shape != tuple(side.stop for side in box):
                 raise AssertionError(volume.shape)
 
 
@@ -78,6 +92,38 @@ def seed_npy(folder: Path) -> None:
         np.save(file, STACK)
 
 
+def seed_hdf5(folder: Path) -> None:
+    """A dataset as it is, packed, and in the newer layout of files."""
+    packed = {"compression": "gzip", "shuffle": True, "chunks": (1, 16, 16)}
+    for number, (libver, settings) in enumerate(
+        [("earliest", {}), ("earliest", packed), ("latest", packed)]
+    ):
+        with h5py.File(folder / str(number), "w", libver=libver) as file:
+            file.create_dataset("raw", data=STACK, **settings)
+
+
+def seed_mrc(folder: Path) -> None:
+    """Signed and unsigned pixels."""
+    for number, kind in enumerate(("int16", "uint16", "float32")):
+        with mrcfile.new(folder / str(number), STACK.astype(kind)):
+            pass
+
+
+def seed_png(folder: Path) -> None:
+    """A slice of 8 bits, and one of 16."""
+    for number, kind in enumerate(("uint8", "uint16")):
+        with (folder / str(number)).open("wb") as file:
+            Image.fromarray(STACK[0].astype(kind)).save(file, "PNG")
+
+
+def seed_zip(folder: Path) -> None:
+    """A zipped Zarr of either version; not compressed, so that chunks can be reached."""
+    for number, version in enumerate((2, 3)):
+        with zarr.storage.ZipStore(folder / str(number), mode="w") as store:
+            chunks = {"shape": STACK.shape, "chunks": (1, 16, 16), "dtype": STACK.dtype}
+            zarr.create_array(store, zarr_format=version, **chunks)[:] = STACK
+
+
 def seed_manifest(folder: Path) -> None:
     """One manifest."""
     from unetseg.artifacts.manifest import Output, Source
@@ -91,6 +137,10 @@ def seed_manifest(folder: Path) -> None:
 READERS: dict[str, tuple[str, Callable[[Path], None], Callable[[Path], None]]] = {
     "tiff": ("a.tif", read_tiff, seed_tiff),
     "npy": ("a.npy", read_npy, seed_npy),
+    "hdf5": ("a.h5", read_volume, seed_hdf5),
+    "mrc": ("a.mrc", read_volume, seed_mrc),
+    "png": ("a.png", read_volume, seed_png),
+    "zip": ("a.zarr.zip", read_volume, seed_zip),
     "manifest": ("manifest.json", read_manifest, seed_manifest),
 }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from damage import SECONDS, check_line
 
 from unetseg.artifacts.manifest import Manifest, open_stage
 from unetseg.engine.prediction import load_predictor, open_model
@@ -23,7 +24,6 @@ from unetseg.stacks.opening import open_volume
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 10
 STACK = np.random.default_rng(0).integers(256, size=(4, 20, 30)).astype(np.uint8)
 LAYOUTS = {
     "shaped": {},
@@ -54,12 +54,6 @@ def read_all(path: Path) -> np.ndarray | None:
         return None
     finally:
         assert time.monotonic() - start < SECONDS
-
-
-def check_line(error: InputError) -> None:
-    """It is one, and says what to do."""
-    assert "\n" not in str(error)
-    assert "; " in str(error)
 
 
 def fields(path: Path) -> list[tuple[int, int]]:

@@ -83,6 +83,7 @@ CROSSVALIDATION = WORK / "crossvalidation"
 
 SEED_HELP = "Seed of everything random: the same seed gives the same result."
 JOBS_HELP = "Processes that work side by side; 0 means one for each core."
+FORMS = "TIFF, HDF5 as file.h5:/dataset, MRC, Zarr, .npy, PNG, or a folder of slices"
 VOXEL_HELP = (
     "Depth, height and width of a voxel in nanometres, such as '50 4 4'.  [default: what the "
 )
@@ -152,8 +153,8 @@ class AugmentOptions(Options):
 
     volume: Path = option(
         DATA / "train-volume.tif",
-        "Stack of images, a folder of slices or of separate micrographs (TIFF or PNG), or a folder "
-        "that holds train-volume.tif.",
+        f"Stack of images ({FORMS}), separate micrographs in a folder, or a folder that holds "
+        "train-volume.tif.",
     )
     labels: Path = option(
         DATA / "train-labels.tif",
@@ -335,8 +336,8 @@ class PredictOptions(Options):
     )
     volume: Path = option(
         DATA / "test-volume.tif",
-        "Stack of images (TIFF or OME-Zarr), a folder of slices (TIFF or PNG), or a folder that "
-        "holds test-volume.tif. Of slices of different sizes each is predicted by itself.",
+        f"Stack of images ({FORMS}), or a folder that holds test-volume.tif. Of slices of "
+        "different sizes each is predicted by itself.",
     )
     output: Path = option(
         PREDICTION,

@@ -76,6 +76,8 @@ class Stack(Volume):
                     raise not_read(path, expected="a TIFF stack")
                 self._handle.seek(0)
                 self._file = tifffile.TiffFile(self._handle, is_ome=False if alone else None)
+                # Which closes the others of its set, too.
+                opened.callback(self._file.close)
                 check_chain(self._handle)
                 if self._file.is_ome:
                     _check_set(path, self._file.ome_metadata)
@@ -261,6 +263,9 @@ def _check_set(path: Path, xml: str | None) -> None:
     for file in files:
         with file.open("rb") as handle:
             check_chain(handle)
+            handle.seek(0)
+            # Pages that cannot be parsed: of those tifffile would leave the file open.
+            list(tifffile.TiffFile(handle, is_ome=False).pages)
 
 
 def _cut_off(path: Path, found: str) -> InputError:
