@@ -264,8 +264,10 @@ def _check_set(path: Path, xml: str | None) -> None:
         with file.open("rb") as handle:
             check_chain(handle)
             handle.seek(0)
-            # Pages that cannot be parsed: of those tifffile would leave the file open.
-            list(tifffile.TiffFile(handle, is_ome=False).pages)
+            # Pages that are not there, or cannot be parsed: tifffile would leave that file open.
+            pages = tifffile.TiffFile(handle, is_ome=False).pages
+            pages.set_keyframe(0)
+            list(pages)
 
 
 def _cut_off(path: Path, found: str) -> InputError:
