@@ -66,6 +66,13 @@ def test_a_border_changes_nothing_inside_and_is_no_cell():
     assert (plain > 0).all()
 
 
+def test_models_of_earlier_versions_see_a_border_of_nan():
+    member = Member(Pixelwise(), "slice-standard", None)  # type: ignore[arg-type]
+    padded = np.pad(STACK.astype(np.float32), ((0, 0), (8, 0), (0, 8)), constant_values=np.nan)
+    result = predict(Ensemble([member], AS_IT_IS), ArrayVolume("padded", padded))
+    np.testing.assert_array_equal(result > 0, np.isfinite(padded))
+
+
 def test_a_lost_slice_is_no_cell():
     stack = STACK.copy()
     stack[1] = 130

@@ -132,7 +132,8 @@ class Ensemble:
         """Normalisation of one slice, from a measure that is taken once."""
         known = self._measures.setdefault(view, LRUCache(MEASURES))
         if (index, name) not in known:
-            parts = (pixels for _, pixels in view.strips(index))
+            # NaN where tissue is missing is 0 here as elsewhere; in the middle it is refused there.
+            parts = (np.where(np.isfinite(part), part, 0) for _, part in view.strips(index))
             known[index, name] = NORMALISATIONS[name].of(view.tissue(index), parts)
         return known[index, name]
 
