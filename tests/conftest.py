@@ -124,6 +124,13 @@ def stack() -> np.ndarray:
     return np.random.default_rng(0).integers(60_000, size=(12, 70, 90)).astype(np.uint16)
 
 
+def coarse(*shape: int) -> np.ndarray:
+    """Slices of random squares: noise alone would be no tissue."""
+    slices, height, width = shape
+    squares = np.random.default_rng(0).integers(256, size=(slices, -(-height // 4), -(-width // 4)))
+    return squares.repeat(4, 1).repeat(4, 2)[:, :height, :width].astype(np.uint8)
+
+
 def read(path: Path) -> np.ndarray:
     """The pixels of a stack in any form."""
     with open_volume(path) as volume:

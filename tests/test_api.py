@@ -15,7 +15,7 @@ import dask.array
 import numpy as np
 import pytest
 import tifffile
-from conftest import Cli
+from conftest import Cli, coarse
 
 import unetseg
 from unetseg.errors import InputError, UsageError
@@ -127,7 +127,8 @@ def test_the_same_arrays_are_up_to_date(tiny: tuple[np.ndarray, np.ndarray], cli
 
 KILLED = """
 import sys, numpy as np, unetseg
-volume = np.random.default_rng(0).integers(256, size=(15, 200, 200)).astype("uint8")
+squares = np.random.default_rng(0).integers(256, size=(15, 50, 50))
+volume = squares.repeat(4, 1).repeat(4, 2).astype("uint8")
 print(unetseg.predict(volume, sys.argv[1], output="out", progress=True))
 """
 
@@ -148,7 +149,7 @@ def test_a_killed_call_goes_on(model: Path, tmp_path: Path):
 
     assert re.search(r"going on: \d+% is there already", again().stderr)
     assert "nothing to do" in again().stdout
-    volume = np.random.default_rng(0).integers(256, size=(15, 200, 200)).astype("uint8")
+    volume = coarse(15, 200, 200)
     np.testing.assert_allclose(
         tifffile.imread(tmp_path / "out/prediction.tif"),
         unetseg.predict(volume, model)["prediction.tif"],
@@ -202,7 +203,8 @@ def test_a_plain_script_needs_no_guard(tmp_path: Path):
     script = tmp_path / "script.py"
     script.write_text(
         "import numpy as np, unetseg\n"
-        "volume = np.random.default_rng(0).integers(0, 255, (4, 64, 64), dtype='uint8')\n"
+        "squares = np.random.default_rng(0).integers(0, 255, (4, 16, 16), dtype='uint8')\n"
+        "volume = squares.repeat(4, 1).repeat(4, 2)\n"
         "print(unetseg.augment(volume, volume > 100, copies=1, jobs=2).folder.name)\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)

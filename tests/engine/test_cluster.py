@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import Cli
+from conftest import Cli, coarse
 from distributed import LocalCluster
 from PIL import Image
 
@@ -80,7 +80,7 @@ def test_a_killed_worker_costs_its_chunks_only(
     cluster: tuple[str, list[subprocess.Popen[bytes]]],
 ):
     scheduler, (*workers, _) = cluster
-    volume = np.random.default_rng(0).integers(256, size=(12, 200, 200)).astype(np.uint8)
+    volume = coarse(12, 200, 200)
     tifffile.imwrite("v.tif", volume, photometric="minisblack")
     arguments = ("predict", "--model", model, "--volume", "v.tif", "--name", NAME)
     chunks = tmp_path / "by-two/.unfinished" / NAME / "0/c"
@@ -115,7 +115,7 @@ def test_workers_outlive_a_model_and_a_scheduler_its_runs(
     cluster: tuple[str, list[subprocess.Popen[bytes]]],
 ):
     scheduler, (*_, process) = cluster
-    volume = np.random.default_rng(0).integers(256, size=(40, 100, 100)).astype(np.uint8)
+    volume = coarse(40, 100, 100)
     tifffile.imwrite("few.tif", volume[:2], photometric="minisblack")
     tifffile.imwrite("many.tif", volume, photometric="minisblack")
     arguments = ("predict", "--model", "m", "--volume", "few.tif", "--no-tta")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from conftest import Cli, is_installed_as_plugin, read
+from conftest import Cli, coarse, is_installed_as_plugin, read
 
 pytestmark = pytest.mark.slow
 
@@ -103,7 +103,7 @@ def test_the_plugin_tells_what_is_wrong_in_a_line(form: Any, model: Path, tmp_pa
 def test_the_plugin_stops(form: Any, model: Path):
     from napari.layers import Image
 
-    stack = np.random.default_rng(0).integers(256, size=(500, 200, 200)).astype(np.uint8)
+    stack = coarse(500, 200, 200)
     began = time.monotonic()
     assert press(form, Image(stack), model, stop_after=1) == []
     assert time.monotonic() - began < SECONDS / 2
