@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unetseg.stacks.location import is_there, locate
+from unetseg.stacks.location import is_there, locate, name_of
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,17 @@ def test_what_is_on_disk_and_what_is_inside(tmp_path: Path, given: str, file: st
 def test_what_is_not_there(tmp_path: Path, given: str):
     assert locate(tmp_path / given) == (tmp_path / given, "")
     assert not is_there(tmp_path / given)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("../data/v.tif", "v.tif"),
+        ("../data/v.h5:/volumes/raw", "v.h5:/volumes/raw"),
+        ("v.zarr/0", "0"),
+        ("C:/data/v.tif", "v.tif"),
+        ("folder", "folder"),
+    ],
+)
+def test_what_a_stack_is_called(given: str, name: str):
+    assert name_of(Path(given)) == name

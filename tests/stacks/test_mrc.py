@@ -109,3 +109,16 @@ def test_without_the_package_one_line_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "mrcfile", None)
     with pytest.raises(UnetsegError, match=r"pip install 'unetseg\[mrc\]'"):
         open_volume(path)
+
+
+@pytest.mark.parametrize(("size", "found"), [(2**31 - 1, "of 2147484671 bytes"), (-1, "no pixels")])
+def test_a_second_header_that_is_not_there(
+    tmp_path: Path, stack: np.ndarray, size: int, found: str
+):
+    # mrcfile would take room for it first.
+    path = write(tmp_path / "a.mrc", stack)
+    whole = bytearray(path.read_bytes())
+    whole[92:96] = struct.pack("<i", size)
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match=found):
+        open_volume(path)

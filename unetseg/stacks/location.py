@@ -35,3 +35,11 @@ def locate(path: Path) -> tuple[Path, str]:
 def is_there(path: Path) -> bool:
     """Whether there is a file or folder at a path, or one that it leads into."""
     return locate(path)[0].exists()
+
+
+def name_of(path: Path) -> str:
+    """What to call a stack: the name of its file, and the place inside where one is named."""
+    file, sign, inside = str(path).partition(":/")
+    named = Path(file)
+    # A colon may also follow the letter of a drive.
+    return f"{named.name}{sign}{inside}" if sign and named.suffix else path.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from unetseg.stacks.volume import DTYPES
 from unetseg.stacks.voxel import Voxel
 
 HEADER = 1024  # bytes
+STAMP, LITTLE_ENDIAN = 212, 0x44  # where the order of bytes is said, and one of the two
 IMOD_STAMP = 1146047817  # "IMOD", in a part of the header that the format leaves to programs
 IMOD_SIGNED = 1  # of the flags that follow it
 LARGEST_SIGNED = 127
@@ -56,6 +58,7 @@ class MrcVolume(SlicedVolume):
     def __init__(self, path: Path, *, dtypes: tuple[str, ...] = DTYPES) -> None:
         self.path = path
         mrcfile = _import_mrcfile()
+        self._check_size(_second_header(path))
         with self._damage_is_an_error(), warnings.catch_warnings():
             warnings.simplefilter("error")
             with mrcfile.open(path, header_only=True) as file:
@@ -66,15 +69,19 @@ class MrcVolume(SlicedVolume):
                 self.voxel = _voxel(header)
         self._describe(shape, stored, dtypes)
         self._run = Run(start, self.shape, stored)
-        present = path.stat().st_size
-        if min(shape) < 1 or self._run.end > present:
+        self._check_size(self._run.end if min(shape) > 0 else None)
+        self._file = path.open("rb")
+
+    def _check_size(self, end: int | None) -> None:
+        """See that the file goes on to where something ends; None is before its beginning."""
+        present = self.path.stat().st_size
+        if end is None or end > present:
             raise InputError(
-                path,
+                self.path,
                 expected="a whole MRC file",
-                found=f"{present} of {self._run.end} bytes",
+                found="no pixels" if end is None else f"{present} of {end} bytes",
                 remedy="copy or export the file again",
             )
-        self._file = path.open("rb")
 
     def _part(self, index: int, box: Box) -> npt.NDArray[Any]:
         return self._run.read(self._file, index, box)
@@ -82,6 +89,20 @@ class MrcVolume(SlicedVolume):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _second_header(path: Path) -> int | None:
+    """Where the second header ends: mrcfile makes room for it before it looks whether it is there.
+
+    None where its size is below 0.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEADER)
+    if len(head) < HEADER:
+        return HEADER
+    order = "<" if head[STAMP] == LITTLE_ENDIAN else ">"
+    (size,) = struct.unpack_from(f"{order}i", head, 92)
+    return HEADER + size if size >= 0 else None
 
 
 def _stored(header: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -25,6 +25,7 @@ from unetseg.options import PreprocessOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.labels import find_counted
+from unetseg.stacks.location import name_of
 from unetseg.stacks.npy import create_npy
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.volume import Volume, describe, name_slices
@@ -91,7 +92,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
         writer.details.update(
             # For the model's folder, which may travel without those it was made from.
             data=[
-                {"name": Path(source.path).name, "sha256": source.sha256}
+                {"name": name_of(Path(source.path)), "sha256": source.sha256}
                 for source in manifest.inputs
             ],
             held_out=kept,

@@ -25,7 +25,7 @@ from unetseg.figures.report.slices import HeldOutSlice, compare
 from unetseg.options import WORK, ReportOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import default_of, flags_of
-from unetseg.stacks.location import is_there
+from unetseg.stacks.location import is_there, name_of
 from unetseg.stacks.npy import open_npy
 from unetseg.stacks.opening import open_numbers, open_volume
 from unetseg.stacks.volume import Volume
@@ -236,7 +236,7 @@ def _predicted_parts(stages: dict[str, Stage], stale: set[str]) -> dict[str, Any
                 )
                 for index in chosen
             ],
-            name=path.name,
+            name=name_of(path),
             shape=prediction.shape,
             models=len(models),
         )
