@@ -22,6 +22,7 @@ from PIL import Image
 
 from unetseg.engine import cluster as cluster_engine
 from unetseg.engine.cluster import Job
+from unetseg.engine.ensemble import Treatment
 from unetseg.errors import UnetsegError
 from unetseg.stacks.omezarr import ZarrPieces
 from unetseg.stacks.opening import open_volume
@@ -29,6 +30,7 @@ from unetseg.stacks.pieces import Piece
 
 pytestmark = pytest.mark.slow
 
+AS_IT_IS = Treatment(tta=False, invert=False, rescale=False, voxel=None)
 NAME = "prediction.ome.zarr"
 
 
@@ -148,14 +150,14 @@ def job(model: Path, tmp_path: Path) -> Job:
     output = tmp_path / NAME
     ZarrPieces(output, shape=(2, 20, 20))
     volume = write_slices(tmp_path / "v", 2)
-    return Job((model,), volume, output, (2, 20, 20), tta=False, identity="")
+    return Job((model,), volume, output, (2, 20, 20), treatment=AS_IT_IS, identity="")
 
 
 def write_slices(folder: Path, count: int) -> Path:
     """A folder of slices: a worker, which here is this process, holds none of its files open."""
     folder.mkdir()
     for number in range(count):
-        Image.new("L", (20, 20)).save(folder / f"{number}.png")
+        Image.fromarray(coarse(1, 20, 20)[0]).save(folder / f"{number}.png")
     return folder
 
 

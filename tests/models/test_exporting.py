@@ -90,7 +90,7 @@ def test_an_onnx_file_says_how_to_use_it(exported: Path, model: Path):
     session = onnxruntime.InferenceSession(exported / "model.onnx")
     assert session.get_inputs()[0].shape == ["batch", "height", "width", 1]
     notes = session.get_modelmeta().custom_metadata_map
-    assert "subtract the mean" in notes["normalisation"]
+    assert "scale linearly so that the 5th percentile" in notes["normalisation"]
     assert "divisible by 16" in notes["input"]
     assert "112 pixels" in notes["tiles"]
     details = json.loads((model / "manifest.json").read_text())["details"]

@@ -88,7 +88,9 @@ def test_the_plugin_tells_what_is_wrong_in_a_line(form: Any, model: Path, tmp_pa
     assert line.startswith("mine: expected grey levels with axes YX or ZYX, found float64")
     (line,) = press(form, Image(np.zeros((20, 20)), name="mine"), tmp_path / "none")
     assert "expected the finished results of unetseg train, found no such folder" in line
-    (line,) = press(form, Image(np.full((20, 20), np.nan), name="mine"), model)
+    image = np.indices((20, 20)).sum(0).astype(np.float32)
+    image[10, 10] = np.nan
+    (line,) = press(form, Image(image, name="mine"), model)
     assert "found NaN or infinity in slice 0" in line
     from napari.utils.notifications import notification_manager
 
