@@ -7,7 +7,7 @@ borders of a slice made by mirroring.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -88,6 +88,16 @@ class Canvas:
             slice(int(columns.min()), int(columns.max()) + 1),
         )
         return read(box)[np.ix_(rows - box[0].start, columns - box[1].start)]
+
+
+def middle_of(shape: Sequence[int], *, most: int) -> Box:
+    """The middle of a slice (H, W), as much of it as `most` pixels are high and wide."""
+    edges = [min(size, most) for size in shape]
+    rows, columns = (
+        slice((size - edge) // 2, (size + edge) // 2)
+        for size, edge in zip(shape, edges, strict=True)
+    )
+    return rows, columns
 
 
 def mirrored(side: slice, *, border: int, size: int) -> npt.NDArray[np.intp]:

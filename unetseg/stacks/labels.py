@@ -18,7 +18,7 @@ from unetseg.arrays.labelling import (
     draw_label,
     looks_numbered,
 )
-from unetseg.arrays.tiles import Box
+from unetseg.arrays.tiles import Box, middle_of
 from unetseg.errors import InputError
 from unetseg.stacks.opening import open_numbers
 from unetseg.stacks.volume import Volume, name_in
@@ -73,15 +73,15 @@ class Labels(Volume):
             count = len(seen.values - {0.0})
             self.note = f"labels number {count} cells: membrane is 0 and where numbers meet"
 
-    def own_box(self, index: int) -> Box:
-        """Where the slice has pixels of its own."""
-        return self.source.own_box(index)
+    def own_size(self, index: int) -> tuple[int, int]:
+        """That of what they are read from."""
+        return self.source.own_size(index)
 
     def read(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
         """Read a part of a slice; what only pads it does not count."""
         label = self._read(index, box)
-        for axis, (side, own) in enumerate(zip(box, self.own_box(index), strict=True)):
-            np.moveaxis(label, axis, 0)[max(0, own.stop - side.start) :] = UNCOUNTED
+        for axis, (side, own) in enumerate(zip(box, self.own_size(index), strict=True)):
+            np.moveaxis(label, axis, 0)[max(0, own - side.start) :] = UNCOUNTED
         return label
 
     def _read(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
@@ -196,7 +196,7 @@ def _look(source: Volume) -> _Seen:
     """See every pixel once, unless it is soon clear that they are grey levels or classes."""
     seen, looks = _Seen(), 0
     for index in range(len(source)):
-        height, width = (side.stop for side in source.own_box(index))
+        height, width = source.own_size(index)
         rows = max(1, PART // width)
         for top in range(0, height, rows):
             part = source.read(index, (slice(top, min(top + rows, height)), slice(0, width)))
@@ -206,7 +206,7 @@ def _look(source: Volume) -> _Seen:
             seen.numbered = (
                 seen.numbered
                 and all(value >= 0 and float(value).is_integer() for value in seen.values)
-                and looks_numbered(source.read(index, _middle(height, width)))
+                and looks_numbered(source.read(index, middle_of((height, width), most=MIDDLE)))
             )
         if len(seen.values) > SHOWN and not seen.numbered:
             seen.whole = False
@@ -222,14 +222,6 @@ def _values(pixels: npt.NDArray[Any]) -> list[float]:
         found = np.unique(pixels)
     values: list[float] = found[found == found].tolist()
     return values
-
-
-def _middle(height: int, width: int) -> Box:
-    rows, columns = (
-        slice((size - min(size, MIDDLE)) // 2, (size + min(size, MIDDLE)) // 2)
-        for size in (height, width)
-    )
-    return rows, columns
 
 
 def _widen(box: Box, shape: tuple[int, int]) -> tuple[Box, Box]:

@@ -67,10 +67,9 @@ class Micrographs(SliceFolder):
         """Open a micrograph as what it is in a file by itself, for the caller to close."""
         return _open_alone(self._files[index], self._dtypes)
 
-    def own_box(self, index: int) -> Box:
-        """Where the micrograph lies."""
-        height, width = self._sizes[index]
-        return slice(0, height), slice(0, width)
+    def own_size(self, index: int) -> tuple[int, int]:
+        """That of the micrograph."""
+        return self._sizes[index]
 
     def own_share_missing(self, index: int) -> float:
         """How much of the micrograph shows no tissue."""
@@ -136,7 +135,6 @@ def _voxel(found: Slice) -> Voxel | None:
     """Size of a voxel, as the file alone says."""
     if found.voxel is not None:
         return found.voxel
-    with _open_alone(
-        found.file, found.dtypes
-    ) as alone:  # what OME-XML says is not seen in a folder's slices
+    # What OME-XML says is not seen in a folder's slices.
+    with _open_alone(found.file, found.dtypes) as alone:
         return alone.voxel

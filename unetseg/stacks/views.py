@@ -16,18 +16,33 @@ from unetseg.arrays.tissue import HIGH, LOW, Edges, Tissue
 from unetseg.stacks.volume import Volume
 
 
-class Inverted(Volume):
+class _View(Volume):
+    """What views share. The stack stays its owner's to close."""
+
+    def __init__(self, volume: Volume) -> None:
+        self._volume = volume
+        self.path = volume.path
+
+    @property
+    def overhead(self) -> int:
+        """That of the stack itself."""
+        return self._volume.overhead
+
+    def close(self) -> None:
+        """The stack is not ours."""
+
+
+class Inverted(_View):
     """A stack whose dark is bright, and whose bright is dark.
 
     Parameters
     ----------
     volume : Volume
-        Stays the caller's to close.
     """
 
     def __init__(self, volume: Volume) -> None:
-        self._volume = volume
-        self.path, self.shape, self.dtype = volume.path, volume.shape, volume.dtype
+        super().__init__(volume)
+        self.shape, self.dtype = volume.shape, volume.dtype
         self.voxel, self.remarks = volume.voxel, volume.remarks
         self.names, self.separate = volume.names, volume.separate
         self._sum = np.iinfo(self.dtype).max if self.dtype.kind == "u" else 0
@@ -38,9 +53,9 @@ class Inverted(Volume):
         pixels = self._volume.read(index, box)
         return self._sum - pixels if self._sum else -pixels
 
-    def own_box(self, index: int) -> Box:
-        """Where the slice has pixels of its own."""
-        return self._volume.own_box(index)
+    def own_size(self, index: int) -> tuple[int, int]:
+        """That of the slice itself."""
+        return self._volume.own_size(index)
 
     def own_share_missing(self, index: int) -> float:
         """As much as of the slice itself."""
@@ -56,39 +71,27 @@ class Inverted(Volume):
         low, high = self._sum - tissue.high, self._sum - tissue.low
         return dataclasses.replace(tissue, low=low, high=high, no_data=self.no_data)
 
-    @property
-    def overhead(self) -> int:
-        """That of the stack itself."""
-        return self._volume.overhead
 
-    def close(self) -> None:
-        """The stack is not ours."""
-
-
-class Resampled(Volume):
+class Resampled(_View):
     """A stack whose slices have another number of pixels; the number of slices stays.
 
     Parameters
     ----------
     volume : Volume
-        Stays the caller's to close.
     scale : (float, float)
         How many of the new pixels one of the old is high and wide.
     """
 
     def __init__(self, volume: Volume, scale: tuple[float, float]) -> None:
-        self._volume = volume
+        super().__init__(volume)
         slices, *size = volume.shape
         height, width = (max(1, round(n * s)) for n, s in zip(size, scale, strict=True))
-        self.path, self.shape = volume.path, (slices, height, width)
+        self.shape = (slices, height, width)
         self.dtype = np.dtype(np.float32)
 
     def read(self, index: int, box: Box) -> npt.NDArray[np.float32]:
         """Resample a part of a slice; missing pixels count as tissue of middling grey."""
-        taps = [
-            Taps.of(side, old=old, new=new)
-            for side, old, new in zip(box, self._volume.shape[1:], self.shape[1:], strict=True)
-        ]
+        taps = _taps(box, old=self._volume.shape, new=self.shape)
         seen = taps[0].seen, taps[1].seen
         pixels = self._volume.part(index, seen).astype(np.float32)
         tissue = self._volume.tissue(index)
@@ -96,14 +99,15 @@ class Resampled(Volume):
             pixels[self._volume.missing(index, seen)] = (tissue.low + tissue.high) / 2
         return resample(pixels, *taps)
 
-    def own_box(self, index: int) -> Box:
-        """Where the slice has pixels of its own."""
-        own, shape = self._volume.own_box(index), self._volume.shape[1:]
-        rows, columns = (
-            slice(0, max(1, side.stop * new // old))
-            for side, new, old in zip(own, self.shape[1:], shape, strict=True)
+    def own_size(self, index: int) -> tuple[int, int]:
+        """That of the slice itself, in new pixels."""
+        height, width = (
+            max(1, own * new // old)
+            for own, new, old in zip(
+                self._volume.own_size(index), self.shape[1:], self._volume.shape[1:], strict=True
+            )
         )
-        return rows, columns
+        return height, width
 
     def back(self, box: Box) -> Box:
         """What must be known of this view to resample it back to a part of the stack."""
@@ -115,11 +119,7 @@ class Resampled(Volume):
         return resample(pixels, *self._taps_back(box))
 
     def _taps_back(self, box: Box) -> tuple[Taps, Taps]:
-        rows, columns = (
-            Taps.of(side, old=new, new=old)
-            for side, old, new in zip(box, self._volume.shape[1:], self.shape[1:], strict=True)
-        )
-        return rows, columns
+        return _taps(box, old=self.shape, new=self._volume.shape)
 
     def _find_tissue(self, index: int) -> Tissue:
         """What shows tissue there shows it here too; its grey levels are other ones."""
@@ -150,10 +150,11 @@ class Resampled(Volume):
             scaled(edges.bottom[columns] + 1, height, old_height) - 1,
         )
 
-    @property
-    def overhead(self) -> int:
-        """That of the stack itself."""
-        return self._volume.overhead
 
-    def close(self) -> None:
-        """The stack is not ours."""
+def _taps(box: Box, *, old: tuple[int, int, int], new: tuple[int, int, int]) -> tuple[Taps, Taps]:
+    """Which pixels of a stack of the one shape make a box of one of the other."""
+    rows, columns = (
+        Taps.of(side, old=before, new=after)
+        for side, before, after in zip(box, old[1:], new[1:], strict=True)
+    )
+    return rows, columns

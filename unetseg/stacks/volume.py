@@ -59,7 +59,7 @@ class Volume(Closing):
     names : tuple of str
         Of the slices, where each has a file of its own.
     separate : bool
-        Whether slices have nothing to do with each other, and sizes of their own: `own_box`.
+        Whether slices have nothing to do with each other, and sizes of their own: `own_size`.
     """
 
     path: Path
@@ -71,10 +71,10 @@ class Volume(Closing):
     names: tuple[str, ...] = ()
     separate: bool = False
 
-    def own_box(self, index: int) -> Box:
-        """Where a slice has pixels; what is beside pads it to the size of larger ones."""
+    def own_size(self, index: int) -> tuple[int, int]:
+        """Height and width of what is not there to pad the slice to the size of larger ones."""
         _, height, width = self.shape
-        return slice(0, height), slice(0, width)
+        return height, width
 
     def own_share_missing(self, index: int) -> float:
         """How much of the slice without its padding shows no tissue."""
@@ -158,24 +158,24 @@ class Volume(Closing):
         InputError
             As for `part`, or if it is too large to be read whole.
         """
-        _, height, width = self.shape
-        return self._whole(index, (slice(0, height), slice(0, width)))
+        return self._whole(index, self.shape[1:])
 
     def own(self, index: int) -> npt.NDArray[Any]:
         """Read one slice without its padding; else as `[index]`."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        return self._whole(index, self.own_box(index))
+        return self._whole(index, self.own_size(index))
 
-    def _whole(self, index: int, box: Box) -> npt.NDArray[Any]:
-        if box[0].stop * box[1].stop * self.dtype.itemsize > LARGEST_SLICE:
+    def _whole(self, index: int, size: tuple[int, int]) -> npt.NDArray[Any]:
+        height, width = size
+        if height * width * self.dtype.itemsize > LARGEST_SLICE:
             raise InputError(
                 self.path,
                 expected=f"slices of at most {LARGEST_SLICE // 10**6} MB, to be read whole",
                 found=describe(self.shape, self.dtype),
                 remedy="cut them; only unetseg predict takes larger ones",
             )
-        return self.part(index, box)
+        return self.part(index, (slice(0, height), slice(0, width)))
 
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:
         return (self[index] for index in range(len(self)))
@@ -294,13 +294,13 @@ def _check_pairs(volume: Volume, labels: Volume) -> None:
                 remedy="give every image and its labels the same name",
             )
     for index, name in enumerate(volume.names):
-        rows, columns = volume.own_box(index)
-        found = labels.own_box(labels.names.index(name))
-        if found != (rows, columns):
+        size = volume.own_size(index)
+        found = labels.own_size(labels.names.index(name))
+        if found != size:
             raise InputError(
                 labels.path,
-                expected=f"labels of {rows.stop} x {columns.stop} for {name}, as its image",
-                found=f"{found[0].stop} x {found[1].stop}",
+                expected=f"labels of {size[0]} x {size[1]} for {name}, as its image",
+                found=f"{found[0]} x {found[1]}",
                 remedy="give the labels of this image",
             )
 

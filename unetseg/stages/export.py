@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.synthetic import synthesize
-from unetseg.arrays.tiles import mirrored
+from unetseg.arrays.tiles import middle_of, mirrored
 from unetseg.arrays.tissue import all_tissue
 from unetseg.artifacts.forms import MODEL, require
 from unetseg.artifacts.manifest import MANIFEST, Manifest, fingerprint
@@ -209,11 +209,7 @@ def _read_example(stack: Path | None, manifest: Manifest, *, edge: int) -> _Exam
     of_training = bool(held_out) and fingerprint(stack)[1] in known
     with open_volume(stack) as volume:
         index = held_out[0] if of_training else 0
-        box = tuple(
-            slice(start := max(0, (size - edge) // 2), min(size, start + edge))
-            for size in (side.stop for side in volume.own_box(index))
-        )
-        part = volume.part(index, (box[0], box[1]))
+        part = volume.part(index, middle_of(volume.own_size(index), most=edge))
     # Slices that are smaller are mirrored outwards.
     rows, columns = (mirrored(slice(0, edge), border=0, size=size) for size in part.shape)
     kind = "held out" if of_training else "counted from 0"

@@ -18,11 +18,12 @@ from unetseg.arrays.checks import (
     standardise_robustly,
 )
 from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
+from unetseg.arrays.tiles import middle_of
 from unetseg.progress import Progress
 from unetseg.stacks.labels import Labels
 from unetseg.stacks.slicefolder import SliceFolder
 from unetseg.stacks.volume import Volume, name_in
-from unetseg.stages.stackchecks import middle, say_remarks, warn_of_axes, warn_of_missing
+from unetseg.stages.stackchecks import MIDDLE, say_remarks, warn_of_axes, warn_of_missing
 
 # In standard deviations of a slice; less may be chance, or noise.
 CLEARLY_DARKER = 0.1
@@ -123,15 +124,11 @@ class _Order:
 
     def __init__(self, labels: Volume) -> None:
         self._path, self._depth = labels.path, len(labels)
-        self._box = tuple(
-            slice((n - min(n, MIDDLE_OF_ORDER)) // 2, (n + min(n, MIDDLE_OF_ORDER)) // 2)
-            for n in labels.shape[1:]
-        )
+        self._box = middle_of(labels.shape[1:], most=MIDDLE_OF_ORDER)
         step = math.ceil(self._depth / LABELS_TO_COMPARE)
         self._rows = list(range(0, self._depth, step))
-        rows, columns = self._box
         self._patterns = np.stack(
-            [balance(labels.part(index, (rows, columns))).ravel() for index in self._rows]
+            [balance(labels.part(index, self._box)).ravel() for index in self._rows]
         )
         self._fits = np.zeros((len(self._rows), self._depth))
         self._own = np.zeros(self._depth)
@@ -206,13 +203,13 @@ def _clear_shift(volume: Volume, labels: Volume, labelled: list[int]) -> str | N
     """Where labels would fit better, if that is clear."""
     sample = labelled[:: math.ceil(len(labelled) / SLICES_TO_REGISTER)]
     # As much of all of them as the smallest has.
-    sizes = [[side.stop for side in volume.own_box(index)] for index in sample]
+    sizes = (volume.own_size(index) for index in sample)
     size = [min(edges) for edges in zip(*sizes, strict=True)]
-    rows, columns = middle(size)
-    images: npt.NDArray[np.generic] = np.stack([volume.part(i, (rows, columns)) for i in sample])
+    box = middle_of(size, most=MIDDLE)
+    images: npt.NDArray[np.generic] = np.stack([volume.part(i, box) for i in sample])
     (down, right), gain = best_shift(
         images,
-        np.stack([labels.part(i, (rows, columns)) for i in sample]),
+        np.stack([labels.part(i, box) for i in sample]),
         reach=min(FARTHEST_SHIFT, (min(size) - 1) // 2),
     )
     if gain <= CLEARLY_BETTER or max(abs(down), abs(right)) <= TOLERATED_SHIFT:

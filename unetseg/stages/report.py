@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from unetseg.arrays.metrics import THRESHOLDS
-from unetseg.arrays.tiles import Box
+from unetseg.arrays.tiles import middle_of
 from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
 from unetseg.artifacts.forms import MODEL, require
 from unetseg.artifacts.manifest import MANIFEST, matches
@@ -224,7 +224,8 @@ def _predicted_parts(stages: dict[str, Stage], stale: set[str]) -> dict[str, Any
         prediction = opened.enter_context(open_volume(predict.folder / result.name))
         image = opened.enter_context(open_volume(path)) if is_there(path) else None
         labels = opened.enter_context(open_numbers(cells.folder / "labels.tif")) if cells else None
-        box = _middle(prediction.shape)
+        # If all of it is too much for a page.
+        box = middle_of(prediction.shape[1:], most=PREDICTED_EDGE)
         chosen = contents.choose(list(range(len(prediction))), PREDICTED_SLICES)
         return contents.predicted(
             [
@@ -240,14 +241,6 @@ def _predicted_parts(stages: dict[str, Stage], stale: set[str]) -> dict[str, Any
             shape=prediction.shape,
             models=len(models),
         )
-
-
-def _middle(shape: tuple[int, int, int]) -> Box:
-    """The middle of a slice, if all of it is too much for a page."""
-    edges = [min(edge, PREDICTED_EDGE) for edge in shape[1:]]
-    starts = [(whole - edge) // 2 for whole, edge in zip(shape[1:], edges, strict=True)]
-    rows, columns = (slice(a, a + edge) for a, edge in zip(starts, edges, strict=True))
-    return rows, columns
 
 
 def _describe_stages(stages: dict[str, Stage], work: Path) -> list[dict[str, Any]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from unetseg.arrays.checks import line_contrast
 from unetseg.arrays.intensity import Percentiles
-from unetseg.arrays.tiles import Box
+from unetseg.arrays.tiles import middle_of
 from unetseg.errors import InputError, UsageError
 from unetseg.progress import Progress
 from unetseg.stacks.volume import Volume, describe, name_in
@@ -106,17 +105,11 @@ def dark_lines(volume: Volume) -> float:
     seen = [index for index in range(len(volume)) if not volume.tissue(index).lost]
     found = []
     for index in seen[:: math.ceil(len(seen) / SLICES_TO_COMPARE)]:
-        tissue, box = volume.tissue(index), middle([side.stop for side in volume.own_box(index)])
+        tissue, box = volume.tissue(index), middle_of(volume.own_size(index), most=MIDDLE)
         image = Percentiles(tissue.low, tissue.high)(volume.part(index, box))
         image[volume.missing(index, box)] = 0
         found.append(line_contrast(image))
     return float(np.median(found))
-
-
-def middle(shape: Sequence[int]) -> Box:
-    """The middle of a slice, as much of it as is looked at."""
-    rows, columns = (slice((n - min(n, MIDDLE)) // 2, (n + min(n, MIDDLE)) // 2) for n in shape)
-    return rows, columns
 
 
 def parse_voxel(text: str | None) -> Voxel | None:
