@@ -15,7 +15,7 @@ from cachetools import LRUCache
 
 from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.tiles import Box, plan_boxes
-from unetseg.engine.prediction import Predictor, load_predictor, open_model
+from unetseg.engine.prediction import Predictor, open_model, read_network
 from unetseg.network.inference import bytes_of_another
 from unetseg.stacks.pieces import Piece
 from unetseg.stacks.views import Inverted, Resampled
@@ -55,6 +55,16 @@ class Treatment:
     rescale: bool
     voxel: Voxel | None
 
+    def voxel_of(self, volume: Volume) -> Voxel | None:
+        """Size of a voxel of a stack, if that is known."""
+        return self.voxel or volume.voxel
+
+    def view(self, volume: Volume, trained: Voxel | None) -> Volume:
+        """A stack as a model is to see it that was trained with voxels of some size."""
+        scale = self.scale(volume, trained) if self.rescale else None
+        seen = Inverted(volume) if self.invert else volume
+        return seen if scale is None else Resampled(seen, scale)
+
     def scale(self, volume: Volume, trained: Voxel | None) -> tuple[float, float] | None:
         """How many of a model's pixels those of a stack are high and wide, if that is known.
 
@@ -63,7 +73,7 @@ class Treatment:
         (height, width) or None
             None where they are equal to within a tenth, or one size is not known.
         """
-        voxel = self.voxel or volume.voxel
+        voxel = self.voxel_of(volume)
         if voxel is None or trained is None:
             return None
         height, width = voxel.y / trained.y, voxel.x / trained.x
@@ -97,8 +107,10 @@ class Member:
         InputError
             If it is not complete, or a model that this version does not know.
         """
-        details = open_model(folder).details
-        return cls(load_predictor(folder), details["normalisation"], Voxel.recorded(details))
+        manifest = open_model(folder)
+        details = manifest.details
+        predictor = Predictor(*read_network(folder, manifest))
+        return cls(predictor, details["normalisation"], Voxel.recorded(details))
 
 
 class Ensemble:
@@ -118,15 +130,13 @@ class Ensemble:
         self._measures: WeakKeyDictionary[Volume, LRUCache[Any, Any]] = WeakKeyDictionary()
 
     def _see(self, volume: Volume, trained: Voxel | None) -> Volume:
-        """A stack as a model is to see it."""
-        treatment = self._treatment
-        scale = treatment.scale(volume, trained) if treatment.rescale else None
-        if scale is None and not treatment.invert:
-            return volume
-        if (volume, scale) not in self._views:
-            turned = Inverted(volume) if treatment.invert else volume
-            self._views[volume, scale] = turned if scale is None else Resampled(turned, scale)
-        return self._views[volume, scale]
+        """A stack as a model is to see it, the same one whenever it is asked for."""
+        if (volume, trained) in self._views:
+            return self._views[volume, trained]
+        view = self._treatment.view(volume, trained)
+        if view is not volume:  # which is not to be held on to
+            self._views[volume, trained] = view
+        return view
 
     def _normalise(self, view: Volume, index: int, name: str) -> Any:
         """Normalisation of one slice, from a measure that is taken once."""
@@ -187,8 +197,9 @@ class Ensemble:
         normalise = self._normalise(view, index, member.normalisation)
 
         def read(box: Box) -> npt.NDArray[np.float32]:
-            normalised: npt.NDArray[np.float32] = normalise(view.part(index, box))
-            normalised[view.missing(index, box)] = 0
+            pixels, missing = view.part_and_missing(index, box)
+            normalised: npt.NDArray[np.float32] = normalise(pixels)
+            normalised[missing] = 0
             return normalised
 
         return member.predictor.predict(read, box, shape=view.shape[1:], tta=self._treatment.tta)

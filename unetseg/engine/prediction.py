@@ -154,7 +154,18 @@ def load_network(folder: Path) -> tuple[keras.Model, NetworkOptions]:
     InputError
         As for `open_model`, or if the weights are damaged.
     """
-    network = NetworkOptions(**open_model(folder).details["network"])
+    return read_network(folder, open_model(folder))
+
+
+def read_network(folder: Path, manifest: Manifest) -> tuple[keras.Model, NetworkOptions]:
+    """The same of a model that is open already, as from `open_model`.
+
+    Raises
+    ------
+    InputError
+        If the weights are damaged.
+    """
+    network = NetworkOptions(**manifest.details["network"])
     model = build_network(network, seed=0)
     load_weights(model, folder / "model.keras")
     return model, network

@@ -62,9 +62,7 @@ class Inverted(_View):
         return self._volume.own_share_missing(index)
 
     def _find_tissue(self, index: int) -> Tissue:
-        """What shows tissue there shows it here too, and only there it is known what pads it."""
-        if not self.separate:
-            return super()._find_tissue(index)
+        """What shows tissue there shows it here too."""
         tissue = self._volume.tissue(index)
         if tissue.lost:
             return tissue
@@ -93,11 +91,10 @@ class Resampled(_View):
         """Resample a part of a slice; missing pixels count as tissue of middling grey."""
         taps = _taps(box, old=self._volume.shape, new=self.shape)
         seen = taps[0].seen, taps[1].seen
-        pixels = self._volume.part(index, seen).astype(np.float32)
+        pixels, missing = self._volume.part_and_missing(index, seen)
         tissue = self._volume.tissue(index)
-        if tissue.share_missing:
-            pixels[self._volume.missing(index, seen)] = (tissue.low + tissue.high) / 2
-        return resample(pixels, *taps)
+        middling = np.float32((tissue.low + tissue.high) / 2)
+        return resample(np.where(missing, middling, pixels).astype(np.float32), *taps)
 
     def own_size(self, index: int) -> tuple[int, int]:
         """That of the slice itself, in new pixels."""

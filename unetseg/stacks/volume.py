@@ -127,6 +127,13 @@ class Volume(Closing):
             found = self._tissues[index] = self._find_tissue(index)
         return found
 
+    def part_and_missing(
+        self, index: int, box: Box
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """Read a part of a slice, as `part` does; and which of its pixels show no tissue."""
+        pixels = self.part(index, box)
+        return pixels, self.tissue(index).missing(box, pixels)
+
     def missing(self, index: int, box: Box) -> npt.NDArray[np.bool_]:
         """Which pixels of a part of a slice show no tissue."""
         tissue = self.tissue(index)

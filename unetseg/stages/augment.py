@@ -246,7 +246,7 @@ def _read(
     tissue = volume.tissue(index)
     if tissue.share_missing:
         height, width = image.shape
-        missing = volume.missing(index, (slice(0, height), slice(0, width)))
+        missing = tissue.missing((slice(0, height), slice(0, width)), image)
         label = np.where(missing, MISSING, label)
         # Not to be smeared over what is beside it.
         image = np.where(missing, (tissue.low + tissue.high) / 2, image).astype(image.dtype)

@@ -19,7 +19,7 @@ from unetseg.artifacts.forms import MODEL, require
 from unetseg.artifacts.manifest import MANIFEST, Manifest, fingerprint
 from unetseg.artifacts.workfolder import trained_on
 from unetseg.artifacts.writer import StageWriter
-from unetseg.engine.prediction import Predictor, load_network, open_model
+from unetseg.engine.prediction import Predictor, open_model, read_network
 from unetseg.errors import OutputError
 from unetseg.figures.cover import draw_cover
 from unetseg.models import modelpackage
@@ -142,7 +142,7 @@ class _Job:
         self, options: ExportOptions, manifest: Manifest, card: ModelCard, example: _Example
     ) -> None:
         self.options, self.manifest, self.card, self.example = options, manifest, card, example
-        model, settings = load_network(options.model)
+        model, settings = read_network(options.model, manifest)
         self.network: keras.Model = Predictor(model, settings).network
         # With the network as it was trained, not the one that is exported.
         run = prepare(model)

@@ -26,7 +26,6 @@ from unetseg.stacks.files import replacing
 from unetseg.stacks.micrographs import Micrographs
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.pieces import Piece, PieceWriter, TiffPieces
-from unetseg.stacks.views import Inverted, Resampled
 from unetseg.stacks.volume import Volume, is_zarr
 from unetseg.stacks.voxel import Voxel
 from unetseg.stages.stackchecks import (
@@ -75,7 +74,8 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
         for path in options.model
     ]
     models = [open_model(folder) for folder in folders]
-    read = [f"{folder}: {_describe(model)}" for folder, model in zip(folders, models, strict=True)]
+    known = list(zip(folders, models, strict=True))
+    read = [f"{folder}: {_describe(model)}" for folder, model in known]
     volume_path = find_stack(options.volume, "test-volume.tif")
     volume_seen = Seen.of(volume_path)
     with (
@@ -101,7 +101,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             rescale=options.rescale,
             voxel=parse_voxel(options.voxel),
         )
-        _look_at(volume, folders, treatment, progress)
+        _look_at(volume, known, treatment, progress)
         work = _Work(
             folders=folders,
             volume=volume,
@@ -114,27 +114,26 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
     return writer.result(read, notes=["0 is certainly membrane, 1 certainly interior"])
 
 
-def _look_at(volume: Volume, folders: list[Path], treatment: Treatment, progress: Progress) -> None:
+def _look_at(
+    volume: Volume, models: list[tuple[Path, Manifest]], treatment: Treatment, progress: Progress
+) -> None:
     """Say what may be wrong with a stack, and what of it differs from what models know."""
     say_remarks(progress, volume)
     warn_of_axes(volume, progress)
     warn_of_missing(volume, progress)
-    for folder in folders:
-        details = open_model(folder).details
-        trained = Voxel.recorded(details)
-        scale = treatment.scale(volume, trained)
-        seen = Inverted(volume) if treatment.invert else volume
-        if trained is not None and scale is not None:
-            here = treatment.voxel or volume.voxel
-            sizes = f"pixels of {here.pixel if here else '?'}; {folder} knows {trained.pixel}"
+    here = treatment.voxel_of(volume)
+    for folder, model in models:
+        trained = Voxel.recorded(model.details)
+        if here and trained and treatment.scale(volume, trained) is not None:
+            sizes = f"pixels of {here.pixel}; {folder} knows {trained.pixel}"
             if treatment.rescale:
-                seen = Resampled(seen, scale)
                 progress.say(
                     f"{volume.path}: {sizes}: slices are resampled to these, and the result back"
                 )
             else:
                 progress.warn(f"{volume.path}: {sizes}; leave out --no-rescale to resample them")
-        warn_of_contrast(seen, details.get("dark_lines"), progress)
+        seen = treatment.view(volume, trained)
+        warn_of_contrast(seen, model.details.get("dark_lines"), progress)
 
 
 def _warn_of_obsolete(writer: StageWriter, progress: Progress) -> None:
@@ -212,7 +211,7 @@ class _Work:
             return self._write_each(writer, volume, ensemble, edge, progress)
         path, write_to = writer.path(name), _format(name)
         writer.describe(name, shape=volume.shape, dtype="float32", axes="ZYX")
-        voxel = self.treatment.voxel or volume.voxel
+        voxel = self.treatment.voxel_of(volume)
         with write_to(path, shape=volume.shape, voxel=voxel) as output:
             pieces = ensemble.plan(volume, edge=edge, multiple=write_to.multiple)
             missing = [piece for piece in pieces if not output.has(piece)]
@@ -259,7 +258,7 @@ class _Work:
 
     def _open(self, path: Path, alone: Volume) -> TiffPieces:
         """The result of one micrograph."""
-        return TiffPieces(path, shape=alone.shape, voxel=self.treatment.voxel or alone.voxel)
+        return TiffPieces(path, shape=alone.shape, voxel=self.treatment.voxel_of(alone))
 
     def _job(self, output: Path, *, identity: str) -> Job:
         """The same for workers, which run elsewhere: paths say nothing of where this process is."""

@@ -106,8 +106,9 @@ def dark_lines(volume: Volume) -> float:
     found = []
     for index in seen[:: math.ceil(len(seen) / SLICES_TO_COMPARE)]:
         tissue, box = volume.tissue(index), middle_of(volume.own_size(index), most=MIDDLE)
-        image = Percentiles(tissue.low, tissue.high)(volume.part(index, box))
-        image[volume.missing(index, box)] = 0
+        pixels, missing = volume.part_and_missing(index, box)
+        image = Percentiles(tissue.low, tissue.high)(pixels)
+        image[missing] = 0
         found.append(line_contrast(image))
     return float(np.median(found))
 
