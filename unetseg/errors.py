@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from os import PathLike
 from typing import Any
+
+
+def first_of(names: Sequence[str], *, most: int) -> str:
+    """List names for a message, not more than so many."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 class UnetsegError(Exception):

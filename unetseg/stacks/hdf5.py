@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from unetseg.arrays.tiles import Box
-from unetseg.errors import InputError
+from unetseg.errors import InputError, first_of
 from unetseg.stacks.location import locate
 from unetseg.stacks.sliced import SlicedVolume
 from unetseg.stacks.volume import DTYPES
@@ -70,7 +70,7 @@ class Hdf5Volume(SlicedVolume):
         if len(names) == 1:
             return self._file[names[0]]
         listed = names or _stacks_in(self._file)
-        shown = ", ".join(listed[:SHOWN]) + (", ..." if len(listed) > SHOWN else "")
+        shown = first_of(listed, most=SHOWN)
         raise InputError(
             self.path,
             expected="a dataset of two or three axes",

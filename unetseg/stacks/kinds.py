@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from unetseg.errors import InputError
+from unetseg.errors import InputError, first_of
 
 TIFF, PNG, NPY, HDF5, MRC, ZIP = "TIFF", "PNG", "NumPy", "HDF5", "MRC", "ZIP"
 """Kinds that are read."""
@@ -139,5 +139,4 @@ def _packed(path: Path) -> str:
             names = packed.namelist()
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         return "a damaged ZIP file"
-    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return f"a ZIP file without a Zarr in it ({shown or 'empty'})"
+    return f"a ZIP file without a Zarr in it ({first_of(names, most=3) or 'empty'})"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError, UnetsegError
 from unetseg.stacks.axes import find_axes, pixels_as, place, shape_of
-from unetseg.stacks.volume import LARGEST_SEGMENT, Volume
+from unetseg.stacks.volume import Volume, check_segment
 
 
 class SlicedVolume(Volume):
@@ -51,13 +51,8 @@ class SlicedVolume(Volume):
         for edge in chunks or ():
             size *= int(edge)
         self._chunk = 0 if chunks is None else size
-        if chunks is not None and size > LARGEST_SEGMENT:
-            raise InputError(
-                self.path,
-                expected=f"chunks of at most {LARGEST_SEGMENT // 10**6} MB",
-                found=f"some of {size // 10**6} MB",
-                remedy="save it with smaller ones",
-            )
+        if chunks is not None:
+            check_segment(self.path, size, kind="chunks", remedy="save it with smaller ones")
 
     @property
     def overhead(self) -> int:

@@ -14,7 +14,7 @@ from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
 from unetseg.stacks.png import PngSlice
 from unetseg.stacks.tiff import Stack
-from unetseg.stacks.volume import Volume, describe
+from unetseg.stacks.volume import Volume, count_of, describe
 from unetseg.stacks.voxel import Voxel
 
 TIFF = (".tif", ".tiff")
@@ -134,8 +134,7 @@ def _files_in(path: Path, endings: tuple[str, ...]) -> list[Path]:
 
 
 def _few(files: list[Path]) -> str:
-    names = ", ".join(file.name for file in files[:SHOWN])
-    return names if len(files) <= SHOWN else f"{names} and {len(files) - SHOWN} more"
+    return count_of([file.name for file in files], most=SHOWN)
 
 
 def _stem(file: Path) -> str:

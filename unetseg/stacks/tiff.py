@@ -30,7 +30,7 @@ from unetseg.stacks.tifflayout import (
     single_pages,
     voxel_of,
 )
-from unetseg.stacks.volume import DTYPES, LARGEST_SEGMENT, Volume, describe
+from unetseg.stacks.volume import DTYPES, Volume, check_segment, describe
 
 JPEG = (6, 7, 33007, 34892)  # compressions with tables outside of the strips
 
@@ -164,13 +164,8 @@ class Stack(Volume):
         """Look at the sizes of compressed strips and tiles before the first is decoded."""
         layout = pages.keyframe
         size = int(np.prod(layout.chunks, dtype=np.int64)) * pages.dtype.itemsize
-        if size > LARGEST_SEGMENT:
-            raise InputError(
-                self.path,
-                expected=f"strips or tiles of at most {LARGEST_SEGMENT // 10**6} MB",
-                found=f"some of {size // 10**6} MB",
-                remedy="save it with smaller ones, or uncompressed",
-            )
+        remedy = "save it with smaller ones, or uncompressed"
+        check_segment(self.path, size, kind="strips or tiles", remedy=remedy)
         declared = int(np.prod(layout.chunked, dtype=np.int64))
         if len(layout.dataoffsets) < declared:
             raise _cut_off(self.path, f"{len(layout.dataoffsets)} of {declared} strips or tiles")

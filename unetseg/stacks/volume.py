@@ -38,6 +38,17 @@ TISSUE = 500
 SHOWN = 4  # names that a message lists
 
 
+def check_segment(path: Path, size: int, *, kind: str, remedy: str) -> None:
+    """Raise an InputError if what is decoded at once takes more than is bearable, in bytes."""
+    if size > LARGEST_SEGMENT:
+        raise InputError(
+            path,
+            expected=f"{kind} of at most {LARGEST_SEGMENT // 10**6} MB",
+            found=f"some of {size // 10**6} MB",
+            remedy=remedy,
+        )
+
+
 class Volume(Closing):
     """Single-channel slices, read one at a time or in parts.
 
@@ -257,8 +268,13 @@ def name_in(volume: Volume, slices: Sequence[int]) -> str:
     """Say which slices of a stack these are, or which of separate micrographs."""
     if not volume.separate:
         return name_slices(slices)
-    names = ", ".join(volume.names[index] for index in slices[:SHOWN])
-    return names if len(slices) <= SHOWN else f"{names} and {len(slices) - SHOWN} more"
+    return count_of([volume.names[index] for index in slices], most=SHOWN)
+
+
+def count_of(names: Sequence[str], *, most: int) -> str:
+    """List names, and say how many more there are than so many."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def describe(shape: tuple[int, ...], dtype: npt.DTypeLike | None = None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unetseg.errors import InputError
+from unetseg.errors import InputError, first_of
 from unetseg.stacks.voxel import Voxel
 
 SHOWN = 8  # paths that an error lists
@@ -58,7 +58,7 @@ def find_image(node: Any, path: Path) -> Image:
     stacks = _stacks_in(node, "")
     if len(stacks) == 1:
         return find_image(node[stacks[0]], path)
-    shown = ", ".join(stacks[:SHOWN]) + (", ..." if len(stacks) > SHOWN else "")
+    shown = first_of(stacks, most=SHOWN)
     raise InputError(
         path,
         expected="one image, or one array of two or three axes",

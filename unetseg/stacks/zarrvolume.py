@@ -17,7 +17,7 @@ from unetseg.stacks.kinds import not_read
 from unetseg.stacks.location import locate
 from unetseg.stacks.omezarr import import_zarr
 from unetseg.stacks.sliced import SlicedVolume
-from unetseg.stacks.volume import DTYPES, LARGEST_SEGMENT, ZARR_MARKS
+from unetseg.stacks.volume import DTYPES, ZARR_MARKS, check_segment
 from unetseg.stacks.zarrimages import find_image
 
 CHUNKS_AT_ONCE = 10  # zarr's async.concurrency
@@ -94,13 +94,7 @@ def _root_in(file: Path) -> str:
     with zipfile.ZipFile(file) as packed:
         members = packed.infolist()
     largest = max((member.file_size for member in members), default=0)
-    if largest > LARGEST_SEGMENT:
-        raise InputError(
-            file,
-            expected=f"chunks of at most {LARGEST_SEGMENT // 10**6} MB",
-            found=f"some of {largest // 10**6} MB",
-            remedy="unpack it and give the folder",
-        )
+    check_segment(file, largest, kind="chunks", remedy="unpack it and give the folder")
     names: set[str] = {member.filename for member in members}
     tops = {name.split("/")[0] + "/" for name in names if "/" in name}
     for root in ["", *sorted(tops)[: len(tops) == 1]]:

@@ -14,7 +14,7 @@ from unetseg.arrays.checks import interior_contrast
 from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
 from unetseg.artifacts.finding import find_held_out, find_prediction, zero_is_missing
-from unetseg.artifacts.manifest import MANIFEST, Manifest, Seen
+from unetseg.artifacts.manifest import Seen, find_manifest
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import UsageError
@@ -99,9 +99,8 @@ def _find(options: EvaluateOptions) -> tuple[Path, Path]:
     """The two stacks: of held-out slices, if the prediction is a model's folder."""
     folder = options.prediction
     if folder.suffix.lower() not in (".tif", ".tiff", ".zarr") and not locate(folder)[0].is_file():
-        manifest_path = folder / MANIFEST
-        known = manifest_path.is_file() and Manifest.read(manifest_path).stage
-        if known != "predict":
+        known = find_manifest(folder)
+        if known is None or known.stage != "predict":
             held_out = find_held_out(folder)
             if options.labels is not None:
                 raise UsageError(
