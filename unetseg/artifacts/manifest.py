@@ -289,7 +289,8 @@ def fingerprint(path: Path) -> tuple[int, str]:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     folder = file / inside if file.is_dir() else file.parent
     parts = [(f.relative_to(folder).as_posix(), f.stat().st_size, _digest(f)) for f in files]
-    return size(path), hashlib.sha256(repr(parts).encode()).hexdigest()
+    total = sum(part[1] for part in parts)
+    return total, hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _digest(path: Path) -> str:

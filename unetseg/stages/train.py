@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
-from unetseg.arrays.metrics import THRESHOLDS, StackScores, score_slice
+from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
 from unetseg.artifacts.checkpoint import load_checkpoint, save_checkpoint
 from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
 from unetseg.artifacts.forms import of_the_stack
@@ -255,19 +256,12 @@ class _Course:
     def _score(self, held_out: Slices) -> tuple[float, float]:
         """V_Rand and V_Info of the held-out slices, quickly: no averaging, fewer thresholds."""
         self._prepare()
-        scores = StackScores.from_slices(
-            [
-                score_slice(
-                    self.predictor.predict_slice(image, tta=False, memory=MEMORY),
-                    label,
-                    counted=weights > 0,
-                    thresholds=PROGRESS_THRESHOLDS,
-                )
-                for image, label, weights in zip(
-                    held_out.images, held_out.labels, held_out.weights, strict=True
-                )
-            ]
+        predictions = (
+            self.predictor.predict_slice(image, tta=False, memory=MEMORY)
+            for image in held_out.images
         )
+        scored = _score_slices(predictions, held_out, thresholds=PROGRESS_THRESHOLDS)
+        scores = StackScores.from_slices(list(scored))
         return max(scores.v_rand), max(scores.v_info)
 
 
@@ -312,15 +306,20 @@ def _write_held_out(
         )
 
 
+def _score_slices(
+    predictions: Iterable[npt.NDArray[np.float32]], held_out: Slices, *, thresholds: Sequence[float]
+) -> Iterator[list[SliceScores]]:
+    """Scores of what counts in the held-out slices, one after the other."""
+    for prediction, label, weights in zip(
+        predictions, held_out.labels, held_out.weights, strict=True
+    ):
+        yield score_slice(prediction, label, counted=weights > 0, thresholds=thresholds)
+
+
 def _score_held_out(writer: StageWriter, held_out: Slices, progress: Progress) -> dict[str, float]:
     """What `unetseg evaluate` will say, for the model's manifest."""
     with Stack(writer.path(HELD_OUT_PREDICTION)) as predictions:
-        scored = (
-            score_slice(prediction, label, counted=weights > 0, thresholds=THRESHOLDS)
-            for prediction, label, weights in zip(
-                predictions, held_out.labels, held_out.weights, strict=True
-            )
-        )
+        scored = _score_slices(predictions, held_out, thresholds=THRESHOLDS)
         total = len(predictions)
         slices = list(progress.track(scored, total=total, label="score held-out", unit="slice"))
     return StackScores.from_slices(slices).best()
