@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from unetseg.errors import UnetsegError
+from unetseg.network.allocation import keep_freed_memory
 
 STANDARD_ERROR = 2
 
@@ -35,6 +36,8 @@ def _silence() -> Iterator[None]:
         os.close(nowhere)
         os.close(kept)
 
+
+keep_freed_memory()
 
 with _silence():
     try:
