@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,7 @@ def training_seconds(network: str, folder: Path, *, batches: int, batch_size: in
     patches = Patches(
         make_slices(folder, batches * batch_size),
         shape=(DEFAULTS.patch, DEFAULTS.patch),
+        count=batches * batch_size,
         batch_size=batch_size,
         overhang=NETWORKS[network].border,
         seed=0,
@@ -73,9 +75,8 @@ def training_seconds(network: str, folder: Path, *, batches: int, batch_size: in
     trainer = Trainer(
         build_network(NETWORKS[network], seed=0),
         patches,
-        epochs=EPOCHS,
         minutes=0,
-        **RECIPES[DEFAULTS.recipe].for_trainer(),
+        **replace(RECIPES[DEFAULTS.recipe], epochs=EPOCHS).for_trainer(),
         precision=precision(),
     )
     clock = []

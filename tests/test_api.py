@@ -167,7 +167,7 @@ def test_the_lines_in_the_document_run(
     tifffile.imwrite("new.tif", tiny[0][:2], photometric="minisblack")
     page = (Path(__file__).parents[1] / "docs/python.md").read_text(encoding="utf-8")
     (lines,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    short = "epochs=1, batch_size=2, patch=64"
+    short = "epochs=1, epoch_size=8, batch_size=2, patch=64"
     names: dict[str, Any] = {}
     exec(lines.replace("minutes=5, progress=True", short), names)
     assert names["probability"].shape == names["numbers"].shape == (2, 64, 96)

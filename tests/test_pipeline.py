@@ -19,7 +19,7 @@ from conftest import Cli
 
 from unetseg.arrays.synthetic import synthesize
 
-TRAIN = ("--epochs", 2, "--batch-size", 2, "--patch", 64)
+TRAIN = ("--epochs", 2, "--epoch-size", 8, "--batch-size", 2, "--patch", 64)
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
@@ -119,7 +119,19 @@ def test_evaluate_scores_held_out_slices_as_predict_would(data: Path, cli: Cli):
 def test_the_model_folder_explains_itself(data: Path, cli: Cli):
     cli("augment", "--copies", 0)
     cli("preprocess")
-    shown = cli("train", "--epochs", 3, "--score-every", 2, "--patch", 64, "--select", "best")
+    shown = cli(
+        "train",
+        "--epochs",
+        3,
+        "--epoch-size",
+        8,
+        "--score-every",
+        2,
+        "--patch",
+        64,
+        "--select",
+        "best",
+    )
     assert "epoch 2/3  loss" in shown.stderr
     assert "held-out V_Rand" in shown.stderr
     manifest = json.loads(Path("work/model/manifest.json").read_text())

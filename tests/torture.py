@@ -24,7 +24,7 @@ from typing import Any
 from unetseg.artifacts.manifest import open_stage
 from unetseg.errors import InputError
 
-SMALL = ("--epochs", "3", "--batch-size", "2", "--patch", "64")
+SMALL = ("--epochs", "3", "--epoch-size", "20", "--batch-size", "2", "--patch", "64")
 STAGES: dict[str, tuple[str, ...]] = {
     "synthesize": ("--slices", "5", "--test-slices", "12", "--height", "64", "--width", "96"),
     "augment": ("--volume", "synthesize", "--labels", "synthesize", "--copies", "3"),

@@ -42,6 +42,11 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def flag_of(name: str) -> str:
+    """What an option is called where people write it; `from_` is `from`, a word of Python's."""
+    return name.removesuffix("_").replace("_", "-")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Base of the options of all stages: checks bounds, and says what manifests record."""
@@ -264,7 +269,8 @@ class PreprocessOptions(Options):
     held_out: str = option(
         "last-fifth",
         "Source slices that are never trained on: a block such as 24-29 (both included, counted "
-        "from 0), 'last-fifth' or 'none'.",
+        "from 0, of several volumes through all of them), 'last-fifth' (of each volume) or 'none'. "
+        "A volume is called by its name, a block of it A:24-29; several have commas between them.",
     )
     border_weight: float = option(
         10.0,
@@ -290,8 +296,18 @@ class TrainOptions(Options):
         "compact: small, for CPUs; paper: the U-Net of 2015 with 64 filters.",
         choices=("compact", "paper"),
     )
-    epochs: int = option(
-        20, "Epochs; each takes one random patch from every slice that is trained on.", minimum=1
+    from_: Path | None = option(
+        None,
+        "Begin with this model, a folder of `unetseg train` or 'starter', not with nothing. Its "
+        "network must be that of --network; the default recipe is then fine-tuning.",
+        recorded=False,
+    )
+    epochs: int | None = option(None, "Epochs.  [default: 20, and 10 from a model]", minimum=1)
+    epoch_size: int = option(
+        240,
+        "Random patches in an epoch, from every slice that is trained on as many as from any "
+        "other.",
+        minimum=1,
     )
     minutes: float = option(
         0.0,
@@ -305,8 +321,9 @@ class TrainOptions(Options):
     )
     recipe: str = option(
         "default",
-        "default: what was measured to learn fastest; paper: how the first Keras U-Nets were "
-        "trained (Adam, plain cross-entropy, no normalisation, no weights).",
+        "default: what was measured to learn fastest, from nothing or from a model; paper: how "
+        "the first Keras U-Nets were trained (Adam, plain cross-entropy, no normalisation, no "
+        "weights).",
         choices=("default", "paper"),
     )
     learning_rate: float | None = option(
@@ -496,3 +513,8 @@ class CrossvalidateOptions(TrainOptions):
     input: Path = option(AUGMENTED, "Folder that `unetseg augment` wrote.")
     output: Path = option(CROSSVALIDATION, "Folder for the table and for all folds.")
     folds: int = option(5, "Contiguous blocks of source slices.", minimum=2)
+    leave_out: str = option(
+        "blocks",
+        "What is held out in turn: blocks, as many as --folds; or one volume after the other.",
+        choices=("blocks", "volumes"),
+    )

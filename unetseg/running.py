@@ -14,7 +14,7 @@ from typing import Any
 
 from unetseg import options
 from unetseg.errors import UsageError
-from unetseg.options import Options
+from unetseg.options import Options, flag_of
 from unetseg.progress import Progress, StageResult
 
 STAGES: dict[str, type[Options]] = {
@@ -66,7 +66,7 @@ def flags_of(option: str, value: Any) -> list[str]:
 
     What is not given, such as None or no --force, has no line.
     """
-    flag = option.replace("_", "-")
+    flag = flag_of(option)
     if value is None or (option == "force" and not value):
         return []
     if isinstance(value, bool):
@@ -77,7 +77,7 @@ def flags_of(option: str, value: Any) -> list[str]:
 
 def default_of(name: str, option: str) -> Any:
     """The default of a stage's option."""
-    return next(f.default for f in dataclasses.fields(STAGES[name]) if f.name == option)
+    return next(f.default for f in dataclasses.fields(STAGES[name]) if flag_of(f.name) == option)
 
 
 def read_settings(name: str, settings: Mapping[str, Any], *, origin: str = "") -> Options:

@@ -38,7 +38,9 @@ def noise(count: int = 60) -> Slices:
 def trainer(seed: int = 3, data: Slices | None = None, **changes: Any) -> tuple[Any, Trainer]:
     make_deterministic(seed)
     model = build_unet(**SMALL, seed=seed)
-    patches = Patches(data or noise(), shape=(16, 16), batch_size=2, overhang=4, seed=seed)
+    patches = Patches(
+        data or noise(), shape=(16, 16), count=60, batch_size=2, overhang=4, seed=seed
+    )
     settings = {"epochs": 4, "minutes": 0.0, "precision": "float32", **RECIPE, **changes}
     return model, Trainer(model, patches, **settings)
 
@@ -52,7 +54,7 @@ def train_two_weights(
     """
     model = build_pixelwise(kernel, bias)
     one = Slices(np.float32([image]), np.uint8([label]), np.float32([weight]))
-    patches = Patches(one, shape=one.images.shape[1:], batch_size=1, overhang=4, seed=0)
+    patches = Patches(one, shape=one.images.shape[1:], count=1, batch_size=1, overhang=4, seed=0)
     course = {"epochs": 1, "minutes": 0, "precision": "float32", "warm_up": 0, "decay": False}
     training = Trainer(model, patches, **{**RECIPE, **course, **changes})
     losses: list[float] = []
@@ -146,7 +148,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_batches():
     make_deterministic(0)
     model = build_unet(**{**SMALL, "batch_norm": False, "dropout": 0.0}, seed=0)
     data = noise()
-    patches = Patches(data, shape=(16, 16), batch_size=2, overhang=4, seed=0)
+    patches = Patches(data, shape=(16, 16), count=60, batch_size=2, overhang=4, seed=0)
     # Nothing is learnt at this rate.
     settings = {**RECIPE, "learning_rate": 1e-12, "weight_decay": 0.0}
     epochs: list[Epoch] = []

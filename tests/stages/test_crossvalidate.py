@@ -14,7 +14,7 @@ from conftest import Cli, Stacks, make_cli, write_stacks
 
 from unetseg.stages.crossvalidate import split
 
-RUN = ("crossvalidate", "--folds", 2, "--epochs", 1, "--patch", 32)
+RUN = ("crossvalidate", "--folds", 2, "--epochs", 1, "--epoch-size", 4, "--patch", 32)
 
 
 def test_folds_are_contiguous_and_cover_every_slice():
@@ -65,7 +65,7 @@ def test_a_slice_that_cannot_be_scored_is_said_at_once(data: Path, cli: Cli):
 
 @pytest.mark.slow
 def test_what_is_not_of_this_run_is_said(done: Path, cli: Cli):
-    fewer = ("crossvalidate", "--folds", 3, "--epochs", 1, "--patch", 32)
+    fewer = ("crossvalidate", "--folds", 3, "--epochs", 1, "--epoch-size", 4, "--patch", 32)
     shown = cli(*fewer).stderr
     assert "table.md: of a run with other options, and not true any more as soon as folds" in shown
     assert "held-out-2-4: of a run with other folds, and not a part of this one" in shown

@@ -16,7 +16,7 @@ from unetseg.stacks.volume import ArrayVolume
 from unetseg.stages.stackchecks import dark_lines, warn_of_contrast
 
 PAD = ((0, 0), (24, 16), (40, 0))
-TRAIN = ("train", "--epochs", 1, "--batch-size", 2, "--patch", 64)
+TRAIN = ("train", "--epochs", 1, "--epoch-size", 8, "--batch-size", 2, "--patch", 64)
 
 
 def inside(shape: tuple[int, ...]) -> np.ndarray:

@@ -56,7 +56,9 @@ def test_the_recipe_without_weights_keeps_the_zeros():
         labels=(weights > 0).astype(np.uint8),
         weights=weights.astype(np.float32),
     )
-    patches = Patches(slices.unweighted(), shape=(16, 16), batch_size=3, overhang=4, seed=0)
+    patches = Patches(
+        slices.unweighted(), shape=(16, 16), count=3, batch_size=3, overhang=4, seed=0
+    )
     _, labels, found = patches.batch(1, 0)
     np.testing.assert_array_equal(found, labels[..., 0])
 
@@ -64,7 +66,7 @@ def test_the_recipe_without_weights_keeps_the_zeros():
 @pytest.mark.slow
 def test_the_model_folder_leaves_out_what_does_not_count(partly: np.ndarray, cli: Cli):
     cli("preprocess", "--jobs", 1, "--held-out", "2-4")
-    cli("train", "--epochs", 1, "--patch", 32, "--batch-size", 2)
+    cli("train", "--epochs", 1, "--epoch-size", 4, "--patch", 32, "--batch-size", 2)
     np.testing.assert_array_equal(tifffile.imread("work/model/held-out-labels.tif"), partly[3:])
     scored = json.loads(Path("work/model/manifest.json").read_text())["details"]["scores"]
     cli("evaluate")
@@ -72,6 +74,18 @@ def test_the_model_folder_leaves_out_what_does_not_count(partly: np.ndarray, cli
     assert {name: found[name] for name in scored} == scored
     assert len(found["slices"]) == 2
     cli("report")
-    cli("crossvalidate", "--folds", 2, "--epochs", 1, "--patch", 32, "--batch-size", 2)
+    cli(
+        "crossvalidate",
+        "--folds",
+        2,
+        "--epochs",
+        1,
+        "--epoch-size",
+        4,
+        "--patch",
+        32,
+        "--batch-size",
+        2,
+    )
     table = Path("work/crossvalidation/table.md").read_text()
     assert [f"| {number} | " in table for number in range(5)] == [True, True, False, True, True]

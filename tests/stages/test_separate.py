@@ -155,7 +155,7 @@ def test_training_on_micrographs(images: dict[str, tuple[np.ndarray, np.ndarray]
     weights = np.load("work/preprocessed/held-out-weights.npy")
     assert not weights[0, 64:].any()
     assert not weights[0, :, 64:].any()
-    cli("train", "--epochs", 1, "--batch-size", 2, "--patch", 64)
+    cli("train", "--epochs", 1, "--epoch-size", 4, "--batch-size", 2, "--patch", 64)
     turned = {name: 255 - image for name, (image, _) in images.items()}
     for name, image in turned.items():
         tifffile.imwrite(f"images/{name}.tif", image)

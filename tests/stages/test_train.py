@@ -19,15 +19,15 @@ from conftest import Cli
 from pixelwise import build_pixelwise
 
 from unetseg.arrays.metrics import score_slice
-from unetseg.engine import prediction
+from unetseg.engine import course as running
+from unetseg.engine import prediction, start
 from unetseg.network.batches import Slices
 from unetseg.network.calibration import calibrate, rescale
 from unetseg.network.inference import prepare
 from unetseg.options import TrainOptions
 from unetseg.progress import Silent
-from unetseg.stages import train as stage
 
-COURSE = ("train", "--patch", "64", "--batch-size", "2", "--score-every", "3")
+COURSE = ("train", "--patch", "64", "--batch-size", "2", "--score-every", "3", "--epoch-size", "16")
 TRAIN, SHORT = (*COURSE, "--epochs", "8"), (*COURSE, "--epochs", "2")
 
 
@@ -132,10 +132,10 @@ def slices(tiny: tuple[np.ndarray, np.ndarray]) -> Slices:
 @pytest.fixture
 def course(slices: Slices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
     """Begin a course that trains two weights on four slices, and holds out the fifth."""
-    monkeypatch.setattr(stage, "precision", lambda: "float32")  # on any machine
+    monkeypatch.setattr(running, "precision", lambda: "float32")  # on any machine
 
     def begin(*, kernel: float = 1, bias: float = 0, **options: Any) -> Watcher:
-        for module in (stage, prediction):
+        for module in (start, prediction):
             monkeypatch.setattr(
                 module, "build_network", lambda *_, **settings: build_pixelwise(kernel, bias)
             )
@@ -144,8 +144,10 @@ def course(slices: Slices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
             for part in (np.s_[:4], np.s_[4:])
         )
         watcher = Watcher()
-        watcher.course = stage._Course(
-            TrainOptions(**options),
+        settings = TrainOptions(epoch_size=4, **options)
+        watcher.course = running.Course(
+            settings,
+            start.begin(settings, None),
             training,
             list(range(4)),
             held_out,
@@ -258,7 +260,7 @@ def prepare_scores(monkeypatch: pytest.MonkeyPatch, *scores: float) -> None:
             return v_rand, 0.5
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stage._Course, "_score", score)
+    monkeypatch.setattr(running.Course, "_score", score)
 
 
 def epochs_kept(course: Any, weights: list[list[np.ndarray]]) -> list[int]:

@@ -184,3 +184,37 @@ def predict_box(
         total += undo_symmetry(network(view), symmetry)[rows, columns]
     total /= len(views)
     return total
+
+
+def read_padded(
+    read: Callable[[Box], npt.NDArray[Any]],
+    box: Box,
+    *,
+    size: tuple[int, int],
+    dtype: npt.DTypeLike,
+    padding: float,
+) -> npt.NDArray[Any]:
+    """Read a part of a slice that lies at the top left of a larger one.
+
+    Parameters
+    ----------
+    read : callable
+        Takes a box of the slice, returns its pixels.
+    box : Box
+        A part of the larger one.
+    size : (H, W)
+        Of the slice.
+    dtype : numpy.dtype
+        Of the result.
+    padding : float
+        Value of what lies beside the slice.
+    """
+    pixels = np.full([side.stop - side.start for side in box], padding, dtype)
+    rows, columns = (
+        slice(side.start, max(side.start, min(side.stop, edge)))
+        for side, edge in zip(box, size, strict=True)
+    )
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    if height and width:
+        pixels[:height, :width] = read((rows, columns))
+    return pixels

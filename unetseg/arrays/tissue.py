@@ -7,7 +7,7 @@ called missing; they are found here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -108,6 +108,28 @@ class Tissue:
         if self.lost:
             return np.ones(pixels.shape, bool)
         return _missing(box, pixels, self.edges, self.no_data)
+
+    def padded(self, size: tuple[int, int], shape: tuple[int, int]) -> Tissue:
+        """The same of a slice of this size at the top left of a larger one; the rest is missing."""
+        if self.lost or size == shape:
+            return self
+        (height, width), (rows, columns) = size, shape
+        edges = self.edges or Edges(
+            np.zeros(height, np.int32),
+            np.full(height, width - 1, np.int32),
+            np.zeros(width, np.int32),
+            np.full(width, height - 1, np.int32),
+        )
+        more_rows, more_columns = (0, rows - height), (0, columns - width)
+        around = Edges(
+            # Nothing begins there: after the last pixel, and ends before the first.
+            np.pad(edges.left, more_rows, constant_values=columns),
+            np.pad(edges.right, more_rows, constant_values=-1),
+            np.pad(edges.top, more_columns, constant_values=rows),
+            np.pad(edges.bottom, more_columns, constant_values=-1),
+        )
+        share = 1 - (1 - self.share_missing) * (height * width) / (rows * columns)
+        return replace(self, share_missing=share, edges=around)
 
 
 LOST = Tissue(0.0, 0.0, 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unetseg.artifacts.manifest import find_manifest, open_stage
+from unetseg.artifacts.manifest import MANIFEST, find_manifest, open_stage
 from unetseg.errors import InputError
 from unetseg.stacks.opening import files_of
 
@@ -12,8 +12,24 @@ from unetseg.stacks.opening import files_of
 HELD_OUT_PREDICTION = "held-out-prediction.tif"
 HELD_OUT_LABELS = "held-out-labels.tif"
 
+# The model that comes with the program, and its folder in the package.
+STARTER = Path("starter")
+STARTER_FOLDER = Path(__file__).parents[1] / "models" / "starter"
+
 # What the manifest of `unetseg predict` says of probabilities that are exactly 0.
 ZERO_IS_MISSING = "no tissue"
+
+
+def find_model(path: Path) -> Path:
+    """The folder of a model: `path`, or what 'starter' stands for where there is no such folder.
+
+    Of a folder of `unetseg train` its model.keras may be named too.
+    """
+    if path == STARTER and not path.exists():
+        return STARTER_FOLDER
+    if path.suffix == ".keras" and (path.parent / MANIFEST).is_file():
+        return path.parent
+    return path
 
 
 def find_prediction(path: Path) -> Path:

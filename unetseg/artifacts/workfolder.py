@@ -15,14 +15,14 @@ from unetseg.errors import InputError
 from unetseg.running import default_of, flags_of, path_flags
 
 # Stages in the order in which they run, and what the inputs in their manifests were given as, in
-# their order; predict may have several models.
-GIVEN_AS = {
-    "augment": ("volume", "labels"),
-    "preprocess": ("input",),
-    "train": ("input",),
-    "predict": ("model", "volume"),
-    "segment": ("prediction",),
-    "evaluate": ("prediction", "labels"),
+# their order: what there may be several of, then what there is one of or none.
+GIVEN_AS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "augment": (("volume", "labels"), ()),
+    "preprocess": ((), ("input",)),
+    "train": ((), ("input", "from")),
+    "predict": (("model",), ("volume",)),
+    "segment": ((), ("prediction",)),
+    "evaluate": ((), ("prediction", "labels")),
 }
 
 STAGES = {name: running.STAGES[name] for name in GIVEN_AS}
@@ -118,13 +118,16 @@ def trained_on(folder: Path, manifest: Manifest) -> Path:
     Returns
     -------
     Path
-        Where the stack was. Where a folder on the way to it is gone, the path of that.
+        Where the stack was; of several, the volume.tif that `unetseg augment` made of them, which
+        begins with their slices. Where a folder on the way to it is gone, the path of that.
     """
     for _ in ("preprocess", "augment"):
         path = manifest.inputs[0].seen_from(folder)
         if not path.is_file():
             return path
         folder, manifest = path.parent, Manifest.read(path)
+    if len(manifest.inputs) > 2:
+        return folder / "volume.tif"
     return manifest.inputs[0].seen_from(folder)
 
 
@@ -152,10 +155,10 @@ def command_of(name: str, stage: Stage, *, base: Path) -> str:
 def _places(name: str, stage: Stage, base: Path) -> list[tuple[str, str]]:
     """The inputs as they are given on the command line, from `base`."""
     sources = stage.manifest.inputs
-    first, *rest = GIVEN_AS[name]
-    several = len(sources) - len(rest)
+    several, once = GIVEN_AS[name]
+    names = several * ((len(sources) - len(once)) // len(several)) if several else ()
     places = []
-    for given, source in zip([first] * several + rest, sources, strict=False):
+    for given, source in zip(names + once, sources, strict=False):
         path = stage.path_of(source)
         if name == "evaluate" and PurePosixPath(sources[0].path).name == HELD_OUT_PREDICTION:
             if given == "labels":  # held-out slices bring theirs

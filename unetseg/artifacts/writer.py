@@ -74,6 +74,12 @@ class StageWriter:
     next_command : str, optional
         To propose to the user at the end.
 
+    Attributes
+    ----------
+    details : dict
+    inputs : list of Source
+        What is read, from entering on.
+
     Raises
     ------
     OutputError
@@ -136,7 +142,7 @@ class StageWriter:
                 recover(self.folder)
                 self._earlier = self._check_ours()
                 self._check_inputs_apart(self._earlier)
-                self._inputs = [_source(seen, self.folder) for seen in self._seen]
+                self.inputs = [_source(seen, self.folder) for seen in self._seen]
                 self.check_inputs()
                 held.pop_all()
         except BaseException:
@@ -209,7 +215,7 @@ class StageWriter:
             "stage": self.stage,
             "version": __version__,
             "options": self._options,
-            "inputs": [asdict(source) for source in self._inputs],
+            "inputs": [asdict(source) for source in self.inputs],
             **self._conditions,
         }
 
@@ -223,7 +229,7 @@ class StageWriter:
             # By way of JSON, which turns tuples into lists.
             self.manifest.options == json.loads(json.dumps(self._options))
             and self.manifest.version == __version__
-            and self.manifest.inputs == self._inputs
+            and self.manifest.inputs == self.inputs
             and all(matches(self.folder / o.name, o) for o in self.manifest.outputs)
         )
 
@@ -320,7 +326,7 @@ class StageWriter:
             array = self._arrays.get(path.name, {})
             outputs.append(Output(path.name, *fingerprint(path), **array))
         self.manifest = Manifest(
-            self.stage, __version__, self._options, self._inputs, outputs, self.details
+            self.stage, __version__, self._options, self.inputs, outputs, self.details
         )
         # Written whole before it gets its name: a manifest in the staging folder means that the
         # folder is complete, and recover relies on it.

@@ -9,7 +9,7 @@ from typing import Any
 
 from unetseg import options
 from unetseg.errors import InputError, UsageError
-from unetseg.options import Options
+from unetseg.options import Options, flag_of
 from unetseg.running import STAGES, nearest, read_settings
 
 FOLDERS = {"data": options.DATA, "work": options.WORK}
@@ -79,7 +79,7 @@ def _read_stage(
     """Options from a table, on top of defaults that lie in the experiment's own folders."""
     fields = dataclasses.fields(STAGES[stage])
     values: dict[str, Any] = {f.name: _moved(f.default, folders) for f in fields}
-    flags = {f.name.replace("_", "-"): f.name for f in fields}
+    flags = {flag_of(f.name): f.name for f in fields}
     for flag, value in table.items():
         if flag not in flags:
             raise UsageError(

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from unetseg.errors import UsageError
-from unetseg.options import Options
+from unetseg.options import Options, flag_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,7 +62,7 @@ def stage_options(kind: type[Options]) -> Callable[[Command], Command]:
 
 
 def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:
-    flag = "--" + field.name.replace("_", "-")
+    flag = "--" + flag_of(field.name)
     if hint is bool and field.name != "force":
         flag = f"{flag}/--no-{flag[2:]}"
     return click.option(

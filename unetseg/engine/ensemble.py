@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,6 @@ from unetseg.stacks.pieces import Piece
 from unetseg.stacks.views import Inverted, Resampled
 from unetseg.stacks.volume import Volume
 from unetseg.stacks.voxel import Voxel
-
-# Two sizes of a pixel that differ by less are alike to a network.
-CLEARLY_LARGER = 1.1
 
 # Slices whose measures are kept: pieces of one come one after another, but for a cluster's.
 MEASURES = 8
@@ -76,9 +72,7 @@ class Treatment:
         voxel = self.voxel_of(volume)
         if voxel is None or trained is None:
             return None
-        height, width = voxel.y / trained.y, voxel.x / trained.x
-        alike = all(abs(math.log(s)) <= math.log(CLEARLY_LARGER) for s in (height, width))
-        return None if alike else (height, width)
+        return voxel.in_pixels_of(trained)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+# Where hardly anything counts a patch teaches little: another place is tried, unless this share
+# does. A fully labelled slice is cut at the first place.
+ENOUGH, TRIES = 0.5, 4
+
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
@@ -66,7 +70,9 @@ def patch_shape(slice_shape: tuple[int, ...], *, patch: int, multiple: int) -> t
 
 
 class Patches:
-    """An epoch: one random patch from every slice, in random order, randomly flipped and turned.
+    """Random patches, randomly flipped and turned, of slices that take turns in random order.
+
+    Of any two slices, one has given at most one patch more than the other.
 
     Patches overhang a larger slice a little and see its mirror image there, as the network does
     around a slice that it predicts. Drawn within the slice, patches of 256 px would show the
@@ -77,6 +83,8 @@ class Patches:
     slices : Slices
     shape : (height, width)
         Of the patches. Slices that are no larger are used whole, and mirrored to this size.
+    count : int
+        Patches of an epoch.
     batch_size : int
     overhang : int
         The most that a patch reaches beyond a slice, in pixels.
@@ -88,46 +96,72 @@ class Patches:
         slices: Slices,
         *,
         shape: tuple[int, int],
+        count: int,
         batch_size: int,
         overhang: int,
         seed: int,
     ) -> None:
         self._slices = slices
         self._shape = shape
+        self._count = count
         self._batch_size = batch_size
         self._overhang = overhang
         self._seed = seed
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        return math.ceil(len(self._slices) / self._batch_size)
+        return math.ceil(self._count / self._batch_size)
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Images (N, H, W, 1), labels (N, H, W, 1) and weights (N, H, W) of one batch.
 
         They depend on seed, epoch and index alone, not on what was asked for before.
         """
-        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._slices))
+        first = index * self._batch_size
+        last = min(first + self._batch_size, self._count)
         rng = np.random.default_rng([self._seed, epoch, index])
-        chosen = order[index * self._batch_size :][: self._batch_size]
-        patches = [self._patch(int(one), rng) for one in chosen]
+        patches = [
+            self._patch(self._whose(epoch * self._count + number), rng)
+            for number in range(first, last)
+        ]
         images, labels, weights = (np.stack(parts) for parts in zip(*patches, strict=True))
         return images[..., None], labels[..., None].astype(np.float32), weights
 
+    def _whose(self, number: int) -> int:
+        """The slice whose turn it is, counted through all epochs."""
+        turn, place = divmod(number, len(self._slices))
+        order = np.random.default_rng([self._seed, turn]).permutation(len(self._slices))
+        return int(order[place])
+
     def _patch(self, index: int, rng: np.random.Generator) -> list[npt.NDArray[Any]]:
-        size = self._slices.images.shape[1:]
-        rows, columns = (
-            _draw_places(n, p, self._overhang, rng) for n, p in zip(size, self._shape, strict=True)
-        )
+        pieces = self._cut(index, rng)
         turns = int(rng.integers(4)) if self._shape[0] == self._shape[1] else 0
         flip_rows, flip_columns = rng.integers(2, size=2)
-        top, left = rows.min(), columns.min()
-        part = np.s_[top : rows.max() + 1, left : columns.max() + 1]
-        patch = []
-        for piece in self._slices.cut(index, part):
-            turned = np.rot90(piece[np.ix_(rows - top, columns - left)], turns)
-            patch.append(turned[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1])
-        return patch
+        return [
+            np.rot90(piece, turns)[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+            for piece in pieces
+        ]
+
+    def _cut(self, index: int, rng: np.random.Generator) -> list[npt.NDArray[Any]]:
+        """Image, label and weights at a random place: of some the one where most counts."""
+        size = self._slices.images.shape[1:]
+        best: list[npt.NDArray[Any]] = []
+        most = -1.0
+        for _ in range(TRIES):
+            rows, columns = (
+                _draw_places(n, p, self._overhang, rng)
+                for n, p in zip(size, self._shape, strict=True)
+            )
+            top, left = rows.min(), columns.min()
+            part = np.s_[top : rows.max() + 1, left : columns.max() + 1]
+            places = np.ix_(rows - top, columns - left)
+            pieces = [piece[places] for piece in self._slices.cut(index, part)]
+            counted = float(np.mean(pieces[-1] > 0))
+            if counted > most:
+                best, most = pieces, counted
+            if counted >= ENOUGH:
+                break
+        return best
 
 
 def _draw_places(

@@ -87,6 +87,8 @@ class RecipeOptions:
         slices that are set apart for that where there are enough.
     batch_norm : bool
         Keep the network's batch normalisation, if it has any.
+    epochs : int
+        Length of the course, unless something else is said.
     """
 
     learning_rate: float
@@ -96,6 +98,7 @@ class RecipeOptions:
     clip_norm: float
     weighted: bool
     batch_norm: bool
+    epochs: int
 
     def for_trainer(self) -> dict[str, Any]:
         """The settings that `Trainer` takes, by name."""
@@ -113,6 +116,7 @@ RECIPES = {
         clip_norm=1.0,
         weighted=True,
         batch_norm=True,
+        epochs=20,
     ),
     "paper": RecipeOptions(
         learning_rate=1e-4,
@@ -122,5 +126,11 @@ RECIPES = {
         clip_norm=0.0,
         weighted=False,
         batch_norm=False,
+        epochs=20,
     ),
+}
+
+# What differs where training begins with a model.
+FINE_TUNING = {
+    "default": dataclasses.replace(RECIPES["default"], learning_rate=5e-4, epochs=10),
 }

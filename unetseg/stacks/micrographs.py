@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from unetseg.arrays.tiles import Box
-from unetseg.arrays.tissue import Edges, Tissue
+from unetseg.arrays.tiles import Box, read_padded
+from unetseg.arrays.tissue import Tissue
 from unetseg.stacks import omeset
 from unetseg.stacks.slicefolder import PNG, Slice, SliceFolder, open_slice
 from unetseg.stacks.tiff import Stack
@@ -78,51 +77,20 @@ class Micrographs(SliceFolder):
 
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:
         """Read a part of a slice, 0 beside the micrograph."""
-        pixels = np.zeros([side.stop - side.start for side in box], self.dtype)
-        rows, columns = (
-            slice(side.start, max(side.start, min(side.stop, size)))
-            for side, size in zip(box, self._sizes[index], strict=True)
-        )
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        if height and width:
-            pixels[:height, :width] = super().read(index, (rows, columns))
-        return pixels
+        read = partial(super().read, index)
+        return read_padded(read, box, size=self._sizes[index], dtype=self.dtype, padding=0)
 
     def _find_tissue(self, index: int) -> Tissue:
         """What shows tissue in the micrograph; all that pads it is missing."""
         with self.alone(index) as alone:
             tissue = alone.tissue(0)
         self._shares[index] = tissue.share_missing
-        size, padded = self._sizes[index], self.shape[1:]
-        if tissue.lost or size == padded:
-            return tissue
-        share = 1 - (1 - tissue.share_missing) * math.prod(size) / math.prod(padded)
-        return replace(tissue, share_missing=share, edges=_pad(tissue.edges, size, padded))
+        return tissue.padded(self._sizes[index], self.shape[1:])
 
     @property
     def overhead(self) -> int:
         """That of the micrograph that takes most."""
         return self._overhead
-
-
-def _pad(edges: Edges | None, size: tuple[int, int], padded: tuple[int, int]) -> Edges:
-    """Where tissue begins and ends, in a slice that is larger than the micrograph in it."""
-    (height, width), (rows, columns) = size, padded
-    if edges is None:
-        edges = Edges(
-            np.zeros(height, np.int32),
-            np.full(height, width - 1, np.int32),
-            np.zeros(width, np.int32),
-            np.full(width, height - 1, np.int32),
-        )
-    more_rows, more_columns = (0, rows - height), (0, columns - width)
-    return Edges(
-        # Nothing begins there: after the last pixel, and ends before the first.
-        np.pad(edges.left, more_rows, constant_values=columns),
-        np.pad(edges.right, more_rows, constant_values=-1),
-        np.pad(edges.top, more_columns, constant_values=rows),
-        np.pad(edges.bottom, more_columns, constant_values=-1),
-    )
 
 
 def _open_alone(file: Path, dtypes: tuple[str, ...]) -> Volume:

@@ -29,6 +29,10 @@ NANOMETRES = {
 }
 
 
+# Two sizes of a pixel that differ by less are alike to a network.
+CLEARLY_LARGER = 1.1
+
+
 @dataclass(frozen=True)
 class Voxel:
     """Edges of a voxel in nanometres.
@@ -56,6 +60,12 @@ class Voxel:
     def pixel(self) -> str:
         """Height and width, in words."""
         return f"{self.y:g} x {self.x:g} nm"
+
+    def in_pixels_of(self, other: Voxel) -> tuple[float, float] | None:
+        """How many pixels of another voxel this one is high and wide; None if nearly 1 and 1."""
+        height, width = self.y / other.y, self.x / other.x
+        alike = all(abs(math.log(side)) <= math.log(CLEARLY_LARGER) for side in (height, width))
+        return None if alike else (height, width)
 
     @classmethod
     def parse(cls, text: str) -> Voxel:

@@ -29,7 +29,7 @@ from unetseg.stacks.labels import find_counted
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.volume import name_slices
 from unetseg.stages.evaluate import evaluate
-from unetseg.stages.preprocess import preprocess
+from unetseg.stages.preprocess import preprocess, volumes_of
 from unetseg.stages.train import train
 
 TABLE = "table.md"
@@ -94,7 +94,7 @@ def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageRes
         _warn_of_earlier(options, blocks, progress)
         folds: list[Fold] = []
         for number, block in enumerate(blocks, start=1):
-            name = f"fold {number} of {options.folds}"
+            name = f"fold {number} of {len(blocks)}"
             progress.say(f"{name}: {name_slices(block)} held out")
             fold = _run_fold(options, block, progress)
             scores = (f"{title} {fold.scores[m]:.4f}" for m, title in MEASURES.items())
@@ -106,9 +106,9 @@ def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageRes
         writer.path(TABLE).write_text(format_table(folds, summary), encoding="utf-8")
         _write_scores(writer.path(SCORES), folds, summary)
     return writer.result(
-        [f"{options.input}: {blocks[-1].stop} source slices in {options.folds} folds"],
+        [f"{options.input}: {blocks[-1].stop} source slices in {len(blocks)} folds"],
         notes=[
-            f"{title:12}{mean:.4f} ± {spread:.4f} over {options.folds} folds"
+            f"{title:12}{mean:.4f} ± {spread:.4f} over {len(folds)} folds"
             for title, (mean, spread) in zip(MEASURES.values(), summary.values(), strict=True)
         ],
         data={"folds": {str(fold): fold.scores for fold in folds}, "summary": summary},
@@ -119,19 +119,35 @@ def _plan(options: CrossvalidateOptions) -> tuple[Manifest, list[range]]:
     """Manifest of the input, and the blocks, if all can be scored: said now, not in hours."""
     manifest = open_stage(options.input, stage="augment", fresh=True)
     slices = max(manifest.details["sources"]) + 1
-    if slices < options.folds:
+    if options.leave_out == "volumes":
+        blocks = _volumes(options, manifest)
+    elif slices < options.folds:
         raise InputError(
             options.input,
             expected=f"a source slice for each of {options.folds} folds",
             found=f"{slices}",
             remedy="give fewer --folds",
         )
+    else:
+        blocks = split(slices, options.folds)
     with open_volume(options.input / "labels.tif") as labels:
         remedy = "leave it out of both stacks, and run unetseg augment again"
-        blocks = split(slices, options.folds)
         for block in blocks:
             find_counted(labels, block, remedy=remedy)
     return manifest, blocks
+
+
+def _volumes(options: CrossvalidateOptions, manifest: Manifest) -> list[range]:
+    """The slices of each volume."""
+    volumes = volumes_of(manifest)
+    if len(volumes) < 2:
+        raise InputError(
+            options.input,
+            expected="several volumes, for --leave-out volumes",
+            found="one",
+            remedy="give unetseg augment several --volume and --labels, or leave out blocks",
+        )
+    return [range(v["first"], v["first"] + v["slices"]) for v in volumes]
 
 
 def _warn_of_earlier(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from unetseg.arrays.checks import interior_contrast
 from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
+from unetseg.artifacts.ancestry import line_of, slices_seen
 from unetseg.artifacts.finding import find_held_out, find_prediction, zero_is_missing
 from unetseg.artifacts.manifest import Seen, find_manifest
 from unetseg.artifacts.writer import StageWriter
@@ -23,7 +24,12 @@ from unetseg.progress import Progress, StageResult
 from unetseg.stacks.labels import LabelsOfTissue, find_counted, open_labels
 from unetseg.stacks.location import locate
 from unetseg.stacks.opening import find_stack, open_volume
-from unetseg.stacks.volume import check_probabilities, check_same_shape, name_in
+from unetseg.stacks.volume import (
+    check_probabilities,
+    check_same_shape,
+    name_in,
+    name_slices,
+)
 from unetseg.stages.stackchecks import say_remarks
 
 NAME = "scores.json"
@@ -58,6 +64,7 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
         check_same_shape(prediction, labels)
         check_probabilities(prediction)
         truth = LabelsOfTissue(labels, prediction) if zero_is_missing(prediction_path) else labels
+        _warn_of_training(prediction_path, progress)
         counted = find_counted(
             truth,
             range(len(truth)),
@@ -112,6 +119,23 @@ def _find(options: EvaluateOptions) -> tuple[Path, Path]:
     if options.labels is None:
         raise UsageError("--labels: needed with --prediction, to know what is right")
     return folder, find_stack(options.labels, "test-labels.tif")
+
+
+def _warn_of_training(prediction: Path, progress: Progress) -> None:
+    """Say which slices the model has learned from, as far as the manifest beside it tells."""
+    manifest = find_manifest(prediction.parent)
+    if manifest is None or prediction.name not in [output.name for output in manifest.outputs]:
+        return
+    if manifest.stage == "train":
+        data = manifest.details["data"][0].get("sha256", "")
+        seen = slices_seen(line_of(manifest), data) & set(manifest.details["held_out"])
+    else:
+        seen = set(manifest.details.get("trained_on", []))
+    if seen:
+        progress.warn(
+            f"{prediction}: the model, or one that it was trained from, has learned from "
+            f"{name_slices(sorted(seen))}: scores of these are too good"
+        )
 
 
 def _score(

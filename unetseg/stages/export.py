@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.synthetic import synthesize
 from unetseg.arrays.tiles import middle_of, mirrored
 from unetseg.arrays.tissue import all_tissue
+from unetseg.artifacts.finding import find_model
 from unetseg.artifacts.forms import MODEL, require
 from unetseg.artifacts.manifest import MANIFEST, Manifest, fingerprint
 from unetseg.artifacts.workfolder import trained_on
@@ -82,6 +83,7 @@ def export(options: ExportOptions, progress: Progress) -> StageResult:
     OutputError
         If what was written does not do what the model does.
     """
+    options = replace(options, model=find_model(options.model))
     manifest = open_model(options.model)
     require(manifest, options.model / MANIFEST, details=MODEL)
     formats = [name for name in NAMES if name in options.format]

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unetseg.artifacts.finding import ZERO_IS_MISSING
-from unetseg.artifacts.manifest import MANIFEST, Manifest, Seen
+from unetseg.artifacts.ancestry import line_of, slices_seen
+from unetseg.artifacts.finding import ZERO_IS_MISSING, find_model
+from unetseg.artifacts.manifest import Manifest, Seen
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.cluster import Job, predict_on_cluster
 from unetseg.engine.ensemble import Ensemble, Member, Treatment
@@ -69,10 +70,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
     name = _name(options)
     # The name decides the format: what it is by default depends on --scheduler.
     recorded = {**options.recorded(), "name": None if name == DEFAULT_NAME else name}
-    folders = [
-        path.parent if (path.parent / MANIFEST).is_file() and path.suffix == ".keras" else path
-        for path in options.model
-    ]
+    folders = [find_model(path) for path in options.model]
     models = [open_model(folder) for folder in folders]
     known = list(zip(folders, models, strict=True))
     read = [f"{folder}: {_describe(model)}" for folder, model in known]
@@ -109,7 +107,11 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             memory=memory,
             scheduler=options.scheduler,
         )
-        writer.details.update(work.write(writer, name, progress), zero=ZERO_IS_MISSING)
+        stack = writer.inputs[-1].sha256
+        trained_on = set[int]().union(*(slices_seen(line_of(model), stack) for model in models))
+        writer.details.update(
+            work.write(writer, name, progress), zero=ZERO_IS_MISSING, trained_on=sorted(trained_on)
+        )
         read.append(str(volume))
     return writer.result(read, notes=["0 is certainly membrane, 1 certainly interior"])
 

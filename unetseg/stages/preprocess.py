@@ -59,7 +59,8 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
     folder = options.input
     manifest = open_stage(folder, stage="augment", fresh=True)
     sources = [int(source) for source in manifest.details["sources"]]
-    held_out = parse_held_out(options.held_out, max(sources) + 1, folder)
+    volumes = volumes_of(manifest)
+    held_out = parse_held_out(options.held_out, volumes, folder)
     trained_on = [i for i, source in enumerate(sources) if source not in held_out]
     with (
         # Both are open when the writer looks whether the manifest is still the one that was read.
@@ -91,10 +92,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
         read, shape = [str(volume), str(labels)], volume.shape[1:]
         writer.details.update(
             # For the model's folder, which may travel without those it was made from.
-            data=[
-                {"name": name_of(Path(source.path)), "sha256": source.sha256}
-                for source in manifest.inputs
-            ],
+            data=_describe_data(manifest, volumes),
             held_out=kept,
             interior_share=share,
             normalisation=NORMALISATION,
@@ -110,41 +108,87 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
     return writer.result(read, notes=notes)
 
 
-def parse_held_out(text: str, slices: int, folder: Path) -> range:
+def _describe_data(manifest: Manifest, volumes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Name and hash of every stack and its labels; of stacks, where their slices are."""
+    data: list[dict[str, Any]] = []
+    for number, source in enumerate(manifest.inputs):
+        stack, is_labels = divmod(number, 2)
+        place = {} if is_labels else {key: volumes[stack][key] for key in ("first", "slices")}
+        data.append({"name": name_of(Path(source.path)), "sha256": source.sha256, **place})
+    return data
+
+
+def volumes_of(manifest: Manifest) -> list[dict[str, Any]]:
+    """Name, first slice and number of slices of every stack that `unetseg augment` read."""
+    known = manifest.details.get("volumes")
+    if known:
+        return [dict(volume) for volume in known]
+    # Before there could be several.
+    name = Path(name_of(Path(manifest.inputs[0].path))).stem
+    return [{"name": name, "first": 0, "slices": max(manifest.details["sources"]) + 1}]
+
+
+def parse_held_out(text: str, volumes: list[dict[str, Any]], folder: Path) -> list[int]:
     """Understand the option `held_out`.
 
     Parameters
     ----------
     text : str
-        'last-fifth', 'none', or first and last slice such as '24-29'.
-    slices : int
-        How many source slices there are.
+        'last-fifth', 'none', or blocks with commas between them: slices 24-29, of which those of
+        several stacks are counted through; the name of a stack; slices of it, such as A:24-29.
+    volumes : list of dict
+        As from `volumes_of`.
     folder : Path
         Where they come from, for the error.
+
+    Returns
+    -------
+    list of int
+        Source slices, in rising order.
     """
+    total = sum(volume["slices"] for volume in volumes)
     if text == "none":
-        return range(0)
+        return []
     if text == "last-fifth":
-        block = range(slices - max(1, slices // 5), slices)
+        ends = ((volume["first"] + volume["slices"], volume["slices"]) for volume in volumes)
+        blocks = [range(end - max(1, count // 5), end) for end, count in ends]
     else:
-        match = re.fullmatch(r"(\d+)-(\d+)", text)
-        if match is None or int(match[1]) > int(match[2]):
-            raise UsageError(
-                f"--held-out: expected a block such as 24-29, 'last-fifth' or 'none', found {text}"
-            )
-        block = range(int(match[1]), int(match[2]) + 1)
-    if block.stop > slices or len(block) >= slices:
+        blocks = [_parse_block(part.strip(), text, volumes, total) for part in text.split(",")]
+    held_out = sorted({index for block in blocks for index in block})
+    if held_out[-1] >= total or len(held_out) >= total:
         raise InputError(
             folder,
             expected=f"more source slices than --held-out {text} takes",
-            found=f"{slices}",
+            found=f"{total}",
             remedy="hold out fewer, or 'none'",
         )
-    return block
+    return held_out
+
+
+def _parse_block(part: str, text: str, volumes: list[dict[str, Any]], total: int) -> range:
+    """Source slices of one of the blocks that the option names."""
+    whole = {"": range(total)}
+    whole |= {v["name"]: range(v["first"], v["first"] + v["slices"]) for v in volumes}
+    if part in whole and part:
+        return whole[part]
+    name, _, numbers = part.rpartition(":")
+    match = re.fullmatch(r"(\d+)-(\d+)", numbers)
+    if match is None or int(match[1]) > int(match[2]) or name not in whole:
+        names = f", {' or '.join(v['name'] for v in volumes)}" if len(volumes) > 1 else ""
+        raise UsageError(
+            f"--held-out: expected a block such as 24-29{names}, 'last-fifth' or 'none', found "
+            f"{text}"
+        )
+    inside, first, last = whole[name], int(match[1]), int(match[2])
+    if last >= len(inside) and name:
+        raise UsageError(
+            f"--held-out: expected slices of the {len(inside)} of {name}, found {part}"
+        )
+    return range(inside.start + first, inside.start + last + 1)
 
 
 def _warn_of_duplicates(
-    volume: Volume, originals: int, held_out: range, progress: Progress
+    volume: Volume, originals: int, held_out: list[int], progress: Progress
 ) -> None:
     """Say which held-out slices are trained on all the same, because they are there twice."""
     seen = {sha256(volume[i].tobytes()).digest(): i for i in range(originals) if i not in held_out}
@@ -178,7 +222,7 @@ def _look(labels: Volume, indices: list[int]) -> tuple[list[int], float]:
     return kept, share
 
 
-def _keep(labels: Volume, held_out: range) -> list[int]:
+def _keep(labels: Volume, held_out: list[int]) -> list[int]:
     """The held-out slices that can be scored."""
     if not held_out:
         return []

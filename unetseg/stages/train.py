@@ -4,38 +4,34 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
-from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
-from unetseg.artifacts.checkpoint import load_checkpoint, save_checkpoint
-from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
+from unetseg.arrays.metrics import THRESHOLDS, StackScores
+from unetseg.artifacts.ancestry import line_of, slices_seen
+from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION, find_model
 from unetseg.artifacts.forms import of_the_stack
 from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
 from unetseg.artifacts.writer import StageWriter
-from unetseg.engine.calibrator import NOT_CALIBRATED, Calibrator
-from unetseg.engine.machine import parse_memory
-from unetseg.engine.prediction import Predictor, build_network
-from unetseg.errors import TrainingError, UsageError
+from unetseg.engine.course import MEMORY, PREDICTION, Course, score_slices
+from unetseg.engine.prediction import Predictor, open_model
+from unetseg.engine.start import begin, recipe_of
+from unetseg.errors import InputError, UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
-from unetseg.network.backend import describe_backend, make_deterministic, precision
-from unetseg.network.batches import Patches, Slices, patch_shape
-from unetseg.network.recipes import NETWORKS, RECIPES
+from unetseg.network.backend import describe_backend, precision
+from unetseg.network.batches import Slices
 from unetseg.network.saving import hash_weights, save_model
-from unetseg.network.training import Epoch, Trainer
-from unetseg.options import PredictOptions, TrainOptions
+from unetseg.options import TrainOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.npy import open_npy
 from unetseg.stacks.tiff import Stack
-from unetseg.stacks.volume import describe
+from unetseg.stacks.volume import describe, name_slices
+from unetseg.stacks.voxel import Voxel
 
 CHECKPOINT = ".checkpoint.npz"  # hidden, so that it is not published
 NAMES = (
@@ -46,14 +42,6 @@ NAMES = (
     HELD_OUT_PREDICTION,
     HELD_OUT_LABELS,
 )
-
-# Scores on the way are those of the network as it would be delivered then, calibrated. Where it is,
-# cells run together below 0.5: the best of the challenge's eleven thresholds is one of these.
-PROGRESS_THRESHOLDS = THRESHOLDS[5:10]
-
-# The held-out slices are predicted as a user would predict hers.
-PREDICTION = PredictOptions()
-MEMORY = parse_memory(PREDICTION.memory)
 
 
 def train(options: TrainOptions, progress: Progress) -> StageResult:
@@ -79,6 +67,7 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         If the loss or the weights become infinite or NaN.
     """
     manifest = open_stage(options.input, stage="preprocess", fresh=True)
+    parent = _open_parent(options, manifest)
     training = _open(options.input, "train")
     held_out = _open(options.input, "held-out") if manifest.details["held_out"] else None
     if options.select == "best" and held_out is None:
@@ -86,8 +75,8 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
     with StageWriter(
         options.output,
         stage="train",
-        options=options.recorded(),
-        inputs=[manifest],
+        options={**options.recorded(), "epochs": recipe_of(options).epochs},
+        inputs=[manifest, *([parent[1]] if parent else [])],
         names=NAMES,
         resumable=True,
         conditions=describe_backend(),
@@ -98,13 +87,17 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         elif writer.is_current():
             return writer.nothing_to_do()
         _warn_of_earlier(options.output, progress)
+        if parent is not None:
+            _warn_of_parent(parent, manifest, progress)
         sources = manifest.details["train_sources"]
-        course = _Course(options, training, sources, held_out, writer.path(CHECKPOINT), progress)
+        start = begin(options, parent)
+        checkpoint = writer.path(CHECKPOINT)
+        course = Course(options, start, training, sources, held_out, checkpoint, progress)
         course.run()
         save_model(course.model, writer.path("model.keras"))
         _write_history(writer.path("history.csv"), course.history)
         draw_curves(writer.path("curves.png"), course.history)
-        writer.details.update(_describe_model(course, manifest))
+        writer.details.update(_describe_model(course, manifest, parent))
         if held_out is not None:
             _write_held_out(writer, course.predictor, held_out, progress)
             writer.details["scores"] = _score_held_out(writer, held_out, progress)
@@ -112,6 +105,43 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         [f"{options.input}: {describe(training.images.shape)} to train on"],
         notes=_notes(course, writer.details.get("scores")),
     )
+
+
+def _open_parent(options: TrainOptions, preprocessed: Manifest) -> tuple[Path, Manifest] | None:
+    """The model to begin with, if images are normalised as it knows them."""
+    if options.from_ is None:
+        return None
+    folder = find_model(options.from_)
+    parent = open_model(folder)
+    known, here = (one.details["normalisation"] for one in (parent, preprocessed))
+    if known != here:
+        raise InputError(
+            folder,
+            expected=f"a model of images that were normalised as here ({here})",
+            found=f"{known}, of an earlier version",
+            remedy="train that model anew with this version, or leave out --from",
+        )
+    return folder, parent
+
+
+def _warn_of_parent(
+    parent: tuple[Path, Manifest], preprocessed: Manifest, progress: Progress
+) -> None:
+    """Say what a model to begin with has not been made for, or should not have seen."""
+    folder, model = parent
+    trained, here = (Voxel.recorded(one.details) for one in (model, preprocessed))
+    if trained and here and here.in_pixels_of(trained) is not None:
+        progress.warn(
+            f"{folder}: knows pixels of {trained.pixel}, and those here are of {here.pixel}: it "
+            "will have more to learn"
+        )
+    volume = preprocessed.details["data"][0]["sha256"]
+    seen = sorted(slices_seen(line_of(model), volume) & set(preprocessed.details["held_out"]))
+    if seen:
+        progress.warn(
+            f"{folder}: it or a model before it was trained on held-out {name_slices(seen)}: their "
+            "score will be too good"
+        )
 
 
 def _warn_of_earlier(folder: Path, progress: Progress) -> None:
@@ -126,12 +156,12 @@ def _warn_of_earlier(folder: Path, progress: Progress) -> None:
     )
 
 
-def _notes(course: _Course, scores: dict[str, Any] | None) -> list[str]:
+def _notes(course: Course, scores: dict[str, Any] | None) -> list[str]:
     """What came out, for people."""
     done = len(course.history)
     kept = f"kept the weights of epoch {course.kept_epoch} of {done}"
-    if done < course.options.epochs:
-        kept += f": --minutes ended the course of {course.options.epochs}"
+    if done < course.recipe.epochs:
+        kept += f": --minutes ended the course of {course.recipe.epochs}"
     if scores is None:
         return [kept]
     return [
@@ -139,130 +169,6 @@ def _notes(course: _Course, scores: dict[str, Any] | None) -> list[str]:
         f"held-out V_Rand {scores['v_rand']:.4f} V_Info {scores['v_info']:.4f} (best threshold, "
         "8 symmetries; epochs are scored without)",
     ]
-
-
-class _Course:
-    """A training run: the network, what it has been through, and how it does on the way."""
-
-    def __init__(
-        self,
-        options: TrainOptions,
-        training: Slices,
-        sources: list[int],
-        held_out: Slices | None,
-        checkpoint: Path,
-        progress: Progress,
-    ) -> None:
-        self.options = options
-        self.recipe = RECIPES[options.recipe]
-        if options.learning_rate is not None:
-            self.recipe = replace(self.recipe, learning_rate=options.learning_rate)
-        network = NETWORKS[options.network]
-        self.network = replace(network, batch_norm=network.batch_norm and self.recipe.batch_norm)
-        self.history: list[dict[str, Any]] = []
-        self._held_out = held_out
-        self._checkpoint = checkpoint
-        self._progress = progress
-        self.calibrator = None
-        if self.recipe.weighted:
-            self.calibrator = Calibrator(training, sources, memory=MEMORY)
-            training = self.calibrator.training
-        self.trained_on = self.calibrator.trained_on if self.calibrator else sorted(set(sources))
-        self._best: list[npt.NDArray[Any]] = []
-        make_deterministic(options.seed)
-        self.model = build_network(self.network, seed=options.seed)
-        self.predictor = Predictor(self.model, self.network)
-        patches = Patches(
-            training if self.recipe.weighted else training.unweighted(),
-            shape=patch_shape(
-                training.images.shape[1:], patch=options.patch, multiple=self.network.multiple
-            ),
-            batch_size=options.batch_size,
-            overhang=self.network.border,  # what prediction mirrors
-            seed=options.seed,
-        )
-        self._trainer = Trainer(
-            self.model,
-            patches,
-            epochs=options.epochs,
-            minutes=options.minutes,
-            **self.recipe.for_trainer(),
-            precision=precision(),
-        )
-
-    def run(self) -> None:
-        """Train, and leave the chosen weights in the model, its outputs calibrated."""
-        self._resume()
-        try:
-            self._trainer.run(self._after_epoch)
-        except TrainingError:
-            # Going on from there would end in the same way.
-            self._checkpoint.unlink(missing_ok=True)
-            raise
-        except KeyboardInterrupt:
-            if self.history:
-                self._progress.say(f"the same command goes on after epoch {len(self.history)}")
-            raise
-        if self.options.select == "best":
-            self.model.set_weights(self._best)
-        self._prepare()
-        if self.calibrator is not None:
-            self.calibrator.finish(self.model)
-            if self.calibrator.found is None:
-                # The weights are as good as any, and may have taken hours.
-                self._progress.warn(NOT_CALIBRATED)
-
-    def _prepare(self) -> None:
-        """Predict with the weights that the model has now."""
-        if self.calibrator is None:
-            self.predictor.take_weights()
-        else:
-            self.calibrator.prepare(self.predictor)
-
-    @property
-    def kept_epoch(self) -> int:
-        """Whose weights the model has at the end."""
-        if self.options.select == "last":
-            return len(self.history)
-        return int(np.argmax([row["v_rand"] or -1.0 for row in self.history])) + 1
-
-    def _resume(self) -> None:
-        """Take up where a run that died has left off."""
-        kept = load_checkpoint(self._checkpoint)
-        if kept is None:
-            return
-        arrays, self.history = kept
-        self._best = arrays.get("best", [])
-        seconds = self.history[-1]["seconds"]
-        self._trainer.restore(arrays["state"], epochs=len(self.history), seconds=seconds)
-        self._progress.say(f"going on after epoch {len(self.history)}, {_clock(seconds)}")
-
-    def _after_epoch(self, epoch: Epoch) -> None:
-        row = {**dataclasses.asdict(epoch), "v_rand": None, "v_info": None}
-        row["epoch"] = row.pop("number")
-        line = f"epoch {epoch.number}/{self.options.epochs}  loss {epoch.loss:.4f}"
-        due = epoch.number % self.options.score_every == 0 or epoch.progress == 1
-        if self._held_out is not None and due:
-            row["v_rand"], row["v_info"] = self._score(self._held_out)
-            line += f"  held-out V_Rand {row['v_rand']:.4f} V_Info {row['v_info']:.4f}"
-        self.history.append(row)
-        if self.options.select == "best" and self.kept_epoch == epoch.number:
-            self._best = self.model.get_weights()
-        state = {"state": self._trainer.state(), "best": self._best}
-        save_checkpoint(self._checkpoint, state, self.history)
-        left = epoch.seconds * (1 - epoch.progress) / epoch.progress
-        self._progress.say(f"{line}  {_clock(epoch.seconds)}, {_clock(left)} left")
-
-    def _score(self, held_out: Slices) -> tuple[float, float]:
-        """V_Rand and V_Info of the held-out slices, quickly: no averaging, fewer thresholds."""
-        self._prepare()
-        predictions = (
-            self.predictor.predict_slice(image, tta=False, memory=MEMORY)
-            for image in held_out.images
-        )
-        scored = _score_slices(predictions, held_out, thresholds=PROGRESS_THRESHOLDS)
-        scores = StackScores.from_slices(list(scored))
-        return max(scores.v_rand), max(scores.v_info)
 
 
 def _open(folder: Path, part: str) -> Slices:
@@ -306,20 +212,10 @@ def _write_held_out(
         )
 
 
-def _score_slices(
-    predictions: Iterable[npt.NDArray[np.float32]], held_out: Slices, *, thresholds: Sequence[float]
-) -> Iterator[list[SliceScores]]:
-    """Scores of what counts in the held-out slices, one after the other."""
-    for prediction, label, weights in zip(
-        predictions, held_out.labels, held_out.weights, strict=True
-    ):
-        yield score_slice(prediction, label, counted=weights > 0, thresholds=thresholds)
-
-
 def _score_held_out(writer: StageWriter, held_out: Slices, progress: Progress) -> dict[str, float]:
     """What `unetseg evaluate` will say, for the model's manifest."""
     with Stack(writer.path(HELD_OUT_PREDICTION)) as predictions:
-        scored = _score_slices(predictions, held_out, thresholds=THRESHOLDS)
+        scored = score_slices(predictions, held_out, thresholds=THRESHOLDS)
         total = len(predictions)
         slices = list(progress.track(scored, total=total, label="score held-out", unit="slice"))
     return StackScores.from_slices(slices).best()
@@ -333,7 +229,9 @@ def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
         table.writerows(history)
 
 
-def _describe_model(course: _Course, preprocessed: Manifest) -> dict[str, Any]:
+def _describe_model(
+    course: Course, preprocessed: Manifest, parent: tuple[Path, Manifest] | None
+) -> dict[str, Any]:
     """What `unetseg predict` must know, and what a reader wants to know."""
     return {
         "data": preprocessed.details["data"],
@@ -343,6 +241,7 @@ def _describe_model(course: _Course, preprocessed: Manifest) -> dict[str, Any]:
         "recipe": dataclasses.asdict(course.recipe),
         "normalisation": preprocessed.details["normalisation"],
         **of_the_stack(preprocessed),
+        "ancestors": [] if parent is None else line_of(parent[1]),
         "held_out": preprocessed.details["held_out"],
         "epochs_run": len(course.history),
         "kept_epoch": course.kept_epoch,
@@ -353,7 +252,3 @@ def _describe_model(course: _Course, preprocessed: Manifest) -> dict[str, Any]:
         "precision": precision(),
         "weights_sha256": hash_weights(course.model),
     }
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

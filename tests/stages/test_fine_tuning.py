@@ -1,0 +1,128 @@
+"""Training that begins with a model: what it takes from there, and who has seen what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Cli
+
+from unetseg.engine.prediction import load_network, open_model
+from unetseg.engine.start import begin
+from unetseg.network.recipes import FINE_TUNING, RECIPES
+from unetseg.network.unet import LOGITS
+from unetseg.options import TrainOptions
+
+SHORT = ("--epochs", 1, "--epoch-size", 4, "--batch-size", 2, "--patch", 64)
+
+
+def details(folder: str | Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((Path(folder) / "manifest.json").read_text())["details"]
+    return read
+
+
+def test_it_begins_with_the_weights_of_the_model(model: Path):
+    start = begin(TrainOptions(from_=model), (model, open_model(model)))
+    delivered, _ = load_network(model)
+    calibration = details(model)["calibration"]
+    for layer, known in zip(start.model.layers, delivered.layers, strict=True):
+        for here, there in zip(layer.get_weights(), known.get_weights(), strict=True):
+            if layer.name != LOGITS:
+                np.testing.assert_array_equal(here, there)
+            elif here.ndim > 1:  # calibration is not what a weighted loss teaches
+                np.testing.assert_allclose(here * calibration["scale"], there, rtol=1e-5)
+            else:
+                calibrated = here * calibration["scale"] + calibration["shift"]
+                np.testing.assert_allclose(calibrated, there, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, RECIPES["default"]),
+        ({"from_": Path("model")}, FINE_TUNING["default"]),
+        ({"from_": Path("model"), "recipe": "paper"}, RECIPES["paper"]),
+    ],
+)
+def test_recipes(options: dict[str, Any], expected: Any):
+    from unetseg.engine.start import recipe_of
+
+    assert recipe_of(TrainOptions(**options)) == expected
+    asked = recipe_of(TrainOptions(**options, epochs=7, learning_rate=0.5))
+    assert (asked.epochs, asked.learning_rate) == (7, 0.5)
+
+
+@pytest.mark.slow
+def test_a_model_names_those_before_it(model: Path, cli: Cli):
+    preprocessed = ("--input", model.parent / "preprocessed")
+    first = cli("train", *SHORT, *preprocessed, "--from", model, "--output", "first")
+    assert "too good" not in first.stderr
+    (parent,) = details("first")["ancestors"]
+    known = details(model)
+    assert parent["weights_sha256"] == known["weights_sha256"]
+    assert parent["data"] == known["data"]
+    assert parent["train_slices"] == [0, 1, 2, 3]
+    again = cli("train", *SHORT, *preprocessed, "--from", model, "--output", "first")
+    assert "nothing to do" in again.output
+    # Another block held out: of that slice both models before have learned.
+    cli("preprocess", "--input", model.parent / "augmented", "--held-out", "1-1", "--output", "p")
+    second = cli("train", *SHORT, "--input", "p", "--from", "first", "--output", "second")
+    assert "trained on held-out slice 1: their score will be too good" in second.stderr
+    line = details("second")["ancestors"]
+    assert [one["weights_sha256"] for one in line] == [
+        known["weights_sha256"],
+        details("first")["weights_sha256"],
+    ]
+    scored = cli("evaluate", "--prediction", "second")
+    assert "has learned from slice 1: scores of these are too good" in scored.stderr
+    # A stack of the same bytes is the same stack, wherever it lies.
+    stack, labels = model.parent / "train-volume.tif", model.parent / "train-labels.tif"
+    cli("predict", "--model", "second", "--volume", stack, "--output", "prediction")
+    scored = cli("evaluate", "--prediction", "prediction", "--labels", labels, "--output", "e")
+    assert "has learned from slices 0-4" in scored.stderr
+
+
+def test_what_has_not_seen_the_held_out_slices_is_not_warned_of(model: Path, cli: Cli):
+    assert "too good" not in cli("evaluate", "--prediction", model).stderr
+
+
+def test_another_network_is_refused(model: Path, cli: Cli):
+    options = ("--input", model.parent / "preprocessed", "--from", model, "--output", "new")
+    (line,) = cli("train", *options, "--network", "paper", code=1).stderr.splitlines()
+    assert f"{model}: expected the network to train (base_filters 64," in line
+    assert "found base_filters 32, depth 3, stride 2, batch_norm True" in line
+    assert "give --network and --recipe as for the model that --from names" in line
+    assert not Path("new").exists()
+
+
+def test_another_normalisation_is_refused(model: Path, cli: Cli):
+    old = Path("old")
+    old.mkdir()
+    manifest = json.loads((model / "manifest.json").read_text())
+    manifest["details"]["normalisation"] = "slice-standard"
+    for output in manifest["outputs"]:
+        (old / output["name"]).write_bytes((model / output["name"]).read_bytes())
+    (old / "manifest.json").write_text(json.dumps(manifest))
+    options = ("--input", model.parent / "preprocessed", "--from", old, "--output", "new")
+    (line,) = cli("train", *options, code=1).stderr.splitlines()
+    assert "old: expected a model of images that were normalised as here" in line
+    assert "found slice-standard, of an earlier version; train that model anew" in line
+
+
+def test_pixels_of_another_size_are_said(model: Path, cli: Cli):
+    stacks = ("--volume", model.parent, "--labels", model.parent, "--copies", 0)
+    for name, edge in (("fine", 4), ("coarse", 8)):
+        cli("augment", *stacks, "--voxel", f"50 {edge} {edge}", "--output", f"{name}/a")
+        cli("preprocess", "--input", f"{name}/a", "--output", f"{name}/p")
+    cli("train", *SHORT, "--input", "fine/p", "--output", "fine/m")
+    shown = cli("train", *SHORT, "--input", "coarse/p", "--from", "fine/m", "--output", "coarse/m")
+    assert "fine/m: knows pixels of 4 x 4 nm, and those here are of 8 x 8 nm" in shown.stderr
+
+
+def test_a_course_goes_on_in_another_folder_alone(model: Path, cli: Cli):
+    options = ("--input", model.parent / "preprocessed", "--from", model, "--output", model)
+    (line,) = cli("train", *options, code=1).stderr.splitlines()
+    assert "expected a folder other than that of the input" in line

@@ -1,0 +1,190 @@
+"""A training run: what it goes through after every epoch, and how it goes on after a stop."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
+from unetseg.artifacts.checkpoint import load_checkpoint, save_checkpoint
+from unetseg.engine.calibrator import NOT_CALIBRATED, Calibrator
+from unetseg.engine.machine import parse_memory
+from unetseg.engine.prediction import Predictor
+from unetseg.engine.start import Start
+from unetseg.errors import TrainingError
+from unetseg.network.backend import make_deterministic, precision
+from unetseg.network.batches import Patches, Slices, patch_shape
+from unetseg.network.training import Epoch, Trainer
+from unetseg.options import PredictOptions, TrainOptions
+from unetseg.progress import Progress
+
+# Scores on the way are those of the network as it would be delivered then, calibrated. Where it is,
+# cells run together below 0.5: the best of the challenge's eleven thresholds is one of these.
+PROGRESS_THRESHOLDS = THRESHOLDS[5:10]
+
+# Held-out slices are predicted as a user would predict hers.
+PREDICTION = PredictOptions()
+MEMORY = parse_memory(PREDICTION.memory)
+
+
+class Course:
+    """A training run: the network, what it has been through, and how it does on the way.
+
+    Parameters
+    ----------
+    options : TrainOptions
+    start : Start
+        The network, trained in place, and the recipe.
+    training : Slices
+        All that are not held out.
+    sources : list of int
+        The source slice of each of them.
+    held_out : Slices, optional
+    checkpoint : Path
+        File for what a later run goes on from.
+    progress : Progress
+
+    Attributes
+    ----------
+    history : list of dict
+        A row for each epoch.
+    predictor : Predictor
+        Of the model, calibrated as it is delivered.
+    trained_on : list of int
+        Source slices.
+    """
+
+    def __init__(
+        self,
+        options: TrainOptions,
+        start: Start,
+        training: Slices,
+        sources: list[int],
+        held_out: Slices | None,
+        checkpoint: Path,
+        progress: Progress,
+    ) -> None:
+        self.history: list[dict[str, Any]] = []
+        self.recipe, self.network, self.model = start.recipe, start.network, start.model
+        self._options = options
+        self._held_out = held_out
+        self._checkpoint = checkpoint
+        self._progress = progress
+        self.calibrator = None
+        if self.recipe.weighted:
+            self.calibrator = Calibrator(training, sources, memory=MEMORY)
+            training = self.calibrator.training
+        self.trained_on = self.calibrator.trained_on if self.calibrator else sorted(set(sources))
+        self._best: list[npt.NDArray[Any]] = []
+        make_deterministic(options.seed)
+        self.predictor = Predictor(self.model, self.network)
+        patches = Patches(
+            training if self.recipe.weighted else training.unweighted(),
+            shape=patch_shape(
+                training.images.shape[1:], patch=options.patch, multiple=self.network.multiple
+            ),
+            count=options.epoch_size,
+            batch_size=options.batch_size,
+            overhang=self.network.border,  # what prediction mirrors
+            seed=options.seed,
+        )
+        self._trainer = Trainer(
+            self.model,
+            patches,
+            minutes=options.minutes,
+            **self.recipe.for_trainer(),
+            precision=precision(),
+        )
+
+    def run(self) -> None:
+        """Train, and leave the chosen weights in the model, its outputs calibrated."""
+        self._resume()
+        try:
+            self._trainer.run(self._after_epoch)
+        except TrainingError:
+            # Going on from there would end in the same way.
+            self._checkpoint.unlink(missing_ok=True)
+            raise
+        except KeyboardInterrupt:
+            if self.history:
+                self._progress.say(f"the same command goes on after epoch {len(self.history)}")
+            raise
+        if self._options.select == "best":
+            self.model.set_weights(self._best)
+        self._prepare()
+        if self.calibrator is not None:
+            self.calibrator.finish(self.model)
+            if self.calibrator.found is None:
+                # The weights are as good as any, and may have taken hours.
+                self._progress.warn(NOT_CALIBRATED)
+
+    def _prepare(self) -> None:
+        """Predict with the weights that the model has now."""
+        if self.calibrator is None:
+            self.predictor.take_weights()
+        else:
+            self.calibrator.prepare(self.predictor)
+
+    @property
+    def kept_epoch(self) -> int:
+        """Whose weights the model has at the end."""
+        if self._options.select == "last":
+            return len(self.history)
+        return int(np.argmax([row["v_rand"] or -1.0 for row in self.history])) + 1
+
+    def _resume(self) -> None:
+        """Take up where a run that died has left off."""
+        kept = load_checkpoint(self._checkpoint)
+        if kept is None:
+            return
+        arrays, self.history = kept
+        self._best = arrays.get("best", [])
+        seconds = self.history[-1]["seconds"]
+        self._trainer.restore(arrays["state"], epochs=len(self.history), seconds=seconds)
+        self._progress.say(f"going on after epoch {len(self.history)}, {_clock(seconds)}")
+
+    def _after_epoch(self, epoch: Epoch) -> None:
+        row = {**dataclasses.asdict(epoch), "v_rand": None, "v_info": None}
+        row["epoch"] = row.pop("number")
+        line = f"epoch {epoch.number}/{self.recipe.epochs}  loss {epoch.loss:.4f}"
+        due = epoch.number % self._options.score_every == 0 or epoch.progress == 1
+        if self._held_out is not None and due:
+            row["v_rand"], row["v_info"] = self._score(self._held_out)
+            line += f"  held-out V_Rand {row['v_rand']:.4f} V_Info {row['v_info']:.4f}"
+        self.history.append(row)
+        if self._options.select == "best" and self.kept_epoch == epoch.number:
+            self._best = self.model.get_weights()
+        state = {"state": self._trainer.state(), "best": self._best}
+        save_checkpoint(self._checkpoint, state, self.history)
+        left = epoch.seconds * (1 - epoch.progress) / epoch.progress
+        self._progress.say(f"{line}  {_clock(epoch.seconds)}, {_clock(left)} left")
+
+    def _score(self, held_out: Slices) -> tuple[float, float]:
+        """V_Rand and V_Info of the held-out slices, quickly: no averaging, fewer thresholds."""
+        self._prepare()
+        predictions = (
+            self.predictor.predict_slice(image, tta=False, memory=MEMORY)
+            for image in held_out.images
+        )
+        scored = score_slices(predictions, held_out, thresholds=PROGRESS_THRESHOLDS)
+        scores = StackScores.from_slices(list(scored))
+        return max(scores.v_rand), max(scores.v_info)
+
+
+def score_slices(
+    predictions: Iterable[npt.NDArray[np.float32]], held_out: Slices, *, thresholds: Sequence[float]
+) -> Iterator[list[SliceScores]]:
+    """Scores of what counts in the held-out slices, one after the other."""
+    for prediction, label, weights in zip(
+        predictions, held_out.labels, held_out.weights, strict=True
+    ):
+        yield score_slice(prediction, label, counted=weights > 0, thresholds=thresholds)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
