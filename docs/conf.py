@@ -34,6 +34,7 @@ PAGES: dict[str, list[str]] = {
         "docs/reliability",
     ],
     "Methods and results": [
+        "docs/synthetic",
         "docs/augmentation",
         "docs/network",
         "docs/scores",

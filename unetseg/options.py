@@ -109,6 +109,20 @@ class SynthesizeOptions(Options):
     test_slices: int = option(5, "Slices to predict.", minimum=1)
     height: int = option(256, "Height of a slice in pixels.", minimum=64)
     width: int = option(256, "Width of a slice in pixels.", minimum=64)
+    variety: float = option(
+        0.0,
+        "How far each stack may differ from ISBI 2012 in voxel size, cells, membranes, organelles, "
+        "noise and contrast: 0 not at all, 1 as far as tissue of insects and vertebrates does.",
+        minimum=0,
+        maximum=1,
+    )
+    pixel_size: float | None = option(
+        None,
+        "Edge of a pixel in nanometres, whatever the variety.  [default: 4, or drawn from 2 to 10 "
+        "by --variety]",
+        minimum=1,
+        maximum=20,
+    )
     seed: int = option(0, SEED_HELP, minimum=0)
     force: bool = option(False, FORCE_HELP, recorded=False)
 

@@ -17,6 +17,11 @@ from unetseg.stacks.voxel import Voxel
 IMAGEJ_LIMIT = 2**32 - 2**20
 
 
+def label_dtype(highest: int) -> npt.DTypeLike:
+    """Pixels for numbers of cells up to `highest`: ImageJ's own where they suffice."""
+    return np.uint16 if highest <= np.iinfo(np.uint16).max else np.uint32
+
+
 def _label_colours() -> npt.NDArray[np.uint8]:
     """A table of 256 colours, (3, 256): black for what is no cell, then bright ones in no order."""
     table = np.random.default_rng(0).integers(64, 256, (3, 256)).astype(np.uint8)

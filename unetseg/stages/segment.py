@@ -22,6 +22,7 @@ from unetseg.progress import Progress, StageResult
 from unetseg.stacks.micrographs import Micrographs
 from unetseg.stacks.npy import create_npy, open_npy
 from unetseg.stacks.opening import open_volume
+from unetseg.stacks.tiffwriter import label_dtype
 from unetseg.stacks.volume import Volume, check_probabilities
 from unetseg.stacks.voxel import Voxel
 
@@ -112,7 +113,7 @@ def _write(
             out.append(np.where(cells > 0, cells + total, 0))
             _add_rows(table, measures, after=total, slice=index)
             total += len(measures)
-    _publish(writer, LABELS, draft, total, shape=shape, dtype=_dtype(total), voxel=voxel)
+    _publish(writer, LABELS, draft, total, shape=shape, dtype=label_dtype(total), voxel=voxel)
     return total
 
 
@@ -132,7 +133,7 @@ def _write_each(
             _add_rows(table, measures, after=0, name=name)
             counts.append(len(measures))
     # Of one type, so that their folder can be opened as one.
-    dtype = _dtype(max(counts))
+    dtype = label_dtype(max(counts))
     for index, (name, draft) in enumerate(zip(_names(prediction), drafts, strict=True)):
         with prediction.alone(index) as alone:
             shape, voxel = alone.shape, alone.voxel
@@ -155,10 +156,6 @@ def _begin_table(file: TextIO, where: str) -> csv.DictWriter[str]:
 def _add_rows(table: csv.DictWriter[str], cells: list[Cell], *, after: int, **where: Any) -> None:
     for cell in cells:
         table.writerow({**dataclasses.asdict(cell), "label": cell.label + after, **where})
-
-
-def _dtype(cells: int) -> npt.DTypeLike:
-    return np.uint16 if cells <= np.iinfo(np.uint16).max else np.uint32
 
 
 def _publish(writer: StageWriter, name: str, draft: Path, cells: int, **look: Any) -> None:

@@ -1,18 +1,23 @@
-"""`unetseg synthesize`: stacks to try everything on, with labels that are known."""
+"""`unetseg synthesize`: stacks to try everything on, with labels and cells that are known."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 
-from unetseg.arrays.synthetic import synthesize as draw_stack
+from unetseg.arrays.synthetic import Stack, draw_stack
+from unetseg.arrays.tissuelook import draw_look
 from unetseg.artifacts.writer import StageWriter
 from unetseg.options import SynthesizeOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
+from unetseg.stacks.tiffwriter import label_dtype
+from unetseg.stacks.voxel import Voxel
 
 
 def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
-    """Draw a stack to train on and one to predict, each with labels.
+    """Draw a stack to train on and one to predict, each with labels and cells.
 
     Parameters
     ----------
@@ -24,12 +29,14 @@ def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
     StageResult
     """
     stacks = {"train": options.slices, "test": options.test_slices}
+    kinds = ("volume", "labels", "cells")
+    looks, notes = {}, []
     with StageWriter(
         options.output,
         stage="synthesize",
         options=options.recorded(),
         inputs=[],
-        names=[f"{part}-{kind}.tif" for part in stacks for kind in ("volume", "labels")],
+        names=[f"{part}-{kind}.tif" for part in stacks for kind in kinds],
         next_command=command_line(
             "augment",
             volume=options.output / "train-volume.tif",
@@ -41,14 +48,29 @@ def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
         tracked = progress.track(stacks.items(), total=2, label="synthesize", unit="stack")
         for number, (part, slices) in enumerate(tracked):
             rng = np.random.default_rng([options.seed, number])
-            volume, labels = draw_stack(
-                slices=slices, height=options.height, width=options.width, rng=rng
-            )
-            for kind, stack in (("volume", volume), ("labels", labels)):
-                writer.write_stack(
-                    f"{part}-{kind}.tif",
-                    stack,
-                    shape=(slices, options.height, options.width),
-                    dtype=np.uint8,
-                )
-    return writer.result([])
+            # Drawn from a generator of its own, which leaves the other where it was.
+            look = draw_look(rng.spawn(1)[0], variety=options.variety, pixel=options.pixel_size)
+            stack = draw_stack((slices, options.height, options.width), look=look, rng=rng)
+            # By default these are the very files of versions that knew no voxel.
+            voxel = Voxel(*look.voxel) if options.variety or options.pixel_size else None
+            _write(writer, part, stack, voxel)
+            looks[part] = asdict(look)
+            if voxel is not None:
+                notes.append(f"{part}: pixels of {voxel.pixel}, sections of {voxel.z:g} nm")
+        writer.details = {"looks": looks}
+    return writer.result([], notes=notes)
+
+
+def _write(writer: StageWriter, part: str, stack: Stack, voxel: Voxel | None) -> None:
+    shape, count = stack.images.shape, int(stack.cells.max())
+    for kind, slices in (("volume", stack.images), ("labels", stack.labels)):
+        name = f"{part}-{kind}.tif"
+        writer.write_stack(name, slices, shape=shape, dtype=np.uint8, voxel=voxel)
+    writer.write_stack(
+        f"{part}-cells.tif",
+        stack.cells,
+        shape=shape,
+        dtype=label_dtype(count),
+        colours=count,
+        voxel=voxel,
+    )
