@@ -37,6 +37,13 @@ def test_voxels_are_of_all_sizes():
     assert 50 < max(sections) <= 60
 
 
+def test_numbers_come_from_all_of_their_ranges():
+    for name, low, high in (("tilt", -2.8, -0.6), ("membrane", 90, 150), ("dose", 0.1, 2)):
+        numbers = [getattr(look(seed), name) for seed in range(300)]
+        assert low <= min(numbers) < low + 0.05 * (high - low)
+        assert high - 0.1 * (high - low) < max(numbers) <= high
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_lengths_are_the_same_in_nanometres(seed: int):
     drawn, default = look(seed), Look()
