@@ -252,6 +252,13 @@ def test_myelin_is_dark_and_no_interior():
     assert wrapped.images[sheath].mean() < bare.images[bare.labels == 0].mean() + 10
 
 
+def test_tubules_darken_cells_and_are_interior():
+    bare, full = drawn(Look()), drawn(replace(Look(), tubules=1 / 200))
+    np.testing.assert_array_equal(bare.labels, full.labels)
+    inside = bare.labels == 255
+    assert full.images[inside].mean() < bare.images[inside].mean() - 3
+
+
 def test_cells_have_numbers_where_labels_say_interior(varied: Drawn):
     np.testing.assert_array_equal(varied.cells > 0, varied.labels == 255)
     assert np.unique(varied.cells).tolist() == list(range(varied.cells.max() + 1))
