@@ -97,7 +97,42 @@ INVERT_HELP = (
     "backscattered electrons)."
 )
 WORK_HELP = "Folder that holds the folders of all stages."
+# Measured against the labels of ISBI 2012, where a pixel is 4 nm: docs/labels.md.
+MEMBRANE_NM, MEMBRANE_PX = 20.0, 5.0
+WIDEST_MEMBRANE = 100.0
 FORCE_HELP = "Do the work again even if its results are there already."
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions(Options):
+    """What the commands that read labels are told of them."""
+
+    labels_as: str = option(
+        "auto",
+        "What labels hold: classes, which are two values, or 0, 127 and 255; cells, which are "
+        "numbers of cells; or auto, for whichever they look like.",
+        choices=("auto", "classes", "cells"),
+    )
+    unlabelled: int | float | None = option(
+        None,
+        "Value of what nobody has labelled, such as 255, 65535 or -1: it does not count.",
+        minimum=-(2**63),
+        maximum=2**64 - 1,
+    )
+    unlabelled_slices: str | None = option(
+        None, "Slices that nobody has labelled, counted from 0, such as '3,7-9'."
+    )
+    membrane: str | None = option(
+        None,
+        "Width of the membrane that is drawn where numbers of cells meet, such as '20 nm' or "
+        f"'5 px'.  [default: {MEMBRANE_NM:g} nm, or {MEMBRANE_PX:g} px where the size of a pixel "
+        "is not known]",
+    )
+    background: str = option(
+        "membrane",
+        "What 0 is among numbers of cells: membrane, or unlabelled, which does not count.",
+        choices=("membrane", "unlabelled"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +202,7 @@ def _is_web(url: str) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentOptions(Options):
+class AugmentOptions(LabelOptions):
     """Options of `unetseg augment`. Grey levels are 1/255 of the stack's own range."""
 
     volume: Path = option(
@@ -405,7 +440,7 @@ class PredictOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(Options):
+class EvaluateOptions(LabelOptions):
     """Options of `unetseg evaluate`."""
 
     prediction: Path = option(

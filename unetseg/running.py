@@ -134,7 +134,7 @@ def _read(value: Any, hint: Any, name: str) -> Any:
         return tuple(_read(item, kinds[0], name) for item in values)
     if Path in kinds and isinstance(value, (str, Path)):
         return Path(value)
-    if float in kinds and type(value) is int:
+    if float in kinds and int not in kinds and type(value) is int:
         return float(value)
     if type(value) in kinds:
         return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -24,22 +23,16 @@ def test_cells_are_numbered_and_what_does_not_count_is_none():
     assert number_cells(label).tolist() == [[1, 0, 2], [1, -1, -1]]
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        (1, [[0, 255, 255, 255, 127, 0], [0, 255, 255, 0, 0, 255]]),
-        (2, [[0, 0, 255, 255, 127, 0], [0, 0, 255, 0, 0, 0]]),
-    ],
-)
-def test_membrane_is_drawn_where_numbers_meet(line: int, expected: list[list[int]]):
+def test_membrane_is_drawn_where_numbers_meet():
     # 1|2 and 3|2 side by side, 1 above 3, 4 above 6, 5|6; what does not count has no membrane.
     numbers = np.array([[1, 2, 2, 2, -1, 4], [3, 2, 2, 0, 5, 6]])
-    assert draw_label(numbers, line=line).tolist() == expected
+    expected = [[0, 255, 255, 255, 127, 0], [0, 255, 255, 0, 0, 255]]
+    assert draw_label(numbers).tolist() == expected
 
 
-@given(arrays.arrays(np.int64, (7, 9), elements=st.integers(-1, 4)), st.sampled_from([1, 2]))
-def test_cells_stay_apart(numbers: np.ndarray, line: int):
-    label = draw_label(numbers, line=line)
+@given(arrays.arrays(np.int64, (7, 9), elements=st.integers(-1, 4)))
+def test_cells_stay_apart(numbers: np.ndarray):
+    label = draw_label(numbers)
     cells = label_cells(label == INTERIOR)
     for cell in range(1, cells.max() + 1):
         assert len(np.unique(numbers[cells == cell])) == 1

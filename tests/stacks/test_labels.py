@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,7 +16,9 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from unetseg.errors import InputError
+from unetseg.options import LabelOptions
 from unetseg.stacks.labels import Labels, find_counted, open_labels
+from unetseg.stacks.understanding import Understanding, understand
 from unetseg.stacks.volume import ArrayVolume
 
 CLASSES = r"give 0 on membrane, 255 inside cells, 127 where nobody has labelled"
@@ -26,9 +29,14 @@ def write(path: Path, stack: np.ndarray) -> Path:
     return path
 
 
-def as_read(path: Path, stack: np.ndarray) -> tuple[np.ndarray, str | None]:
+def said(**options: Any) -> Understanding:
+    """What these options say."""
+    return understand(LabelOptions(**options), None)
+
+
+def as_read(path: Path, stack: np.ndarray, **options: Any) -> tuple[np.ndarray, str | None]:
     """Pixels as stages get them, and the note."""
-    with open_labels(write(path, stack)) as labels:
+    with open_labels(write(path, stack), said(**options)) as labels:
         assert labels.dtype == np.uint8
         return np.stack(list(labels)), labels.note
 
@@ -67,8 +75,9 @@ def number(labels: np.ndarray, kind: str) -> np.ndarray:
 def test_membrane_is_drawn_between_numbers(tmp_path: Path, tiny: Stacks, kind: str):
     numbers = number(tiny[1], kind)
     assert numbers.all()
-    found, note = as_read(tmp_path / "labels.tif", numbers)
-    assert note == f"labels number {numbers.max():g} cells: membrane is 0 and where numbers meet"
+    found, note = as_read(tmp_path / "labels.tif", numbers, membrane="1 px")
+    count = f"{numbers.max():g}"
+    assert note == f"labels number {count} cells: membrane is 0 and where numbers meet, 1 px wide"
     for label, cells in zip(found, numbers, strict=True):
         differ = np.zeros(cells.shape, bool)
         for axis in (0, 1):
@@ -185,8 +194,8 @@ def test_two_cells_are_numbers():
     stack = np.zeros((1, 20, 20), np.uint8)
     stack[0, 2:9, 2:9], stack[0, 9:15, 2:9] = 1, 2
     labels = Labels(ArrayVolume("labels", stack))
-    assert labels.note == "labels number 2 cells: membrane is 0 and where numbers meet"
-    assert np.count_nonzero(labels[0]) == 7 * 6 + 7 * 5
+    assert labels.note == "labels number 2 cells: membrane is 0 and where numbers meet, 5 px wide"
+    assert np.count_nonzero(labels[0]) == 7 * 4 + 7 * 3
 
 
 def test_slices_in_which_nothing_counts_are_left_out():

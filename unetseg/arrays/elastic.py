@@ -105,7 +105,7 @@ def deform(
         scale,
         order,
     )
-    return deformed, draw_label(numbers, line=1)
+    return deformed, draw_label(numbers)
 
 
 def _by_elasticdeform(

@@ -48,22 +48,20 @@ def number_cells(label: Label) -> npt.NDArray[np.int32]:
     return numbers
 
 
-def draw_label(numbers: npt.NDArray[Any], *, line: int) -> Label:
-    """Turn numbers of cells into a label, with membrane where two numbers meet.
+def draw_label(numbers: npt.NDArray[Any]) -> Label:
+    """Turn numbers of cells into a label, with a line of one pixel where two numbers meet.
 
     Parameters
     ----------
     numbers : (H, W) int
         0 on membrane, positive inside cells, -1 where nothing counts, -2 where tissue is missing.
-    line : int
-        Width in pixels of what is drawn between two different numbers that are 4-neighbours:
-        1, at the expense of the upper or left one, or 2, at that of both.
 
     Returns
     -------
     (H, W) uint8
         0 on membrane, 255 inside cells, 127 where nothing counts, 126 where tissue is missing.
-        Cells of different numbers are different 4-connected components.
+        Of two 4-neighbours with different numbers, the upper or left one is membrane: cells of
+        different numbers are different 4-connected components.
     """
     label = np.where(numbers > 0, INTERIOR, MEMBRANE)
     label[numbers < 0] = UNCOUNTED
@@ -73,8 +71,6 @@ def draw_label(numbers: npt.NDArray[Any], *, line: int) -> Label:
         cells, drawn = np.moveaxis(numbers, axis, 0), np.moveaxis(label, axis, 0)
         meet = (cells[:-1] != cells[1:]) & (cells[:-1] > 0) & (cells[1:] > 0)
         drawn[:-1][meet] = MEMBRANE
-        if line > 1:
-            drawn[1:][meet] = MEMBRANE
     return label
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from unetseg.errors import UsageError
-from unetseg.options import Options, flag_of
+from unetseg.options import LabelOptions, Options, flag_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -44,12 +44,28 @@ class OnceCommand(click.Command):
         return parser
 
 
+class Number(click.types.FloatParamType):
+    """A number; a whole one is kept to the last digit, which a float would not have."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Read the text, which may be that of a whole number."""
+        try:
+            return int(str(value))
+        except ValueError:
+            return super().convert(value, param, ctx)
+
+
 def stage_options(kind: type[Options]) -> Callable[[Command], Command]:
     """Give a command one option for each field of a dataclass of `unetseg.options`."""
 
     def decorate(command: Command) -> Command:
         hints = typing.get_type_hints(kind)
-        for field in reversed(dataclasses.fields(kind)):
+        # What several commands are told of labels comes after what each has of its own.
+        shared = dataclasses.fields(LabelOptions)
+        fields = sorted(
+            dataclasses.fields(kind), key=lambda f: f.name in {other.name for other in shared}
+        )
+        for field in reversed(fields):
             hint = hints[field.name]
             if not field.metadata["flag"]:
                 place = click.argument(field.name, type=_type(field, hint), default=field.default)
@@ -83,6 +99,8 @@ def _type(field: dataclasses.Field[Any], hint: Any) -> Any:
         return click.Choice(field.metadata["choices"])
     if hint in (Path, Path | None, tuple[Path, ...]):
         return click.Path(path_type=Path)
+    if hint == int | float | None:
+        return Number()
     if hint in (int, int | None):
         return click.IntRange(**bounds)
     if hint in (float, float | None):

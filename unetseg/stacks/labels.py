@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from unetseg.arrays.labelling import (
-    INTERIOR,
-    MEMBRANE,
-    NO_NUMBER,
-    UNCOUNTED,
-    draw_label,
-    looks_numbered,
-)
-from unetseg.arrays.tiles import Box, middle_of
+from unetseg.arrays.labelling import INTERIOR, MEMBRANE, UNCOUNTED
+from unetseg.arrays.membranes import draw_membranes, reach_of
+from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
+from unetseg.stacks.labelforms import as_pixel, find_interior
 from unetseg.stacks.opening import open_numbers
+from unetseg.stacks.understanding import AS_THEY_LOOK, Understanding
 from unetseg.stacks.volume import Volume, name_in
-
-OURS = {float(MEMBRANE), float(UNCOUNTED), float(INTERIOR)}
-EXPECTED = "labels, of two values (0 on membrane, 255 inside cells)"
-SHOWN = 4  # values that an error names
-
-# Numbers of cells are told from classes and grey levels by the middle of some slices.
-LOOKS = 5
-MIDDLE = 1024
-
-PART = 2**24  # pixels that are looked at at once
 
 
 class Labels(Volume):
@@ -54,24 +39,34 @@ class Labels(Volume):
         - two values: the lower one is membrane, the higher one interior,
         - 0, 127 and 255, as above,
         - or numbers of cells, 0 or more: membrane is 0, and wherever two numbers meet.
+    understanding : Understanding, optional
+        What is said of it; without, it is what it looks like.
 
     Raises
     ------
     InputError
         If it is none of these, or damaged.
+    UsageError
+        If the width of membrane cannot be told.
     """
 
-    def __init__(self, source: Volume) -> None:
+    def __init__(self, source: Volume, understanding: Understanding = AS_THEY_LOOK) -> None:
         self.source = source
         self.path, self.shape, self.voxel = source.path, source.shape, source.voxel
         self.names, self.separate = source.names, source.separate
         self.dtype = np.dtype(np.uint8)
         self.note: str | None = None
-        seen = _look(source)
-        self._interior = _interior(source.path, seen)
+        self._unlabelled = as_pixel(source, understanding.unlabelled)
+        self._unlabelled_slices = understanding.unlabelled_slices
+        self._zero_counts = understanding.zero_counts
+        self._interior, values = find_interior(source, understanding)
         if self._interior is None:
-            count = len(seen.values - {0.0})
-            self.note = f"labels number {count} cells: membrane is 0 and where numbers meet"
+            self._width = understanding.width(source.voxel)
+            zero = "0 and " if self._zero_counts else ""
+            self.note = (
+                f"labels number {len(values - {0})} cells: membrane is {zero}where numbers meet, "
+                f"{self._width:.3g} px wide"
+            )
 
     def own_size(self, index: int) -> tuple[int, int]:
         """That of what they are read from."""
@@ -85,21 +80,38 @@ class Labels(Volume):
         return label
 
     def _read(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
-        if self._interior is not None:
-            pixels = self.source.read(index, box)
-            label = np.where(pixels == self._interior, INTERIOR, MEMBRANE)
-            if self._interior == INTERIOR:
-                label[pixels == UNCOUNTED] = UNCOUNTED
-            if pixels.dtype.kind == "f":
-                label[np.isnan(pixels)] = UNCOUNTED
-            return label
-        # A neighbour beyond the edge of the part may have another number.
-        wide, inner = _widen(box, self.shape[1:])
+        if index in self._unlabelled_slices:
+            return np.full([side.stop - side.start for side in box], UNCOUNTED, np.uint8)
+        if self._interior is None:
+            return self._draw(index, box)
+        pixels = self.source.read(index, box)
+        label = np.where(pixels == self._interior, INTERIOR, MEMBRANE)
+        if self._interior == INTERIOR:
+            label[pixels == UNCOUNTED] = UNCOUNTED
+        label[self._uncounted(pixels)] = UNCOUNTED
+        return label
+
+    def _draw(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
+        """Draw membrane where numbers meet; beyond the edge of the part may be another number."""
+        wide, inner = _widen(box, self.shape[1:], reach_of(self._width))
         pixels = self.source.read(index, wide)
-        if pixels.dtype.kind == "f":
-            pixels = np.where(np.isnan(pixels), NO_NUMBER, pixels)
-        numbers = pixels.astype(np.int64)
-        return np.ascontiguousarray(draw_label(numbers, line=2)[inner])
+        uncounted = self._uncounted(pixels)
+        if not self._zero_counts:
+            uncounted |= pixels == 0
+        # Not as another type of integer: of 64 bits, only this one holds them all.
+        numbers = np.where(uncounted, 0, pixels)
+        if numbers.dtype.kind == "f":
+            numbers = numbers.astype(np.int64)
+        label = draw_membranes(numbers, width=self._width)
+        label[uncounted] = UNCOUNTED
+        return np.ascontiguousarray(label[inner])
+
+    def _uncounted(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Which pixels hold no label."""
+        found = np.isnan(pixels) if pixels.dtype.kind == "f" else np.zeros(pixels.shape, bool)
+        if self._unlabelled is not None:
+            found |= pixels == self._unlabelled
+        return found
 
     def close(self) -> None:
         """Close the stack that they are read from."""
@@ -129,17 +141,19 @@ class LabelsOfTissue(Volume):
         """They are not ours."""
 
 
-def open_labels(path: Path) -> Labels:
+def open_labels(path: Path, understanding: Understanding = AS_THEY_LOOK) -> Labels:
     """Open labels in any form that they may have, as `Labels` says.
 
     Raises
     ------
     InputError
         As for `Labels`, or if there is no stack.
+    UsageError
+        As for `Labels`.
     """
     source = open_numbers(path)
     try:
-        return Labels(source)
+        return Labels(source, understanding)
     except BaseException:
         source.close()
         raise
@@ -183,52 +197,11 @@ def find_counted(labels: Volume, slices: Iterable[int], *, remedy: str) -> list[
     return counted
 
 
-@dataclass
-class _Seen:
-    """What one look at all pixels has shown."""
-
-    values: set[float] = field(default_factory=set)
-    numbered: bool = True
-    whole: bool = True  # whether all of it has been looked at
-
-
-def _look(source: Volume) -> _Seen:
-    """See every pixel once, unless it is soon clear that they are grey levels or classes."""
-    seen, looks = _Seen(), 0
-    for index in range(len(source)):
-        height, width = source.own_size(index)
-        rows = max(1, PART // width)
-        for top in range(0, height, rows):
-            part = source.read(index, (slice(top, min(top + rows, height)), slice(0, width)))
-            seen.values.update(_values(part))
-        if len(seen.values) > 2 and looks < LOOKS:
-            looks += 1
-            seen.numbered = (
-                seen.numbered
-                and all(value >= 0 and float(value).is_integer() for value in seen.values)
-                and looks_numbered(source.read(index, middle_of((height, width), most=MIDDLE)))
-            )
-        if len(seen.values) > SHOWN and not seen.numbered:
-            seen.whole = False
-            break
-    return seen
-
-
-def _values(pixels: npt.NDArray[Any]) -> list[float]:
-    """Those that occur, but for NaN."""
-    if pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2:  # a fifth of the time
-        found = np.flatnonzero(np.bincount(pixels.ravel()))
-    else:
-        found = np.unique(pixels)
-    values: list[float] = found[found == found].tolist()
-    return values
-
-
-def _widen(box: Box, shape: tuple[int, int]) -> tuple[Box, Box]:
-    """A box with a pixel more on each side, if there is one, and where the box lies in it."""
-    starts = [max(0, side.start - 1) for side in box]
+def _widen(box: Box, shape: tuple[int, int], reach: int) -> tuple[Box, Box]:
+    """A box with so many pixels more on each side, where there are, and where it lies in that."""
+    starts = [max(0, side.start - reach) for side in box]
     rows, columns = (
-        slice(start, min(size, side.stop + 1))
+        slice(start, min(size, side.stop + reach))
         for start, side, size in zip(starts, box, shape, strict=True)
     )
     down, right = (
@@ -236,46 +209,3 @@ def _widen(box: Box, shape: tuple[int, int]) -> tuple[Box, Box]:
         for start, side in zip(starts, box, strict=True)
     )
     return (rows, columns), (down, right)
-
-
-def _interior(path: Path, seen: _Seen) -> float | None:
-    """The value inside cells; None if values number the cells."""
-    values = sorted(seen.values)
-    shown = ", ".join(f"{value:g}" for value in values[:SHOWN])
-    if seen.values == OURS:
-        return float(INTERIOR)
-    if len(values) < 2:
-        raise InputError(
-            path,
-            expected=EXPECTED,
-            found=f"{shown or 'NaN'} everywhere",
-            remedy="check that these are the labels",
-        )
-    if seen.values in ({0.0, float(UNCOUNTED)}, {float(UNCOUNTED), float(INTERIOR)}):
-        raise InputError(
-            path,
-            expected=EXPECTED,
-            found=f"{shown} alone, where {UNCOUNTED} means that a pixel does not count",
-            remedy="give membrane the value 0 and the inside of cells 255",
-        )
-    if len(values) == 2:
-        return values[1]
-    if _may_number(seen):
-        return None
-    many = len(values) > SHOWN
-    raise InputError(
-        path,
-        expected=EXPECTED,
-        found=f"{len(values)}{'' if seen.whole else ' or more'} ({shown}{', ...' * many})",
-        remedy="threshold the labels, or give every cell a number of its own"
-        if many
-        else f"give 0 on membrane, 255 inside cells, {UNCOUNTED} where nobody has labelled",
-    )
-
-
-def _may_number(seen: _Seen) -> bool:
-    """Whether more than two values are numbers of cells."""
-    whole = all(value >= 0 and float(value).is_integer() for value in seen.values)
-    # Two values and a third one that says, as 127 and 255 do elsewhere, that nobody has looked.
-    masked = len(seen.values) == 3 and bool(seen.values & {float(UNCOUNTED), float(INTERIOR)})
-    return whole and seen.numbered and not masked

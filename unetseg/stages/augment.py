@@ -16,16 +16,17 @@ from unetseg.arrays.augmentation import IDENTITY, Recipe, Strengths, apply_recip
 from unetseg.arrays.elastic import find_engine
 from unetseg.arrays.labelling import MISSING, UNCOUNTED
 from unetseg.arrays.tissue import HIGH, LOW
-from unetseg.artifacts.manifest import MANIFEST, Seen, matches, open_stage, written_by
+from unetseg.artifacts.manifest import MANIFEST, Manifest, Seen, matches, open_stage, written_by
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import InputError
-from unetseg.options import AugmentOptions
+from unetseg.options import AugmentOptions, LabelOptions
 from unetseg.progress import Progress, StageResult
-from unetseg.running import command_line
+from unetseg.running import command_line, read_settings
 from unetseg.stacks.labels import Labels, open_labels
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.tiffwriter import create_stack
+from unetseg.stacks.understanding import Understanding, understand
 from unetseg.stacks.views import Inverted
 from unetseg.stacks.volume import Volume, check_same_shape
 from unetseg.stages.inputchecks import warn_of_input
@@ -83,11 +84,19 @@ def augment(options: AugmentOptions, progress: Progress) -> StageResult:
     ------
     InputError
         If the stacks do not fit each other or cannot be read.
+    UsageError
+        If what is said of them makes no sense.
     """
+    if options.only is not None:
+        options = _as_recorded(options)
     volume_path = find_stack(options.volume, "train-volume.tif")
     labels_path = find_stack(options.labels, "train-labels.tif")
     seen = [Seen.of(volume_path), Seen.of(labels_path)]
-    with open_volume(volume_path) as volume, _open_labels(labels_path, volume) as labels:
+    voxel = parse_voxel(options.voxel)
+    with (
+        open_volume(volume_path) as volume,
+        _open_labels(labels_path, volume, understand(options, voxel or volume.voxel)) as labels,
+    ):
         check_same_shape(volume, labels)
         if options.only is None:
             return _augment_all(options, seen, volume, labels, progress)
@@ -207,6 +216,16 @@ def _recorded_plan(
     return recorded, sources, [Recipe(**recipe) for recipe in whole.details["recipes"]]
 
 
+def _as_recorded(options: AugmentOptions) -> AugmentOptions:
+    """The options, with labels understood as for the finished folder, if there is one."""
+    path = options.output / MANIFEST
+    recorded = Manifest.read(path).options if path.exists() else {}
+    names = [*(field.name for field in dataclasses.fields(LabelOptions)), "voxel"]
+    settings = {name: recorded[name] for name in names if name in recorded}
+    read = read_settings("augment", settings, origin=f"{path}: ")
+    return dataclasses.replace(options, **{name: getattr(read, name) for name in settings})
+
+
 def _plan(options: AugmentOptions, shape: tuple[int, int, int]) -> tuple[list[int], list[Recipe]]:
     """Source slice and recipe of every slice of the result."""
     names = [field.name for field in dataclasses.fields(Strengths)]
@@ -265,10 +284,10 @@ def _make_copy(
     return Copy(image, label, (low, high))
 
 
-def _open_labels(path: Path, volume: Volume) -> Labels:
+def _open_labels(path: Path, volume: Volume, understanding: Understanding) -> Labels:
     """Open the labels; if they cannot be labels, it may be that what came as the volume is."""
     try:
-        return open_labels(path)
+        return open_labels(path, understanding)
     except InputError as error:
         if not error.expected.startswith("labels") or len(np.unique(volume[0])) > 2:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,17 +20,22 @@ from unetseg.artifacts.manifest import Seen, find_manifest
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import UsageError
-from unetseg.options import EvaluateOptions
+from unetseg.options import EvaluateOptions, LabelOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.stacks.labels import LabelsOfTissue, find_counted, open_labels
 from unetseg.stacks.location import locate
 from unetseg.stacks.opening import find_stack, open_volume
+<<<<<<< HEAD
 from unetseg.stacks.volume import (
     check_probabilities,
     check_same_shape,
     name_in,
     name_slices,
 )
+=======
+from unetseg.stacks.understanding import understand
+from unetseg.stacks.volume import check_probabilities, check_same_shape, name_in
+>>>>>>> ccdd9c2 (Labels are told what they leave out and what their numbers mean)
 from unetseg.stages.stackchecks import say_remarks
 
 NAME = "scores.json"
@@ -55,11 +61,14 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
     InputError
         If prediction and labels do not fit each other or cannot be read.
     UsageError
-        If labels are needed and not given.
+        If labels are needed and not given, or what is said of them makes no sense.
     """
     prediction_path, labels_path = _find(options)
     seen = [Seen.of(prediction_path), Seen.of(labels_path)]
-    with open_volume(prediction_path) as prediction, open_labels(labels_path) as labels:
+    with (
+        open_volume(prediction_path) as prediction,
+        open_labels(labels_path, understand(options, prediction.voxel)) as labels,
+    ):
         say_remarks(progress, prediction, labels.source)
         check_same_shape(prediction, labels)
         check_probabilities(prediction)
@@ -68,7 +77,7 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
         counted = find_counted(
             truth,
             range(len(truth)),
-            remedy=f"give slices that nobody has labelled the value {UNCOUNTED} everywhere",
+            remedy="name the slices that nobody has labelled with --unlabelled-slices",
         )
         with StageWriter(
             options.output,
@@ -114,6 +123,7 @@ def _find(options: EvaluateOptions) -> tuple[Path, Path]:
                     f"--labels: {folder} holds its own labels; give --prediction a prediction "
                     "to score against others"
                 )
+            _check_nothing_said(options, folder)
             return held_out
         folder = find_prediction(folder)
     if options.labels is None:
@@ -121,6 +131,7 @@ def _find(options: EvaluateOptions) -> tuple[Path, Path]:
     return folder, find_stack(options.labels, "test-labels.tif")
 
 
+<<<<<<< HEAD
 def _warn_of_training(prediction: Path, progress: Progress) -> None:
     """Say which slices the model has learned from, as far as the manifest beside it tells."""
     manifest = find_manifest(prediction.parent)
@@ -136,6 +147,16 @@ def _warn_of_training(prediction: Path, progress: Progress) -> None:
             f"{prediction}: the model, or one that it was trained from, has learned from "
             f"{name_slices(sorted(seen))}: scores of these are too good"
         )
+=======
+def _check_nothing_said(options: EvaluateOptions, folder: Path) -> None:
+    """Raise a UsageError if something is said of labels that augment has understood already."""
+    for field in dataclasses.fields(LabelOptions):
+        if getattr(options, field.name) != field.default:
+            raise UsageError(
+                f"--{field.name.replace('_', '-')}: {folder} holds its own labels, as unetseg "
+                "augment has understood them; leave it out"
+            )
+>>>>>>> ccdd9c2 (Labels are told what they leave out and what their numbers mean)
 
 
 def _score(

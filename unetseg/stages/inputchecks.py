@@ -75,7 +75,8 @@ def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
     if plain:
         progress.warn(
             f"{labels.path}: one value everywhere in {name_in(labels, plain)}; if nobody has "
-            f"labelled them, leave them out of both stacks, or give them the value {UNCOUNTED}"
+            "labelled them, name them with --unlabelled-slices, or give them the value "
+            f"{UNCOUNTED}"
         )
     if not labelled:
         return
@@ -110,7 +111,8 @@ def _warn_of_empty(labels: Volume, empty: dict[int, float], progress: Progress) 
         progress.warn(
             f"{labels.path}: {np.mean(list(wide.values())):.0%} of {name_in(labels, sorted(wide))} "
             "is membrane wider than cells are; what nobody has labelled needs the value "
-            f"{UNCOUNTED} (0 membrane, 255 interior), or it is learned as membrane"
+            f"{UNCOUNTED} (0 membrane, 255 interior), or one that --unlabelled names, or it is "
+            "learned as membrane"
         )
     return bool(wide)
 

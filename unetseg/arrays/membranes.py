@@ -1,0 +1,128 @@
+"""Membrane between numbered cells, as wide as one likes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.labelling import INTERIOR, MEMBRANE, Label
+
+NARROWEST = 1.0
+"""In pixels: a line between pixels takes one on either side, however narrow it is."""
+
+# Nearer to each other, steps of a slanting line would look like cells that are thinner than it.
+CLOSEST = 3.0
+
+# The four sides of a pixel: an axis, and the step along it to the neighbour.
+SIDES = ((0, -1), (0, 1), (1, -1), (1, 1))
+
+
+def draw_membranes(numbers: npt.NDArray[Any], *, width: float) -> Label:
+    """Turn numbers of cells into a label, with membrane of one width where two numbers meet.
+
+    Numbers meet along the sides of pixels. A pixel of a cell is membrane where a side at which this
+    cell meets another is within half the width of its centre; so the line is symmetric, and takes
+    nothing of a third cell nor of what 0 keeps apart. Of a cell that is thinner than the line,
+    pixels stay that are deepest within a distance of the width (3 px at least): no cell with 2 x 2
+    pixels is lost. Where such pixels of two cells touch, the one on the left or above is membrane.
+
+    Parameters
+    ----------
+    numbers : (H, W) array of integers
+        0 on membrane and where nothing counts, positive inside cells.
+    width : float
+        In pixels, at least 1. Across straight lines of pixels it comes out as an even number,
+        the next one up where it is odd.
+
+    Returns
+    -------
+    (H, W) uint8
+        0 on membrane, 255 inside cells. Cells of different numbers are different 4-connected
+        components. What is membrane depends on no pixel farther away than `reach_of`.
+    """
+    margin = reach_of(width)
+    padded = np.pad(numbers, margin)
+    flat, row = padded.ravel(), padded.shape[1]
+    depths = _depths(padded, width)
+    drawn = np.isfinite(depths)
+    drawn[_deepest(flat, depths, row=row, radius=_apart(width))] = False
+    label = np.where((flat > 0) & ~drawn, INTERIOR, MEMBRANE).reshape(padded.shape)
+    _part(padded, label)
+    inner = slice(margin, -margin)
+    return np.ascontiguousarray(label[inner, inner])
+
+
+def reach_of(width: float) -> int:
+    """How far away, in pixels along each axis, what decides about a pixel of a label may be."""
+    # The other cell's pixel behind a side, that far from the deepest pixel that is
+    # compared, and this one beside a pixel that touches it.
+    return math.floor(width / 2 + 0.5) + 1 + math.floor(_apart(width)) + 1
+
+
+def _apart(width: float) -> float:
+    """Within what distance only the deepest pixels of a thin cell stay."""
+    return max(CLOSEST, width)
+
+
+def _depths(padded: npt.NDArray[Any], width: float) -> npt.NDArray[np.float32]:
+    """Distance, flat, to where its cell meets another; infinite beyond half the width."""
+    flat, row = padded.ravel(), padded.shape[1]
+    rims = {
+        (axis, step): np.flatnonzero(_meets(padded, axis=axis, step=step)) for axis, step in SIDES
+    }
+    depths = np.full(flat.shape, np.inf, np.float32)
+    # From far to near, so that what is near is written last.
+    for distance, side, down, right in _around_sides(width / 2):
+        rim = rims[side]
+        pixels = rim + (down * row + right)
+        depths[pixels[flat[pixels] == flat[rim]]] = distance
+    return depths
+
+
+def _meets(padded: npt.NDArray[Any], *, axis: int, step: int) -> npt.NDArray[np.bool_]:
+    """Which pixels have another cell beyond this side; there is none beyond the margin."""
+    other = np.roll(padded, -step, axis)
+    meets: npt.NDArray[np.bool_] = (padded > 0) & (other > 0) & (padded != other)
+    return meets
+
+
+def _around_sides(radius: float) -> list[tuple[float, tuple[int, int], int, int]]:
+    """Distances up to the radius, a side, and the way from its pixel to that far away; falling."""
+    most = math.floor(radius + 0.5)
+    steps = range(-most, most + 1)
+    found = []
+    for axis, step in SIDES:
+        for across in steps:
+            for along in steps:
+                distance = math.hypot(across - step / 2, max(0.0, abs(along) - 0.5))
+                if distance <= radius:
+                    down, right = (across, along) if axis == 0 else (along, across)
+                    found.append((distance, (axis, step), down, right))
+    return sorted(found, reverse=True)
+
+
+def _deepest(
+    flat: npt.NDArray[Any], depths: npt.NDArray[np.float32], *, row: int, radius: float
+) -> npt.NDArray[np.intp]:
+    """Where no pixel of the same cell within the radius is deeper, though all are on the line."""
+    found = np.flatnonzero(np.isfinite(depths))
+    most = math.floor(radius)
+    steps = range(-most, most + 1)
+    around = [(math.hypot(down, right), down, right) for down in steps for right in steps]
+    for distance, down, right in sorted(around):  # from near to far: most are out soon
+        if 0 < distance <= radius:
+            other = found + (down * row + right)
+            found = found[(flat[other] != flat[found]) | (depths[other] <= depths[found])]
+    return found
+
+
+def _part(padded: npt.NDArray[Any], label: Label) -> None:
+    """Make membrane of the upper or left one of two pixels of different cells that touch."""
+    inside = label == INTERIOR
+    for axis in (0, 1):
+        other = np.roll(padded, -1, axis)
+        touch = inside & np.roll(inside, -1, axis) & (padded != other)
+        label[touch] = MEMBRANE

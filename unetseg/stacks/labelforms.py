@@ -1,0 +1,225 @@
+"""In which form labels have come: what their values are, and what those can mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.labelling import INTERIOR, MEMBRANE, UNCOUNTED, looks_numbered
+from unetseg.arrays.tiles import middle_of
+from unetseg.errors import InputError
+from unetseg.stacks.understanding import Understanding
+from unetseg.stacks.volume import Volume
+
+OURS = {float(MEMBRANE), float(UNCOUNTED), float(INTERIOR)}
+EXPECTED = "labels, of two values (0 on membrane, 255 inside cells)"
+SHOWN = 4  # values that an error names
+
+# Numbers of cells are told from classes and grey levels by the middle of some slices.
+LOOKS = 5
+MIDDLE = 1024
+
+PART = 2**24  # pixels that are looked at at once
+
+
+@dataclass
+class Seen:
+    """What one look at all pixels has shown.
+
+    Attributes
+    ----------
+    values : set of int or float
+        Those that occur, but for NaN and the one that does not count.
+    unlabelled : bool
+        Whether the one that does not count occurs.
+    numbered : bool
+        Whether they look like numbers of cells.
+    whole : bool
+        Whether all of it has been looked at.
+    """
+
+    values: set[float] = field(default_factory=set)
+    unlabelled: bool = False
+    numbered: bool = True
+    whole: bool = True
+
+
+def find_interior(source: Volume, understanding: Understanding) -> tuple[float | None, set[float]]:
+    """Find what labels mean.
+
+    Returns
+    -------
+    interior : int, float or None
+        The value inside cells; None if values number the cells.
+    values : set of int or float
+        All that count, and 127 beside 0 and 255.
+
+    Raises
+    ------
+    InputError
+        If it is not what is said of them, nor anything else that labels are.
+    """
+    understanding.check_slices(source.path, len(source))
+    seen = _look(source, understanding)
+    if understanding.unlabelled is not None and seen.whole and not seen.unlabelled:
+        raise InputError(
+            source.path,
+            expected=f"the value {understanding.unlabelled}, which --unlabelled names",
+            found=_list(seen.values) or "NaN everywhere",
+            remedy="name the value that nobody has labelled, or leave the option out",
+        )
+    if understanding.labels_as == "cells":
+        _check_cells(source.path, seen, understanding)
+        return None, seen.values
+    interior = _interior(source.path, seen, understanding)
+    if interior is not None and understanding.only_for_cells:
+        raise InputError(
+            source.path,
+            expected=f"numbers of cells, for {understanding.only_for_cells}",
+            found=f"two classes ({_list(seen.values)})",
+            remedy="leave it out, or give --labels-as cells",
+        )
+    return interior, seen.values
+
+
+def _look(source: Volume, understanding: Understanding) -> Seen:
+    """See every pixel once, unless it is soon clear that they are grey levels or classes."""
+    seen, looks = Seen(), 0
+    unlabelled = as_pixel(source, understanding.unlabelled)
+    for index in range(len(source)):
+        height, width = source.own_size(index)
+        rows = max(1, PART // width)
+        here: set[float] = set()
+        for top in range(0, height, rows):
+            part = source.read(index, (slice(top, min(top + rows, height)), slice(0, width)))
+            here.update(_values(part))
+        seen.unlabelled |= unlabelled in here
+        if index in understanding.unlabelled_slices:
+            continue
+        seen.values |= here - {unlabelled}
+        if understanding.labels_as == "cells":
+            continue
+        if len(seen.values) > 2 and looks < LOOKS:
+            looks += 1
+            middle = source.read(index, middle_of((height, width), most=MIDDLE))
+            if unlabelled is not None:
+                middle = np.where(middle == unlabelled, 0, middle)
+            seen.numbered = (
+                seen.numbered
+                and all(_is_number(value) for value in seen.values)
+                and looks_numbered(middle)
+            )
+        if len(seen.values) > SHOWN and not seen.numbered:
+            seen.whole = False
+            break
+    return seen
+
+
+def as_pixel(source: Volume, value: float | None) -> float | None:
+    """A value as a pixel has it: of a floating-point one, only so many digits."""
+    if value is None or source.dtype.kind != "f":
+        return value
+    return float(source.dtype.type(value))
+
+
+def _values(pixels: npt.NDArray[Any]) -> list[float]:
+    """Those that occur, but for NaN."""
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2:  # a fifth of the time
+        found = np.flatnonzero(np.bincount(pixels.ravel()))
+    else:
+        found = np.unique(pixels)
+    values: list[float] = found[found == found].tolist()
+    return values
+
+
+def _is_number(value: float) -> bool:
+    """Whether it may be that of a cell, or 0."""
+    return value >= 0 and value == value // 1
+
+
+def _list(values: set[float]) -> str:
+    """The lowest values, for a message."""
+    shown = ", ".join(map(_show, sorted(values)[:SHOWN]))
+    return f"{shown}, ..." if len(values) > SHOWN else shown
+
+
+def _show(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def _check_cells(path: Path, seen: Seen, understanding: Understanding) -> None:
+    """Raise an InputError unless values number cells, so that there is membrane between them."""
+    others = {value for value in seen.values if not _is_number(value)}
+    if others:
+        negative = {value for value in others if value < 0}
+        raise InputError(
+            path,
+            expected="numbers of cells, whole ones from 0 on",
+            found=_list(others),
+            remedy="name what nobody has labelled with --unlabelled"
+            if others == negative and len(others) == 1
+            else "give every cell a number, and membrane 0",
+        )
+    cells, zero = seen.values - {0}, 0 in seen.values and understanding.zero_counts
+    if len(cells) + zero < 2 or not cells:
+        raise InputError(
+            path,
+            expected="numbers of cells, and membrane or a second cell beside them",
+            found=_only(seen, "NaN"),
+            remedy="check that these are the labels, and what is said of them",
+        )
+
+
+def _only(seen: Seen, nothing: str) -> str:
+    """What there is, where that is too little."""
+    if not seen.values:
+        return "nothing that is labelled" if seen.unlabelled else f"{nothing} everywhere"
+    return f"{_list(seen.values)} {'wherever it is labelled' if seen.unlabelled else 'everywhere'}"
+
+
+def _interior(path: Path, seen: Seen, understanding: Understanding) -> float | None:
+    """The value inside cells; None if values number the cells."""
+    values, shown = sorted(seen.values), _list(seen.values)
+    if seen.values == OURS:
+        return float(INTERIOR)
+    if len(values) < 2:
+        raise InputError(
+            path,
+            expected=EXPECTED,
+            found=_only(seen, "NaN"),
+            remedy="check that these are the labels",
+        )
+    if seen.values in ({0.0, float(UNCOUNTED)}, {float(UNCOUNTED), float(INTERIOR)}):
+        raise InputError(
+            path,
+            expected=EXPECTED,
+            found=f"{shown} alone, where {UNCOUNTED} means that a pixel does not count",
+            remedy="give membrane the value 0 and the inside of cells 255",
+        )
+    if len(values) == 2:
+        return values[1]
+    if understanding.labels_as == "auto" and _may_number(seen):
+        return None
+    many = len(values) > SHOWN
+    names = f"{', '.join(map(_show, values[:-1]))} and {_show(values[-1])}"
+    raise InputError(
+        path,
+        expected=EXPECTED,
+        found=f"{len(values)}{'' if seen.whole else ' or more'} ({shown})",
+        remedy="threshold the labels, or give every cell a number of its own (--labels-as cells)"
+        if many
+        else f"give 0 on membrane, 255 inside cells, {UNCOUNTED} where nobody has labelled, or say "
+        f"with --unlabelled which of {names} that is",
+    )
+
+
+def _may_number(seen: Seen) -> bool:
+    """Whether more than two values are numbers of cells."""
+    whole = all(_is_number(value) for value in seen.values)
+    # Two values and a third one that says, as 127 and 255 do elsewhere, that nobody has looked.
+    masked = len(seen.values) == 3 and bool(seen.values & {float(UNCOUNTED), float(INTERIOR)})
+    return whole and seen.numbered and not masked
