@@ -8,7 +8,8 @@ VOLUME = $(DATA)
 LABELS = $(DATA)
 TEST =
 WORK = work
-# Options of unetseg train; a synthetic stack gets a short course.
+# Options of unetseg augment and of unetseg train; a synthetic stack gets a short course.
+AUGMENT =
 TRAIN =
 SYNTHETIC_TRAIN = --minutes 3
 
@@ -22,7 +23,8 @@ STACKS := --volume "$(VOLUME)" --labels "$(LABELS)"
 help:  ## show what make can do
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 	@echo '  DATA=path uses the stacks in another folder; VOLUME=, LABELS= and TEST= name single ones.'
-	@echo '  WORK=path puts the results elsewhere; TRAIN="--minutes 5" adds options of unetseg train.'
+	@echo '  WORK=path puts the results elsewhere.'
+	@echo '  AUGMENT="--unlabelled 255" adds options of unetseg augment, TRAIN="--minutes 5" of unetseg train.'
 	@echo '  PYTHON=python3.12 makes .venv with another Python; VENV=path uses another environment.'
 
 $(VENV)/.installed: pyproject.toml
@@ -50,7 +52,7 @@ pipeline: install  ## run all stages on the stacks in data/, synthetic ones if t
 		echo "(for those of ISBI 2012: $(RUN) download --output data/isbi2012,"; \
 		echo " then make pipeline DATA=data/isbi2012)"; \
 		$(RUN) synthesize --output data; fi
-	$(RUN) augment $(STACKS) --output "$(WORK)/augmented"
+	$(RUN) augment $(STACKS) --output "$(WORK)/augmented" $(AUGMENT)
 	$(RUN) preprocess --input "$(WORK)/augmented" --output "$(WORK)/preprocessed"
 	@if grep -qs '"stage": "synthesize"' "$(VOLUME)/manifest.json"; \
 	then set -- $(SYNTHETIC_TRAIN); else set --; fi; set -x; \

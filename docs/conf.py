@@ -30,6 +30,7 @@ PAGES: dict[str, list[str]] = {
         "docs/export",
         "docs/experiments",
         "docs/files",
+        "docs/labels",
         "docs/scale",
         "docs/reliability",
     ],

@@ -225,3 +225,24 @@ def test_importing_is_light():
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
     assert json.loads(shown) == []
+
+
+def test_labels_of_any_integers_are_taken(tiny: tuple[np.ndarray, np.ndarray], cli: Cli):
+    volume, labels = tiny
+    expected = unetseg.augment(volume, labels, copies=1, jobs=1)
+    numbers = np.where(labels > 0, 2**63 + 1, 0).astype(np.uint64)
+    found = unetseg.augment(volume, numbers, labels_as="cells", copies=1, jobs=1)
+    np.testing.assert_array_equal(found["labels.tif"], expected["labels.tif"])
+    numbers[:, :20] = 2**63 + 3
+    said = {"labels_as": "cells", "unlabelled": 2**63 + 3}
+    found = unetseg.augment(volume, numbers, **said, copies=1, jobs=1)
+    assert (found["labels.tif"][:5, :20] == 127).all()
+    signed = np.where(labels > 0, 1, 0)
+    signed[:, :20] = -1
+    found = unetseg.augment(volume, signed, unlabelled=-1, copies=1, jobs=1)
+    assert (found["labels.tif"][:5, :20] == 127).all()
+    assert found.manifest["options"]["unlabelled"] == -1
+    with pytest.raises(InputError, match=r"^labels: expected the value -2"):
+        unetseg.augment(volume, signed, unlabelled=-2, copies=1, jobs=1)
+    with pytest.raises(UsageError, match="volume: expected whole numbers from 0 to 65535"):
+        unetseg.augment(volume.astype(int) - 1, labels)

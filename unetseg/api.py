@@ -29,7 +29,7 @@ from unetseg.progress import Silent
 from unetseg.running import read_settings, run_stage
 from unetseg.stacks.opening import open_numbers
 from unetseg.stacks.tiffwriter import create_stack
-from unetseg.stacks.volume import DTYPES
+from unetseg.stacks.volume import DTYPES, LABEL_DTYPES
 
 
 class Result:
@@ -102,7 +102,7 @@ class _Warnings(Silent):
 
 def _without(work: str, text: str) -> str:
     """A text for the user, who knows an array by the name of the argument, not by its file."""
-    return re.sub(rf"{re.escape(work)}/(\w+)\.tif", r"\1", text)
+    return re.sub(rf"{re.escape(work)}/(\w+)\.(?:tif|npy)", r"\1", text)
 
 
 def augment(volume: Stack, labels: Stack, **options: Any) -> Result:
@@ -113,7 +113,8 @@ def augment(volume: Stack, labels: Stack, **options: Any) -> Result:
     volume : path or (Z, Y, X) array
         Images: uint8, uint16 or float32; NumPy's array, or one that NumPy can read.
     labels : path or (Z, Y, X) array
-        Two values, the higher one inside cells.
+        Two values, the higher one inside cells; or numbers of cells, integers of any size.
+        ``unlabelled`` and ``labels_as`` say more of them.
     **options
         Those of `unetseg augment`, such as ``output``, ``copies`` or ``seed``; ``progress=True``
         shows progress.
@@ -239,9 +240,10 @@ def evaluate(prediction: Stack | Result, labels: Stack | None = None, **options:
     prediction : path or (Z, Y, X) array
         Probabilities as from `predict`, float32 from 0 to 1, or the folder of `predict` or `train`.
     labels : path or (Z, Y, X) array, optional
-        Two values, the higher one inside cells. Not needed with the folder of `train`.
+        As for `augment`. Not needed with the folder of `train`.
     **options
-        Those of `unetseg evaluate`, such as ``output``; ``progress=True`` shows progress.
+        Those of `unetseg evaluate`, such as ``output`` or ``unlabelled``; ``progress=True`` shows
+        progress.
 
     Returns
     -------
@@ -268,8 +270,7 @@ def _run(name: str, *, progress: bool = False, **settings: Any) -> Result:
         for key, array in arrays.items():
             if key not in STACKS:
                 raise UsageError(f"{key}: expected a folder or a result, found an array")
-            given[key] = Path(work, f"{key}.tif")
-            _write(given[key], array, name=key)
+            given[key] = _write(Path(work), array, name=key)
         if passing and "output" not in given:
             room = tempfile.mkdtemp(prefix=f"unetseg-{name}-", suffix=PASSING)
             given["output"] = Path(room, "result")
@@ -299,25 +300,33 @@ def _folder_of(value: Any) -> Any:
     return value.folder if isinstance(value, Result) else value
 
 
-def _write(path: Path, array: npt.NDArray[Any], *, name: str) -> None:
+def _write(folder: Path, array: npt.NDArray[Any], *, name: str) -> Path:
     """Write an array as a stack; masks and integers of a wider type as the narrowest that fits."""
     stack = array[np.newaxis] if array.ndim == 2 else array
     if stack.dtype == bool:
         stack = stack.astype(np.uint8)
     elif stack.dtype.kind in "iu" and stack.size:
         low, high = int(stack.min()), int(stack.max())
-        stack = stack.astype(np.uint8 if 0 <= low <= high < 2**8 else np.uint16, copy=False)
-        if not 0 <= low <= high < 2**16:
+        if 0 <= low <= high < 2**16:
+            stack = stack.astype(np.uint8 if high < 2**8 else np.uint16, copy=False)
+        elif name != "labels":
             raise UsageError(
                 f"{name}: expected whole numbers from 0 to 65535, found {low} to {high}"
             )
     elif stack.dtype.kind == "f":
         stack = stack.astype(np.float32, copy=False)
-    if stack.ndim != 3 or not stack.size or stack.dtype.name not in DTYPES:
+    known = LABEL_DTYPES if name == "labels" else DTYPES
+    if stack.ndim != 3 or not stack.size or stack.dtype.name not in known:
         raise UsageError(
             f"{name}: expected an array with axes ZYX or YX, found {array.dtype} of shape "
             f"{array.shape}"
         )
+    if stack.dtype.name not in DTYPES:  # numbers of cells that no TIFF of ours holds
+        path = folder / f"{name}.npy"
+        np.save(path, stack, allow_pickle=False)
+        return path
+    path = folder / f"{name}.tif"
     with create_stack(path, shape=stack.shape, dtype=stack.dtype) as out:
         for image in stack:
             out.append(image)
+    return path

@@ -34,6 +34,28 @@ def test_what_does_not_count_weighs_nothing_and_is_no_cell():
     np.testing.assert_allclose(weights, [[0.5, between, 0, between, 0.5]], rtol=1e-6)
 
 
+def test_no_gap_is_made_up_where_nobody_has_labelled():
+    # Beside what is unlabelled there may be a second cell, or none: it adds nothing.
+    label = np.array([[255, 255, 0, 0, 127, 127, 127]], np.uint8)
+    weights = weight_map(label, membrane=2.0, interior=0.5, w0=10, sigma=5)
+    assert weights.tolist() == [[0.5, 0.5, 2.0, 2.0, 0.0, 0.0, 0.0]]
+    # Cell beside unlabelled: no gap either.
+    label = np.array([[0, 255, 127, 127, 255, 0]], np.uint8)
+    weights = weight_map(label, membrane=2.0, interior=0.5, w0=10, sigma=0.5)
+    np.testing.assert_allclose(weights, [[2.0, 0.5, 0, 0, 0.5, 2.0]], rtol=1e-3)
+
+
+def test_unlabelled_pixels_change_no_weight_elsewhere():
+    # What is labelled weighs what it would in a label that has membrane there instead.
+    label = np.zeros((9, 30), np.uint8)
+    label[1:8, 1:9] = label[1:8, 12:20] = label[2:7, 24:29] = 255
+    marked = label.copy()
+    marked[:, 9:12][::2] = marked[0, 15:] = 127
+    settings = {"membrane": 2.0, "interior": 0.5, "w0": 10, "sigma": 3}
+    expected = np.where(marked == 127, 0, weight_map(label, **settings))
+    np.testing.assert_array_equal(weight_map(marked, **settings), expected)
+
+
 def test_one_cell_has_no_gap():
     label = np.array([[255, 0, 0]], np.uint8)
     weights = weight_map(label, membrane=2.0, interior=0.5, w0=10, sigma=5)

@@ -38,6 +38,10 @@ def weight_map(
     d1 and d2 are the distances to the nearest and the second nearest cell. The second term is
     added on membrane, where both distances are positive.
 
+    What does not count is no cell, and hides none: cells on its two sides are as far from each
+    other as they are. A cell that nobody has labelled there could only make the gap narrower and
+    the term larger. Pieces into which such pixels cut one cell count as two.
+
     Parameters
     ----------
     label : (H, W) uint8

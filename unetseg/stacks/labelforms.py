@@ -89,7 +89,7 @@ def find_interior(source: Volume, understanding: Understanding) -> tuple[float |
 def _look(source: Volume, understanding: Understanding) -> Seen:
     """See every pixel once, unless it is soon clear that they are grey levels or classes."""
     seen, looks = Seen(), 0
-    unlabelled = as_pixel(source, understanding.unlabelled)
+    unlabelled = _as_pixel(source, understanding.unlabelled)
     for index in range(len(source)):
         height, width = source.own_size(index)
         rows = max(1, PART // width)
@@ -119,7 +119,7 @@ def _look(source: Volume, understanding: Understanding) -> Seen:
     return seen
 
 
-def as_pixel(source: Volume, value: float | None) -> float | None:
+def _as_pixel(source: Volume, value: float | None) -> float | None:
     """A value as a pixel has it: of a floating-point one, only so many digits."""
     if value is None or source.dtype.kind != "f":
         return value
@@ -169,16 +169,17 @@ def _check_cells(path: Path, seen: Seen, understanding: Understanding) -> None:
         raise InputError(
             path,
             expected="numbers of cells, and membrane or a second cell beside them",
-            found=_only(seen, "NaN"),
+            found=_only(seen, understanding),
             remedy="check that these are the labels, and what is said of them",
         )
 
 
-def _only(seen: Seen, nothing: str) -> str:
+def _only(seen: Seen, understanding: Understanding) -> str:
     """What there is, where that is too little."""
+    partly = seen.unlabelled or understanding.unlabelled_slices
     if not seen.values:
-        return "nothing that is labelled" if seen.unlabelled else f"{nothing} everywhere"
-    return f"{_list(seen.values)} {'wherever it is labelled' if seen.unlabelled else 'everywhere'}"
+        return "nothing that is labelled" if partly else "NaN everywhere"
+    return f"{_list(seen.values)} {'wherever it is labelled' if partly else 'everywhere'}"
 
 
 def _interior(path: Path, seen: Seen, understanding: Understanding) -> float | None:
@@ -190,7 +191,7 @@ def _interior(path: Path, seen: Seen, understanding: Understanding) -> float | N
         raise InputError(
             path,
             expected=EXPECTED,
-            found=_only(seen, "NaN"),
+            found=_only(seen, understanding),
             remedy="check that these are the labels",
         )
     if seen.values in ({0.0, float(UNCOUNTED)}, {float(UNCOUNTED), float(INTERIOR)}):

@@ -13,7 +13,7 @@ from unetseg.arrays.labelling import INTERIOR, MEMBRANE, UNCOUNTED
 from unetseg.arrays.membranes import draw_membranes, reach_of
 from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
-from unetseg.stacks.labelforms import as_pixel, find_interior
+from unetseg.stacks.labelforms import find_interior
 from unetseg.stacks.opening import open_numbers
 from unetseg.stacks.understanding import AS_THEY_LOOK, Understanding
 from unetseg.stacks.volume import Volume, name_in
@@ -56,7 +56,7 @@ class Labels(Volume):
         self.names, self.separate = source.names, source.separate
         self.dtype = np.dtype(np.uint8)
         self.note: str | None = None
-        self._unlabelled = as_pixel(source, understanding.unlabelled)
+        self._unlabelled = understanding.unlabelled
         self._unlabelled_slices = understanding.unlabelled_slices
         self._zero_counts = understanding.zero_counts
         self._interior, values = find_interior(source, understanding)
