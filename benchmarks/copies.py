@@ -29,7 +29,7 @@ def measure(
 ) -> list[Mapping[str, float]]:
     """Scores of each fold, in their order."""
     augmented = AugmentOptions(
-        volume=stacks, labels=stacks, output=output / "augmented", copies=copies
+        volume=(stacks,), labels=(stacks,), output=output / "augmented", copies=copies
     )
     run_stage("augment", augmented, Terminal())
     epochs = count_epochs(copies, passes)

@@ -205,16 +205,18 @@ def _is_web(url: str) -> bool:
 class AugmentOptions(LabelOptions):
     """Options of `unetseg augment`. Grey levels are 1/255 of the stack's own range."""
 
-    volume: Path = option(
-        DATA / "train-volume.tif",
+    volume: tuple[Path, ...] = option(
+        (DATA / "train-volume.tif",),
         f"Stack of images ({FORMS}), separate micrographs in a folder, or a folder that holds "
-        "train-volume.tif.",
+        "train-volume.tif. May be given several times, with the --labels of each.",
+        recorded=False,
     )
-    labels: Path = option(
-        DATA / "train-labels.tif",
+    labels: tuple[Path, ...] = option(
+        (DATA / "train-labels.tif",),
         "Stack of labels (two values, the higher one inside cells; 0, 255 and 127 for what does "
         "not count; or numbers of cells), or a folder that holds train-labels.tif. Those of "
         "separate micrographs have the same names.",
+        recorded=False,
     )
     output: Path = option(AUGMENTED, "Folder for the augmented stacks.")
     copies: int = option(9, "Augmented copies of every slice, beside the original.", minimum=0)

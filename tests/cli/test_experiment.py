@@ -61,8 +61,8 @@ def test_folders_move_the_defaults(tmp_path: Path, cli: Cli):
     stages = read_experiment(written(text))
     assert stages == {
         "augment": AugmentOptions(
-            volume=Path("d/train-volume.tif"),
-            labels=Path("d/train-labels.tif"),
+            volume=(Path("d/train-volume.tif"),),
+            labels=(Path("d/train-labels.tif"),),
             output=Path("w/augmented"),
         ),
         "train": TrainOptions(input=Path("w/preprocessed"), output=Path("w/model")),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 
 def locate(path: Path) -> tuple[Path, str]:
@@ -43,3 +44,27 @@ def name_of(path: Path) -> str:
     named = Path(file)
     # A colon may also follow the letter of a drive.
     return f"{named.name}{sign}{inside}" if sign and named.suffix else path.name
+
+
+def distinct_names(paths: Sequence[Path]) -> list[str]:
+    """The shortest ends of paths that tell them from each other, without the ending of a file.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        No two are the same.
+    """
+    names = [name_of(path) for path in paths]
+    heads = [
+        path.parts[: len(path.parts) - len(Path(name).parts)]
+        for path, name in zip(paths, names, strict=True)
+    ]
+    for length in range(max(map(len, heads)) + 1):
+        ends = [
+            PurePosixPath(*head[len(head) - length :], name)
+            for head, name in zip(heads, names, strict=True)
+        ]
+        if len(set(ends)) == len(ends):
+            break
+    stems = [str(end if ":" in end.name else end.with_suffix("")) for end in ends]
+    return stems if len(set(stems)) == len(stems) else list(map(str, ends))

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,14 @@ from unetseg.errors import InputError
 from unetseg.options import AugmentOptions, LabelOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line, read_settings
-from unetseg.stacks.labels import Labels, open_labels
-from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.tiffwriter import create_stack
-from unetseg.stacks.understanding import Understanding, understand
-from unetseg.stacks.views import Inverted
-from unetseg.stacks.volume import Volume, check_same_shape
-from unetseg.stages.inputchecks import warn_of_input
-from unetseg.stages.stackchecks import dark_lines, parse_voxel
+from unetseg.stacks.volume import Volume
+from unetseg.stages.sources import Sources, find_pairs, open_sources, see
+from unetseg.stages.stackchecks import dark_lines
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
 
 PREVIEW = "preview.png"
-# Of the distance between the percentiles of tissue: in ISBI 2012 this is the range of 8 bits.
-BEYOND = 0.4
-
 # What deforms is recorded among the options, because it decides the last bits of a result.
 ENGINE = "elastic_engine"
 PREVIEW_ORIGINALS, PREVIEW_COPIES = 3, 3
@@ -89,28 +83,21 @@ def augment(options: AugmentOptions, progress: Progress) -> StageResult:
     """
     if options.only is not None:
         options = _as_recorded(options)
-    volume_path = find_stack(options.volume, "train-volume.tif")
-    labels_path = find_stack(options.labels, "train-labels.tif")
-    seen = [Seen.of(volume_path), Seen.of(labels_path)]
-    voxel = parse_voxel(options.voxel)
-    with (
-        open_volume(volume_path) as volume,
-        _open_labels(labels_path, volume, understand(options, voxel or volume.voxel)) as labels,
-    ):
-        check_same_shape(volume, labels)
-        if options.only is None:
-            return _augment_all(options, seen, volume, labels, progress)
-        return _augment_one(options, seen, options.only, volume, labels)
+    pairs = find_pairs(options)
+    seen = see(pairs)
+    if options.only is not None:
+        return _augment_one(options, seen, options.only, pairs)
+    with open_sources(options, pairs, invert=options.invert) as sources:
+        return _augment_all(options, seen, sources, progress)
 
 
 def _augment_all(
     options: AugmentOptions,
     seen: list[Seen],
-    volume: Volume,
-    labels: Labels,
+    sources: Sources,
     progress: Progress,
 ) -> StageResult:
-    engine = find_engine()
+    engine, volume = find_engine(), sources.volume
     with StageWriter(
         options.output,
         stage="augment",
@@ -121,86 +108,87 @@ def _augment_all(
     ) as writer:
         if not options.force and writer.is_current():
             return writer.nothing_to_do()
-        volume = Inverted(volume) if options.invert else volume
-        sources, recipes = _plan(options, volume.shape)
-        voxel = parse_voxel(options.voxel) or volume.voxel
-        warn_of_input(volume, labels, progress)
+        numbers, recipes = _plan(options, volume.shape)
+        sources.check(progress)
         copies = progress.track(
-            _make(volume, labels, sources, recipes, engine=engine, jobs=options.jobs),
-            total=len(sources),
+            _make(sources, numbers, recipes, engine=engine, jobs=options.jobs),
+            total=len(numbers),
             label="augment",
             unit="slice",
         )
-        shape = (len(sources), *volume.shape[1:])
+        shape = (len(numbers), *volume.shape[1:])
         shown = _write(writer, copies, shape=shape, dtype=volume.dtype, originals=len(volume))
         if options.preview:
             from unetseg.figures.preview import draw_preview
 
             draw_preview(writer.path(PREVIEW), shown)
         writer.details.update(
-            sources=sources,
+            volumes=sources.describe(),
+            sources=numbers,
             recipes=[dataclasses.asdict(recipe) for recipe in recipes],
-            synthetic=written_by(volume.path, "synthesize"),
-            voxel=None if voxel is None else voxel.edges,
+            synthetic=all(written_by(one.path, "synthesize") for one in seen),
+            voxel=None if sources.voxel is None else sources.voxel.edges,
             dark_lines=round(dark_lines(volume), 4),
         )
     return writer.result(
-        [str(volume), str(labels)],
+        sources.lines(),
         notes=[
             f"{len(volume)} originals, then {options.copies} "
             f"{'copy' if options.copies == 1 else 'copies'} of each",
             DEFORMED_BY[engine],
-            *([labels.note] if labels.note else []),
+            *sources.notes(),
         ],
     )
 
 
 def _augment_one(
-    options: AugmentOptions, seen: list[Seen], number: int, volume: Volume, labels: Volume
+    options: AugmentOptions, seen: list[Seen], number: int, pairs: list[tuple[Path, Path]]
 ) -> StageResult:
     """Make one slice again, by the recipe in the finished folder if there is one."""
+    whole = None
+    recorded = {**options.recorded(), ENGINE: find_engine()}
     if (options.output / MANIFEST).exists():
-        recorded, sources, recipes = _recorded_plan(options, volume, labels)
-    else:
-        recorded = {**options.recorded(), ENGINE: find_engine()}
-        sources, recipes = _plan(options, volume.shape)
-    if number >= len(sources):
-        raise InputError(
-            options.output,
-            expected=f"a slice number {number} for --only",
-            found=f"{len(sources)} slices, counted from 0",
-            remedy="choose a lower number or more --copies",
+        whole = open_stage(options.output, stage="augment", fresh=True)
+        recorded = _recorded(options, whole, pairs)
+    with open_sources(options, pairs, invert=recorded.get("invert", False)) as sources:
+        numbers, recipes = (
+            _plan(options, sources.volume.shape) if whole is None else _planned(whole)
         )
-    source, recipe = sources[number], recipes[number]
-    with StageWriter(
-        options.output.with_name(f"{options.output.name}-{number}"),
-        stage="augment --only",
-        options={**recorded, "only": number},
-        inputs=seen,
-        names=["volume.tif", "labels.tif"],
-    ) as writer:
-        volume = Inverted(volume) if recorded.get("invert") else volume
-        copies = _make(volume, labels, [source], [recipe], engine=recorded[ENGINE], jobs=1)
-        shape = (1, *volume.shape[1:])
-        _write(writer, copies, shape=shape, dtype=volume.dtype, originals=1)
-        writer.details.update(source=source, recipe=dataclasses.asdict(recipe))
-    return writer.result(
-        [str(volume), str(labels)],
-        notes=[f"slice {number} is made from source slice {source}"],
-    )
-
-
-def _recorded_plan(
-    options: AugmentOptions, volume: Volume, labels: Volume
-) -> tuple[dict[str, Any], list[int], list[Recipe]]:
-    """Options, sources and recipes of the finished folder, if its slices can be made again."""
-    whole = open_stage(options.output, stage="augment", fresh=True)
-    for stack, source in zip((volume, labels), whole.inputs, strict=True):
-        if not matches(stack.path, source):
+        if number >= len(numbers):
             raise InputError(
-                stack.path,
+                options.output,
+                expected=f"a slice number {number} for --only",
+                found=f"{len(numbers)} slices, counted from 0",
+                remedy="choose a lower number or more --copies",
+            )
+        source, recipe = numbers[number], recipes[number]
+        with StageWriter(
+            options.output.with_name(f"{options.output.name}-{number}"),
+            stage="augment --only",
+            options={**recorded, "only": number},
+            inputs=seen,
+            names=["volume.tif", "labels.tif"],
+        ) as writer:
+            copies = _make(sources, [source], [recipe], engine=recorded[ENGINE], jobs=1)
+            shape = (1, *sources.volume.shape[1:])
+            _write(writer, copies, shape=shape, dtype=sources.volume.dtype, originals=1)
+            writer.details.update(source=source, recipe=dataclasses.asdict(recipe))
+        return writer.result(
+            sources.lines(), notes=[f"slice {number} is made from source slice {source}"]
+        )
+
+
+def _recorded(
+    options: AugmentOptions, whole: Manifest, pairs: list[tuple[Path, Path]]
+) -> dict[str, Any]:
+    """Options of the finished folder, if its slices can be made again."""
+    paths = [path for pair in pairs for path in pair]
+    for path, source in zip_longest(paths, whole.inputs):
+        if path is None or source is None or not matches(path, source):
+            raise InputError(
+                path or options.output,
                 expected=f"the stack that {options.output} was made from",
-                found="another",
+                found="another" if path and source else "another number of them",
                 remedy="choose another --output",
             )
     # Before it was recorded, there were the splines alone.
@@ -212,8 +200,13 @@ def _recorded_plan(
             found="none that can be imported",
             remedy="docs/augmentation.md says how to install it",
         )
+    return recorded
+
+
+def _planned(whole: Manifest) -> tuple[list[int], list[Recipe]]:
+    """Source slice and recipe of every slice of the finished folder."""
     sources = [int(source) for source in whole.details["sources"]]
-    return recorded, sources, [Recipe(**recipe) for recipe in whole.details["recipes"]]
+    return sources, [Recipe(**recipe) for recipe in whole.details["recipes"]]
 
 
 def _as_recorded(options: AugmentOptions) -> AugmentOptions:
@@ -241,20 +234,14 @@ def _plan(options: AugmentOptions, shape: tuple[int, int, int]) -> tuple[list[in
 
 
 def _make(
-    volume: Volume,
-    labels: Volume,
-    sources: list[int],
-    recipes: list[Recipe],
-    *,
-    engine: str,
-    jobs: int,
+    sources: Sources, numbers: list[int], recipes: list[Recipe], *, engine: str, jobs: int
 ) -> Iterator[Copy]:
-    low, high = _grey_range(volume)
+    ranges = sources.grey_ranges()
     tasks = (
-        (recipe, *_read(volume, labels, source))
-        for source, recipe in zip(sources, recipes, strict=True)
+        (recipe, *_read(sources.volume, sources.labels, number), *ranges[number])
+        for number, recipe in zip(numbers, recipes, strict=True)
     )
-    return ordered_map(partial(_make_copy, low=low, high=high, engine=engine), tasks, jobs=jobs)
+    return ordered_map(partial(_make_copy, engine=engine), tasks, jobs=jobs)
 
 
 def _read(
@@ -273,44 +260,16 @@ def _read(
 
 
 def _make_copy(
-    task: tuple[Recipe, npt.NDArray[Any], npt.NDArray[np.uint8]], **settings: Any
+    task: tuple[Recipe, npt.NDArray[Any], npt.NDArray[np.uint8], float, float], *, engine: str
 ) -> Copy:
-    image, label = apply_recipe(*task, **settings)
+    recipe, image, label, darkest, brightest = task
+    image, label = apply_recipe(recipe, image, label, low=darkest, high=brightest, engine=engine)
     missing = label == MISSING
     shown = image[~missing]
     low, high = (float(p) for p in np.percentile(shown, (LOW, HIGH))) if shown.size else (0.0, 0.0)
     image[missing] = (low + high) / 2
     label[missing] = UNCOUNTED
     return Copy(image, label, (low, high))
-
-
-def _open_labels(path: Path, volume: Volume, understanding: Understanding) -> Labels:
-    """Open the labels; if they cannot be labels, it may be that what came as the volume is."""
-    try:
-        return open_labels(path, understanding)
-    except InputError as error:
-        if not error.expected.startswith("labels") or len(np.unique(volume[0])) > 2:
-            raise
-        raise InputError(
-            path,
-            expected="labels, of two values",
-            found=f"{error.found}, and two values in {volume.path}",
-            remedy="exchange --volume and --labels",
-        ) from error
-
-
-def _grey_range(volume: Volume) -> tuple[float, float]:
-    """Lowest and highest grey level that tissue has, as a rule.
-
-    Of medians of percentiles: neither a hot pixel nor a slice that was charged moves them.
-    """
-    tissues = [volume.tissue(index) for index in range(len(volume))]
-    low, high = (
-        float(np.median([getattr(t, name) for t in tissues if not t.lost]))
-        for name in ("low", "high")
-    )
-    margin = BEYOND * (high - low)
-    return low - margin, high + margin
 
 
 def _write(

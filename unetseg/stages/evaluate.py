@@ -25,17 +25,13 @@ from unetseg.progress import Progress, StageResult
 from unetseg.stacks.labels import LabelsOfTissue, find_counted, open_labels
 from unetseg.stacks.location import locate
 from unetseg.stacks.opening import find_stack, open_volume
-<<<<<<< HEAD
+from unetseg.stacks.understanding import understand
 from unetseg.stacks.volume import (
     check_probabilities,
     check_same_shape,
     name_in,
     name_slices,
 )
-=======
-from unetseg.stacks.understanding import understand
-from unetseg.stacks.volume import check_probabilities, check_same_shape, name_in
->>>>>>> ccdd9c2 (Labels are told what they leave out and what their numbers mean)
 from unetseg.stages.stackchecks import say_remarks
 
 NAME = "scores.json"
@@ -131,7 +127,6 @@ def _find(options: EvaluateOptions) -> tuple[Path, Path]:
     return folder, find_stack(options.labels, "test-labels.tif")
 
 
-<<<<<<< HEAD
 def _warn_of_training(prediction: Path, progress: Progress) -> None:
     """Say which slices the model has learned from, as far as the manifest beside it tells."""
     manifest = find_manifest(prediction.parent)
@@ -147,7 +142,8 @@ def _warn_of_training(prediction: Path, progress: Progress) -> None:
             f"{prediction}: the model, or one that it was trained from, has learned from "
             f"{name_slices(sorted(seen))}: scores of these are too good"
         )
-=======
+
+
 def _check_nothing_said(options: EvaluateOptions, folder: Path) -> None:
     """Raise a UsageError if something is said of labels that augment has understood already."""
     for field in dataclasses.fields(LabelOptions):
@@ -156,7 +152,6 @@ def _check_nothing_said(options: EvaluateOptions, folder: Path) -> None:
                 f"--{field.name.replace('_', '-')}: {folder} holds its own labels, as unetseg "
                 "augment has understood them; leave it out"
             )
->>>>>>> ccdd9c2 (Labels are told what they leave out and what their numbers mean)
 
 
 def _score(

@@ -1,0 +1,203 @@
+"""Images and their labels that are trained on: one stack of each, or several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from unetseg.arrays.labelling import UNCOUNTED
+from unetseg.artifacts.manifest import Seen
+from unetseg.errors import InputError, UsageError
+from unetseg.options import AugmentOptions
+from unetseg.progress import Progress
+from unetseg.stacks.joined import Joined
+from unetseg.stacks.labels import Labels, open_labels
+from unetseg.stacks.location import distinct_names
+from unetseg.stacks.opening import find_stack, open_volume
+from unetseg.stacks.understanding import Understanding, understand
+from unetseg.stacks.views import Inverted
+from unetseg.stacks.volume import Volume, check_same_shape
+from unetseg.stacks.voxel import Voxel
+from unetseg.stages.inputchecks import warn_of_input
+from unetseg.stages.stackchecks import parse_voxel
+
+# Of the distance between the percentiles of tissue: in ISBI 2012 this is the range of 8 bits.
+BEYOND = 0.4
+
+
+@dataclass(frozen=True)
+class Source:
+    """A stack of images with its labels.
+
+    Attributes
+    ----------
+    name : str
+        Tells it from the others.
+    volume : Volume
+    labels : Labels
+        Of the same shape.
+    voxel : Voxel or None
+        Size of a voxel, where that is known.
+    """
+
+    name: str
+    volume: Volume
+    labels: Labels
+    voxel: Voxel | None
+
+    def grey_range(self) -> tuple[float, float]:
+        """Lowest and highest grey level that tissue has, as a rule.
+
+        Of medians of percentiles: neither a hot pixel nor a slice that was charged moves them.
+        """
+        tissues = [self.volume.tissue(index) for index in range(len(self.volume))]
+        low, high = (
+            float(np.median([getattr(t, name) for t in tissues if not t.lost]))
+            for name in ("low", "high")
+        )
+        margin = BEYOND * (high - low)
+        return low - margin, high + margin
+
+
+class Sources:
+    """All stacks that are trained on, as one.
+
+    Parameters
+    ----------
+    sources : list of Source
+
+    Attributes
+    ----------
+    volume, labels : Volume
+        Of the slices of all, one stack after another, as large as the largest.
+    """
+
+    def __init__(self, sources: list[Source]) -> None:
+        self._sources = sources
+        volumes = [source.volume for source in sources]
+        labels = [source.labels for source in sources]
+        several = len(sources) > 1
+        self.volume: Volume = Joined(volumes) if several else volumes[0]
+        self.labels: Volume = Joined(labels, padding=int(UNCOUNTED)) if several else labels[0]
+
+    def check(self, progress: Progress) -> None:
+        """Warn of everything that looks wrong."""
+        for source in self._sources:
+            warn_of_input(source.volume, source.labels, progress)
+        first = self._sources[0]
+        for other in self._sources[1:]:
+            if first.voxel and other.voxel and other.voxel.in_pixels_of(first.voxel) is not None:
+                progress.warn(
+                    f"{other.volume.path}: pixels of {other.voxel.pixel}, and of "
+                    f"{first.voxel.pixel} in {first.volume.path}: a network learns best what "
+                    "looks the same everywhere; resample one of them"
+                )
+
+    def grey_ranges(self) -> list[tuple[float, float]]:
+        """Of every slice, that of its stack."""
+        ranges = ((source.grey_range(), len(source.volume)) for source in self._sources)
+        return [found for found, count in ranges for _ in range(count)]
+
+    @property
+    def voxel(self) -> Voxel | None:
+        """Size of a voxel, where all are known to have it."""
+        sizes = {source.voxel for source in self._sources}
+        return sizes.pop() if len(sizes) == 1 else None
+
+    def describe(self) -> list[dict[str, str | int]]:
+        """Name, first slice and number of slices of each stack, for the manifest."""
+        counts = [len(source.volume) for source in self._sources]
+        return [
+            {"name": source.name, "first": sum(counts[:number]), "slices": counts[number]}
+            for number, source in enumerate(self._sources)
+        ]
+
+    def lines(self) -> list[str]:
+        """What was read."""
+        return [str(stack) for one in self._sources for stack in (one.volume, one.labels)]
+
+    def notes(self) -> list[str]:
+        """How labels were understood, where that may surprise."""
+        return [source.labels.note for source in self._sources if source.labels.note]
+
+
+def find_pairs(options: AugmentOptions) -> list[tuple[Path, Path]]:
+    """Paths of images and labels.
+
+    Raises
+    ------
+    UsageError
+        If one lacks the other.
+    """
+    if len(options.volume) != len(options.labels):
+        raise UsageError(
+            f"--labels: expected one for each --volume, found {len(options.labels)} for "
+            f"{len(options.volume)}; give them in the same order"
+        )
+    if len({volume.resolve() for volume in options.volume}) < len(options.volume):
+        raise UsageError("--volume: expected each stack once, found one twice; leave one out")
+    return [
+        (find_stack(volume, "train-volume.tif"), find_stack(labels, "train-labels.tif"))
+        for volume, labels in zip(options.volume, options.labels, strict=True)
+    ]
+
+
+def see(pairs: list[tuple[Path, Path]]) -> list[Seen]:
+    """Look at what is about to be opened."""
+    return [Seen.of(path) for pair in pairs for path in pair]
+
+
+@contextmanager
+def open_sources(
+    options: AugmentOptions, pairs: list[tuple[Path, Path]], *, invert: bool
+) -> Iterator[Sources]:
+    """Open all stacks.
+
+    Raises
+    ------
+    InputError
+        If images and labels do not fit each other or cannot be read.
+    UsageError
+        If what is said of them makes no sense.
+    """
+    voxel = parse_voxel(options.voxel)
+    names = distinct_names(options.volume)
+    with ExitStack() as opened:
+        sources: list[Source] = []
+        for (volume_path, labels_path), name in zip(pairs, names, strict=True):
+            volume = opened.enter_context(open_volume(volume_path))
+            known = voxel or volume.voxel
+            first = sum(len(source.volume) for source in sources)
+            last = len(sources) == len(pairs) - 1
+            meant = _of_one(understand(options, known), first, len(volume), last=last)
+            labels = opened.enter_context(_open_labels(labels_path, volume, meant))
+            check_same_shape(volume, labels)
+            seen = Inverted(volume) if invert else volume
+            sources.append(Source(name, seen, labels, known))
+        yield Sources(sources)
+
+
+def _of_one(understanding: Understanding, first: int, count: int, *, last: bool) -> Understanding:
+    """What is said of all labels, of those of one stack; slices are counted through all."""
+    slices = (index - first for index in understanding.unlabelled_slices)
+    kept = frozenset(index for index in slices if index >= 0 and (last or index < count))
+    return replace(understanding, unlabelled_slices=kept)
+
+
+def _open_labels(path: Path, volume: Volume, understanding: Understanding) -> Labels:
+    """Open the labels; if they cannot be labels, it may be that what came as the volume is."""
+    try:
+        return open_labels(path, understanding)
+    except InputError as error:
+        if not error.expected.startswith("labels") or len(np.unique(volume[0])) > 2:
+            raise
+        raise InputError(
+            path,
+            expected="labels, of two values",
+            found=f"{error.found}, and two values in {volume.path}",
+            remedy="exchange --volume and --labels",
+        ) from error
