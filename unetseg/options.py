@@ -153,9 +153,8 @@ class SynthesizeOptions(Options):
     )
     pixel_size: float | None = option(
         None,
-        "Edge of a pixel in nanometres, whatever the variety.  [default: 4, or drawn from 2 to 10 "
-        "by --variety]",
-        minimum=1,
+        "Edge of a pixel in nanometres.  [default: 4, or what --variety draws]",
+        minimum=2,
         maximum=20,
     )
     seed: int = option(0, SEED_HELP, minimum=0)

@@ -62,7 +62,7 @@ def test_lengths_are_the_same_in_nanometres(seed: int):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_cells_are_neither_all_membrane_nor_larger_than_a_slice(seed: int):
     drawn = look(seed)
-    assert 8 <= round(drawn.cell_radius, 9) <= 20
+    assert 8 <= round(drawn.cell_radius, 9) <= 24
     assert drawn.cell_radius * drawn.pixel == pytest.approx(48 * drawn.size)
 
 
@@ -88,7 +88,10 @@ def test_a_pixel_size_that_is_given_scales_what_is_drawn():
     assert coarse.section == fine.section
     assert (coarse.dose, coarse.level) == (fine.dose, fine.level)
     # ISBI 2012 at another magnification.
-    assert look(3, 0.0, pixel=6.0).fabric * 6 == pytest.approx(Look().fabric * 4)
+    for pixel in (2.0, 6.0):
+        again = look(3, 0.0, pixel=pixel)
+        for name in ("fabric", "cell_radius", "mito_largest", "drift_over"):
+            assert getattr(again, name) * pixel == pytest.approx(getattr(Look(), name) * 4)
     assert look(3, 0.0, pixel=4.0) == Look()
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 PIXEL, SECTION = 4.0, 50.0  # nm, of what the numbers below are said for
 # Median radius of a cell in px: of smaller ones all would be membrane, of larger ones few are seen.
-RESOLVED, SEEN = 8.0, 20.0
+RESOLVED, SEEN = 8.0, 24.0
 DARKEST, LIGHTEST = 30.0, 200.0  # grey levels of membranes, and of the lightest cells
 MOST_VESICLES = 1 / 50  # per px: what is drawn one by one takes time
 
