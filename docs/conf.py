@@ -31,6 +31,7 @@ PAGES: dict[str, list[str]] = {
         "docs/experiments",
         "docs/files",
         "docs/labels",
+        "docs/few-labels",
         "docs/scale",
         "docs/reliability",
     ],

@@ -246,3 +246,17 @@ def test_labels_of_any_integers_are_taken(tiny: tuple[np.ndarray, np.ndarray], c
         unetseg.augment(volume, signed, unlabelled=-2, copies=1, jobs=1)
     with pytest.raises(UsageError, match="volume: expected whole numbers from 0 to 65535"):
         unetseg.augment(volume.astype(int) - 1, labels)
+
+
+def test_several_volumes_are_lists(tiny: tuple[np.ndarray, np.ndarray], data: Path):
+    volume, labels = tiny
+    path, truth = data / "train-volume.tif", data / "train-labels.tif"
+    options = {"copies": 0, "jobs": 1, "preview": False}
+    result = unetseg.augment([volume[:2, :50], path], [labels[:2, :50], truth], **options)
+    assert result["volume.tif"].shape == (7, 64, 96)
+    np.testing.assert_array_equal(result["volume.tif"][:2, :50], volume[:2, :50])
+    np.testing.assert_array_equal(result["volume.tif"][2:], volume)
+    found = result.manifest["details"]["volumes"]
+    assert [volume["name"] for volume in found] == ["volume_1", "train-volume"]
+    with pytest.raises(UsageError, match="expected one for each --volume, found 1 for 2"):
+        unetseg.augment([volume, path], [labels], **options)

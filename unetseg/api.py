@@ -105,16 +105,17 @@ def _without(work: str, text: str) -> str:
     return re.sub(rf"{re.escape(work)}/(\w+)\.(?:tif|npy)", r"\1", text)
 
 
-def augment(volume: Stack, labels: Stack, **options: Any) -> Result:
+def augment(volume: Stack | list[Stack], labels: Stack | list[Stack], **options: Any) -> Result:
     """Make altered copies of images and labels.
 
     Parameters
     ----------
-    volume : path or (Z, Y, X) array
-        Images: uint8, uint16 or float32; NumPy's array, or one that NumPy can read.
-    labels : path or (Z, Y, X) array
-        Two values, the higher one inside cells; or numbers of cells, integers of any size.
-        ``unlabelled`` and ``labels_as`` say more of them.
+    volume : path or (Z, Y, X) array, or a list of them
+        Images: uint8, uint16 or float32; NumPy's array, or one that NumPy can read. Volumes of a
+        list may differ in size and grey levels.
+    labels : path or (Z, Y, X) array, or a list of them
+        Of each volume. Two values, the higher one inside cells; or numbers of cells, integers of
+        any size. ``unlabelled`` and ``labels_as`` say more of them.
     **options
         Those of `unetseg augment`, such as ``output``, ``copies`` or ``seed``; ``progress=True``
         shows progress.
@@ -261,16 +262,16 @@ def evaluate(prediction: Stack | Result, labels: Stack | None = None, **options:
 def _run(name: str, *, progress: bool = False, **settings: Any) -> Result:
     """Run a stage; arrays go to files first, because that is what stages read."""
     given = {key: value for key, value in settings.items() if value is not None}
-    arrays = {key: np.asarray(value) for key, value in given.items() if _is_array(value)}
+    arrays = [key for key, value in given.items() if _holds_arrays(value)]
     results = [value for value in given.values() if isinstance(value, Result)]
     passing = bool(arrays) or any(result.temporary for result in results)
     room = None
     given = {key: _folder_of(value) for key, value in given.items()}
     with tempfile.TemporaryDirectory(prefix="unetseg-", suffix=PASSING) as work:
-        for key, array in arrays.items():
+        for key in arrays:
             if key not in STACKS:
                 raise UsageError(f"{key}: expected a folder or a result, found an array")
-            given[key] = _write(Path(work), array, name=key)
+            given[key] = _to_files(given[key], Path(work), name=key)
         if passing and "output" not in given:
             room = tempfile.mkdtemp(prefix=f"unetseg-{name}-", suffix=PASSING)
             given["output"] = Path(room, "result")
@@ -293,6 +294,24 @@ def _is_array(value: Any) -> bool:
     return hasattr(value, "__array__") and getattr(value, "ndim", 0) > 0
 
 
+def _holds_arrays(value: Any) -> bool:
+    """Whether it is an array, or a list with some in it."""
+    return any(map(_is_array, value)) if isinstance(value, list) else _is_array(value)
+
+
+def _to_files(value: Any, folder: Path, *, name: str) -> Any:
+    """A path instead of an array, or of every array in a list."""
+    if isinstance(value, list):
+        numbered = enumerate(value, start=1)
+        return [
+            _write(folder, np.asarray(one), kind=name, name=f"{name}_{number}")
+            if _is_array(one)
+            else one
+            for number, one in numbered
+        ]
+    return _write(folder, np.asarray(value), kind=name, name=name)
+
+
 def _folder_of(value: Any) -> Any:
     """The folder of a result; anything else as it is."""
     if isinstance(value, list):
@@ -300,7 +319,7 @@ def _folder_of(value: Any) -> Any:
     return value.folder if isinstance(value, Result) else value
 
 
-def _write(folder: Path, array: npt.NDArray[Any], *, name: str) -> Path:
+def _write(folder: Path, array: npt.NDArray[Any], *, kind: str, name: str) -> Path:
     """Write an array as a stack; masks and integers of a wider type as the narrowest that fits."""
     stack = array[np.newaxis] if array.ndim == 2 else array
     if stack.dtype == bool:
@@ -309,13 +328,13 @@ def _write(folder: Path, array: npt.NDArray[Any], *, name: str) -> Path:
         low, high = int(stack.min()), int(stack.max())
         if 0 <= low <= high < 2**16:
             stack = stack.astype(np.uint8 if high < 2**8 else np.uint16, copy=False)
-        elif name != "labels":
+        elif kind != "labels":
             raise UsageError(
                 f"{name}: expected whole numbers from 0 to 65535, found {low} to {high}"
             )
     elif stack.dtype.kind == "f":
         stack = stack.astype(np.float32, copy=False)
-    known = LABEL_DTYPES if name == "labels" else DTYPES
+    known = LABEL_DTYPES if kind == "labels" else DTYPES
     if stack.ndim != 3 or not stack.size or stack.dtype.name not in known:
         raise UsageError(
             f"{name}: expected an array with axes ZYX or YX, found {array.dtype} of shape "
