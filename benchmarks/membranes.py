@@ -26,7 +26,7 @@ NEAR = 1  # pixel: what is as near to the border of the labels may be a matter o
 
 
 def measure(label: np.ndarray) -> np.ndarray:
-    """For each width: shares that differ and are membrane, and cells of which none is left."""
+    """A row for each width: shares of pixels, and cells of which nothing is left."""
     inside = label == INTERIOR
     cells = label_cells(inside)
     away = ndimage.distance_transform_edt(~inside)

@@ -361,6 +361,14 @@ def test_parts_are_parts_of_the_whole_at_any_width(tiny: Stacks):
                 np.testing.assert_array_equal(labels.part(2, box), whole[box])
 
 
+def test_strips_are_the_whole(tiny: Stacks, monkeypatch: pytest.MonkeyPatch):
+    labels = Labels(ArrayVolume("labels", number(tiny[1], "uint16")))
+    whole = labels[2]
+    for rows in (1, 7, 50):
+        monkeypatch.setattr("unetseg.stacks.labels.AT_ONCE", rows * 96)
+        np.testing.assert_array_equal(labels[2], whole)
+
+
 def test_the_width_is_that_of_isbi_2012_where_pixels_have_a_size():
     width = {nm: said().width(Voxel(50, nm, nm)) for nm in (2, 4, 8, 100)}
     assert width == {2: 10, 4: 5, 8: 2.5, 100: 1}

@@ -47,6 +47,8 @@ class OnceCommand(click.Command):
 class Number(click.types.FloatParamType):
     """A number; a whole one is kept to the last digit, which a float would not have."""
 
+    name = "number"
+
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Read the text, which may be that of a whole number."""
         try:

@@ -18,6 +18,8 @@ from unetseg.stacks.opening import open_numbers
 from unetseg.stacks.understanding import AS_THEY_LOOK, Understanding
 from unetseg.stacks.volume import Volume, name_in
 
+AT_ONCE = 2**24  # pixels in which membrane is drawn
+
 
 class Labels(Volume):
     """Labels as stages want them, turned into that form as they are read.
@@ -92,7 +94,15 @@ class Labels(Volume):
         return label
 
     def _draw(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
-        """Draw membrane where numbers meet; beyond the edge of the part may be another number."""
+        """Draw membrane where numbers meet, in strips: it takes a multiple of their memory."""
+        rows, columns = box
+        step = max(1, AT_ONCE // (columns.stop - columns.start))
+        tops = range(rows.start, rows.stop, step)
+        strips = [(slice(top, min(top + step, rows.stop)), columns) for top in tops]
+        return np.concatenate([self._draw_part(index, strip) for strip in strips])
+
+    def _draw_part(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
+        """Draw one strip; beyond its edge may be another number."""
         wide, inner = _widen(box, self.shape[1:], reach_of(self._width))
         pixels = self.source.read(index, wide)
         uncounted = self._uncounted(pixels)
@@ -104,7 +114,7 @@ class Labels(Volume):
             numbers = numbers.astype(np.int64)
         label = draw_membranes(numbers, width=self._width)
         label[uncounted] = UNCOUNTED
-        return np.ascontiguousarray(label[inner])
+        return label[inner]
 
     def _uncounted(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """Which pixels hold no label."""
