@@ -178,3 +178,12 @@ def test_numbers_keep_all_their_digits_on_the_command_line(data: Path, cli: Cli)
     )
     for word in ("x", "nan", "1e30"):
         assert "unlabelled" in cli("augment", "--unlabelled", word, code=2).stderr
+
+
+def test_a_damaged_manifest_is_one_line(marked: np.ndarray, cli: Cli):
+    augment(cli, "127.tif")
+    path = Path("work/augmented/manifest.json")
+    path.write_text(path.read_text().replace('"membrane": null', '"membrane": 5'))
+    command = ("augment", "--volume", "volume.tif", "--labels", "127.tif", "--only", 1)
+    (line,) = cli(*command, code=2).stderr.splitlines()
+    assert "work/augmented/manifest.json: membrane: expected a text, found 5" in line
