@@ -44,19 +44,16 @@ def measure(label: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """Print a table, of means over the slices."""
+    """Print a table: per cent of the pixels, and cells; means over the slices."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--labels", type=Path, default=Path("data/isbi2012/train-labels.tif"))
     with open_labels(parser.parse_args().labels) as labels:
         slices = list(labels)
     means = np.mean([measure(label) for label in slices], axis=0)
-    print(
-        "| width, px | differ, % | of these farther than 1 px | membrane, % | with membrane kept |"
-    )
+    print("| width, px | differ | farther than 1 px | membrane | membrane kept as 0 | cells lost |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for width, (differ, far, membrane, kept, lost) in zip(WIDTHS, means, strict=True):
-        print(
-            f"| {width} | {differ:.2f} | {far:.2f} | {membrane:.1f} | {kept:.2f} |  lost {lost:.2f}"
-        )
+        print(f"| {width} | {differ:.2f} | {far:.2f} | {membrane:.1f} | {kept:.2f} | {lost:.1f} |")
     share = 100 * np.mean([label == MEMBRANE for label in slices])
     print(f"{share:.1f} % of the labels is membrane")
 
