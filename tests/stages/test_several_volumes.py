@@ -159,6 +159,23 @@ def test_slices_without_labels_are_counted_through(two: tuple[str, ...], cli: Cl
     assert "expected a slice 3, which --unlabelled-slices names" in line
 
 
+@pytest.mark.parametrize("which", ["LA.tif", "small/LB.tif"])
+def test_one_of_them_may_be_labelled_in_part(two: tuple[str, ...], cli: Cli, which: str):
+    labels = tifffile.imread(which)
+    labels[:, :20] = 77
+    tifffile.imwrite(which, labels, photometric="minisblack", metadata={"axes": "ZYX"})
+    cli("augment", *two, "--copies", 0, "--unlabelled", 77)
+    found = (tifffile.imread("work/augmented/labels.tif")[:, :20] == 127).all(axis=(1, 2))
+    assert found.tolist() == 5 * [which == "LA.tif"] + 3 * [which != "LA.tif"]
+    (line,) = cli("augment", *two, "--copies", 0, "--unlabelled", 78, code=1).stderr.splitlines()
+    assert "labels, of two values" in line or "the value 78, which --unlabelled names" in line
+
+
+def test_a_value_that_is_in_none_is_refused(two: tuple[str, ...], cli: Cli):
+    (line,) = cli("augment", *two, "--copies", 0, "--unlabelled", 78, code=1).stderr.splitlines()
+    assert "small/LB.tif: expected the value 78, which --unlabelled names" in line
+
+
 @pytest.mark.slow
 def test_volumes_are_left_out_in_turn(two: tuple[str, ...], cli: Cli):
     cli("augment", *two, "--copies", 1)

@@ -33,7 +33,7 @@ class Seen:
     Attributes
     ----------
     values : set of int or float
-        Those that occur, but for NaN and the one that does not count.
+        Those that occur, but for NaN and the one that does not count; 127 beside 0 and 255.
     unlabelled : bool
         Whether the one that does not count occurs.
     numbered : bool
@@ -48,15 +48,14 @@ class Seen:
     whole: bool = True
 
 
-def find_interior(source: Volume, understanding: Understanding) -> tuple[float | None, set[float]]:
+def find_interior(source: Volume, understanding: Understanding) -> tuple[float | None, Seen]:
     """Find what labels mean.
 
     Returns
     -------
     interior : int, float or None
         The value inside cells; None if values number the cells.
-    values : set of int or float
-        All that count, and 127 beside 0 and 255.
+    seen : Seen
 
     Raises
     ------
@@ -65,7 +64,8 @@ def find_interior(source: Volume, understanding: Understanding) -> tuple[float |
     """
     understanding.check_slices(source.path, len(source))
     seen = _look(source, understanding)
-    if understanding.unlabelled is not None and seen.whole and not seen.unlabelled:
+    wanted = understanding.must_occur and understanding.unlabelled is not None
+    if wanted and seen.whole and not seen.unlabelled:
         raise InputError(
             source.path,
             expected=f"the value {understanding.unlabelled}, which --unlabelled names",
@@ -74,7 +74,7 @@ def find_interior(source: Volume, understanding: Understanding) -> tuple[float |
         )
     if understanding.labels_as == "cells":
         _check_cells(source.path, seen, understanding)
-        return None, seen.values
+        return None, seen
     interior = _interior(source.path, seen, understanding)
     if interior is not None and understanding.only_for_cells:
         raise InputError(
@@ -83,7 +83,7 @@ def find_interior(source: Volume, understanding: Understanding) -> tuple[float |
             found=f"two classes ({_list(seen.values)})",
             remedy="leave it out, or give --labels-as cells",
         )
-    return interior, seen.values
+    return interior, seen
 
 
 def _look(source: Volume, understanding: Understanding) -> Seen:

@@ -30,6 +30,8 @@ class Labels(Volume):
         uint8: 0 on membrane, 255 inside cells, 127 where nothing counts.
     source : Volume
         What they are read from.
+    partial : bool
+        Whether the value occurs that was said not to count.
     note : str or None
         How they were understood, where that may surprise.
 
@@ -61,13 +63,14 @@ class Labels(Volume):
         self._unlabelled = understanding.unlabelled
         self._unlabelled_slices = understanding.unlabelled_slices
         self._zero_counts = understanding.zero_counts
-        self._interior, values = find_interior(source, understanding)
+        self._interior, seen = find_interior(source, understanding)
+        self.partial = seen.unlabelled
         if self._interior is None:
             self._width = understanding.width(source.voxel)
             zero = "0 and " if self._zero_counts else ""
             self.note = (
-                f"labels number {len(values - {0})} cells: membrane is {zero}where numbers meet, "
-                f"{self._width:.3g} px wide"
+                f"labels number {len(seen.values - {0})} cells: membrane is {zero}where numbers "
+                f"meet, {self._width:.3g} px wide"
             )
 
     def own_size(self, index: int) -> tuple[int, int]:

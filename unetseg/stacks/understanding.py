@@ -23,6 +23,8 @@ class Understanding:
         'classes', 'cells', or 'auto' for whichever they look like.
     unlabelled : int or float, optional
         The value that does not count.
+    must_occur : bool
+        Whether labels without that value are refused.
     unlabelled_slices : frozenset of int
         Slices that do not count.
     zero_counts : bool
@@ -39,6 +41,7 @@ class Understanding:
     zero_counts: bool
     membrane: tuple[float, str] | None
     voxel: Voxel | None
+    must_occur: bool = True
 
     @property
     def only_for_cells(self) -> str | None:

@@ -172,8 +172,12 @@ def open_sources(
             volume = opened.enter_context(open_volume(volume_path))
             known = voxel or volume.voxel
             first = sum(len(source.volume) for source in sources)
-            last = len(sources) == len(pairs) - 1
-            meant = _of_one(understand(options, known), first, len(volume), last=last)
+            meant = _of_one(
+                understand(options, known),
+                range(first, first + len(volume)),
+                last=len(sources) == len(pairs) - 1,
+                partial=any(source.labels.partial for source in sources),
+            )
             labels = opened.enter_context(_open_labels(labels_path, volume, meant))
             check_same_shape(volume, labels)
             seen = Inverted(volume) if invert else volume
@@ -181,11 +185,20 @@ def open_sources(
         yield Sources(sources)
 
 
-def _of_one(understanding: Understanding, first: int, count: int, *, last: bool) -> Understanding:
-    """What is said of all labels, of those of one stack; slices are counted through all."""
-    slices = (index - first for index in understanding.unlabelled_slices)
-    kept = frozenset(index for index in slices if index >= 0 and (last or index < count))
-    return replace(understanding, unlabelled_slices=kept)
+def _of_one(
+    understanding: Understanding, slices: range, *, last: bool, partial: bool
+) -> Understanding:
+    """What is said of all labels, of those of one stack.
+
+    Slices are counted through all, and a value need not occur in each: the last one is looked at
+    for what is in none.
+    """
+    kept = frozenset(
+        index - slices.start
+        for index in understanding.unlabelled_slices
+        if index in slices or (last and index >= slices.stop)
+    )
+    return replace(understanding, unlabelled_slices=kept, must_occur=last and not partial)
 
 
 def _open_labels(path: Path, volume: Volume, understanding: Understanding) -> Labels:
