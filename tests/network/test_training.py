@@ -38,8 +38,9 @@ def noise(count: int = 60) -> Slices:
 def trainer(seed: int = 3, data: Slices | None = None, **changes: Any) -> tuple[Any, Trainer]:
     make_deterministic(seed)
     model = build_unet(**SMALL, seed=seed)
+    slices = data or noise()
     patches = Patches(
-        data or noise(), shape=(16, 16), count=60, batch_size=2, overhang=4, seed=seed
+        slices, shape=(16, 16), count=len(slices), batch_size=2, overhang=4, seed=seed
     )
     settings = {"epochs": 4, "minutes": 0.0, "precision": "float32", **RECIPE, **changes}
     return model, Trainer(model, patches, **settings)
