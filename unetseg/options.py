@@ -348,8 +348,8 @@ class TrainOptions(Options):
     )
     from_: Path | None = option(
         None,
-        "Begin with this model, a folder of `unetseg train` or 'starter', not with nothing. Its "
-        "network must be that of --network; the default recipe is then fine-tuning.",
+        "Begin with this model, a folder of `unetseg train`, and not with nothing. Its network "
+        "must be that of --network; the default recipe is then half as long, at half the rate.",
         recorded=False,
     )
     epochs: int | None = option(None, "Epochs.  [default: 20, and 10 from a model]", minimum=1)

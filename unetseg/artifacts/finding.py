@@ -12,21 +12,12 @@ from unetseg.stacks.opening import files_of
 HELD_OUT_PREDICTION = "held-out-prediction.tif"
 HELD_OUT_LABELS = "held-out-labels.tif"
 
-# The model that comes with the program, and its folder in the package.
-STARTER = Path("starter")
-STARTER_FOLDER = Path(__file__).parents[1] / "models" / "starter"
-
 # What the manifest of `unetseg predict` says of probabilities that are exactly 0.
 ZERO_IS_MISSING = "no tissue"
 
 
 def find_model(path: Path) -> Path:
-    """The folder of a model: `path`, or what 'starter' stands for where there is no such folder.
-
-    Of a folder of `unetseg train` its model.keras may be named too.
-    """
-    if path == STARTER and not path.exists():
-        return STARTER_FOLDER
+    """The folder of a model, of which model.keras may be named too."""
     if path.suffix == ".keras" and (path.parent / MANIFEST).is_file():
         return path.parent
     return path

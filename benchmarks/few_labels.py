@@ -1,0 +1,201 @@
+"""V_Rand and V_Info against the number of labelled slices, from nothing and from a model.
+
+    python benchmarks/few_labels.py --stacks data/isbi2012 --from work/model --minutes 2
+
+A choice is a block of slices to score, one of the folds of `unetseg crossvalidate` but the first,
+on which settings are chosen, and an order of the other slices: its first 1, 2, 3, ... are those
+that are labelled. Every number of them is trained on for equally long, from nothing and from the
+model; with no labelled slice, the model predicts as it is. Writes table.md, scores.csv and
+few-labels.png. A run that died goes on with the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from unetseg.cli.terminal import Terminal
+from unetseg.options import (
+    AugmentOptions,
+    EvaluateOptions,
+    PredictOptions,
+    PreprocessOptions,
+    TrainOptions,
+)
+from unetseg.running import run_stage
+from unetseg.stages.crossvalidate import split
+
+FOLDS = 5
+MEASURES = {"v_rand": "V_Rand", "v_info": "V_Info"}
+NOTHING, MODEL = "from nothing", "from the model"
+
+Scores = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Slices to score, and the order in which others are labelled."""
+
+    number: int
+    scored: range
+    order: list[int]
+
+    @classmethod
+    def draw(cls, number: int, slices: int) -> Choice:
+        """A choice by its number, of a stack of so many slices."""
+        blocks = split(slices, FOLDS)[1:]
+        scored = blocks[number % len(blocks)]
+        others = [index for index in range(slices) if index not in scored]
+        order = np.random.default_rng([0, number]).permutation(others)
+        return cls(number, scored, order.tolist())
+
+
+class Trials:
+    """Trains and scores, in a folder.
+
+    Parameters
+    ----------
+    stacks : Path
+        Folder of train-volume.tif and train-labels.tif.
+    start : Path
+        The model.
+    minutes : float
+        Of training.
+    output : Path
+    """
+
+    def __init__(self, stacks: Path, start: Path, *, minutes: float, output: Path) -> None:
+        self._volume, self._labels = (
+            tifffile.imread(stacks / f"train-{kind}.tif") for kind in ("volume", "labels")
+        )
+        self._start, self._minutes, self._output = start, minutes, output
+
+    def __len__(self) -> int:
+        """Slices of the stack."""
+        return len(self._volume)
+
+    def run(self, choice: Choice, labelled: int) -> Iterator[tuple[str, Scores]]:
+        """Scores of a choice with so many labelled slices, by what training began with."""
+        folder = self._output / f"{choice.number}-{labelled}"
+        chosen = [*choice.order[:labelled], *choice.scored]
+        stacks = {}
+        for kind, whole in (("volume", self._volume), ("labels", self._labels)):
+            stacks[kind] = folder / f"train-{kind}.tif"
+            folder.mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(
+                stacks[kind], whole[chosen], photometric="minisblack", metadata={"axes": "ZYX"}
+            )
+        if not labelled:
+            yield MODEL, self._predict(stacks, folder)
+            return
+        augmented, preprocessed = folder / "augmented", folder / "preprocessed"
+        stack = {name: (path,) for name, path in stacks.items()}
+        run_stage("augment", AugmentOptions(**stack, output=augmented, preview=False), Terminal())
+        held_out = f"{labelled}-{len(chosen) - 1}"
+        options = PreprocessOptions(input=augmented, output=preprocessed, held_out=held_out)
+        run_stage("preprocess", options, Terminal())
+        for name, start in ((NOTHING, None), (MODEL, self._start)):
+            model = folder / name.replace(" ", "-")
+            # Time alone ends the course, so both take all of it.
+            course = TrainOptions(
+                input=preprocessed,
+                output=model,
+                from_=start,
+                epochs=100_000 if self._minutes else None,
+                minutes=self._minutes,
+                score_every=100_000,
+            )
+            run_stage("train", course, Terminal())
+            scored = EvaluateOptions(prediction=model, output=folder / f"{model.name}-scores")
+            yield name, run_stage("evaluate", scored, Terminal()).data
+
+    def _predict(self, stacks: Mapping[str, Path], folder: Path) -> Scores:
+        prediction = folder / "prediction"
+        options = PredictOptions(model=(self._start,), volume=stacks["volume"], output=prediction)
+        run_stage("predict", options, Terminal())
+        scored = EvaluateOptions(
+            prediction=prediction, labels=stacks["labels"], output=folder / "scores"
+        )
+        return run_stage("evaluate", scored, Terminal()).data
+
+
+def format_table(found: Mapping[tuple[str, int], Sequence[Scores]]) -> str:
+    """Mean and sample standard deviation over the choices, as Markdown."""
+    starts = [NOTHING, MODEL]
+    lines = [
+        f"| labelled slices | {' | '.join(f'{start}: V_Rand, V_Info' for start in starts)} |",
+        "| --- | --- | --- |",
+    ]
+    for labelled in sorted({number for _, number in found}):
+        cells = [_summarise(found.get((start, labelled), ())) for start in starts]
+        lines.append(f"| {labelled} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _summarise(scores: Sequence[Scores]) -> str:
+    if not scores:
+        return ""
+    values = np.array([[one[name] for name in MEASURES] for one in scores])
+    spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(MEASURES))
+    return ", ".join(f"{m:.4f} ± {s:.4f}" for m, s in zip(values.mean(axis=0), spread, strict=True))
+
+
+def draw(found: Mapping[tuple[str, int], Sequence[Scores]], path: Path) -> None:
+    """One panel a score: means, and bars from the worst choice to the best."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    for axes, (measure, title) in zip(figure.subplots(1, 2), MEASURES.items(), strict=True):
+        for start, mark in ((NOTHING, "o-"), (MODEL, "s-")):
+            numbers = sorted(number for name, number in found if name == start)
+            values = [[one[measure] for one in found[start, number]] for number in numbers]
+            means = np.array([np.mean(row) for row in values])
+            bars = [means - [min(row) for row in values], [max(row) for row in values] - means]
+            axes.errorbar(numbers, means, yerr=bars, fmt=mark, capsize=3, label=start)
+        axes.set_xscale("symlog", linthresh=1)
+        ticks = sorted({number for _, number in found})
+        axes.set_xticks(ticks, [str(number) for number in ticks])
+        axes.set(xlabel="labelled slices", ylabel=title)
+        axes.legend(loc="lower right")
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--stacks", type=Path, default=Path("data"), help="images and labels")
+    parser.add_argument("--from", dest="start", type=Path, required=True, help="a model")
+    parser.add_argument("--labelled", default="0,1,2,3,6,12,24", help="numbers of slices")
+    parser.add_argument("--choices", type=int, default=5)
+    parser.add_argument("--minutes", type=float, default=2.0, help="0 for the default course")
+    parser.add_argument("--output", type=Path, default=Path("work/few-labels"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    trials = Trials(options.stacks, options.start, minutes=options.minutes, output=options.output)
+    found: dict[tuple[str, int], list[Scores]] = {}
+    with (options.output / "scores.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["choice", "scored", "labelled", "start", *MEASURES])
+        for number in range(options.choices):
+            choice = Choice.draw(number, len(trials))
+            for labelled in map(int, options.labelled.split(",")):
+                for start, scores in trials.run(choice, labelled):
+                    found.setdefault((start, labelled), []).append(scores)
+                    scored = f"{choice.scored.start}-{choice.scored.stop - 1}"
+                    values = [scores[name] for name in MEASURES]
+                    table.writerow([number, scored, labelled, start, *values])
+                    file.flush()
+    text = format_table(found)
+    (options.output / "table.md").write_text(text, encoding="utf-8")
+    draw(found, options.output / "few-labels.png")
+    print(text, end="")
+
+
+if __name__ == "__main__":
+    main()
