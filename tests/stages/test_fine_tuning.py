@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from conftest import Cli
 
+from unetseg.artifacts.ancestry import line_of
+from unetseg.artifacts.manifest import Manifest
 from unetseg.engine.prediction import load_network, open_model
 from unetseg.engine.start import begin
 from unetseg.network.recipes import FINE_TUNING, RECIPES
@@ -25,9 +28,19 @@ def details(folder: str | Path) -> dict[str, Any]:
 
 
 def test_it_begins_with_the_weights_of_the_model(model: Path):
-    start = begin(TrainOptions(from_=model), (model, open_model(model)))
-    delivered, _ = load_network(model)
     calibration = details(model)["calibration"]
+    manifest = open_model(model)
+    check_start(model, manifest, calibration)
+    # As earlier versions wrote it down.
+    manifest.details["calibration"] = [calibration["scale"], calibration["shift"]]
+    check_start(model, manifest, calibration)
+    assert line_of(manifest)[-1]["fitted_on"] == []
+
+
+def check_start(model: Path, manifest: Manifest, calibration: dict[str, Any]) -> None:
+    """See that all weights are those of the model, but for its calibration."""
+    start = begin(TrainOptions(from_=model), (model, manifest))
+    delivered, _ = load_network(model)
     for layer, known in zip(start.model.layers, delivered.layers, strict=True):
         for here, there in zip(layer.get_weights(), known.get_weights(), strict=True):
             if layer.name != LOGITS:
@@ -96,6 +109,19 @@ def test_another_network_is_refused(model: Path, cli: Cli):
     assert "found base_filters 32, depth 3, stride 2, batch_norm True" in line
     assert "give --network and --recipe as for the model that --from names" in line
     assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("calibration", [[1.0], [0, 1], {"scale": 1}, "none", {"shift": "x"}, 3])
+def test_a_calibration_that_is_none_is_refused(model: Path, cli: Cli, calibration: Any):
+    copy = Path("copy")
+    shutil.copytree(model, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["details"]["calibration"] = calibration
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    stack = model.parent / "train-volume.tif"
+    (line,) = cli("predict", "--model", copy, "--volume", stack, code=1).stderr.splitlines()
+    assert "copy/manifest.json: expected the settings of a model, found none that this" in line
+    cli("evaluate", "--prediction", copy)
 
 
 def test_another_normalisation_is_refused(model: Path, cli: Cli):

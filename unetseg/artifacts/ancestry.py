@@ -15,8 +15,35 @@ def line_of(model: Manifest) -> list[dict[str, Any]]:
     """A model's ancestors, the oldest first, and the model itself at the end."""
     details = model.details
     itself = {name: details.get(name) for name in HANDED_ON}
-    itself["fitted_on"] = (details.get("calibration") or {}).get("fitted_on", [])
+    calibration = details.get("calibration")
+    # Earlier versions fitted on all that was trained on, and wrote down two numbers.
+    known = calibration.get("fitted_on") if isinstance(calibration, dict) else None
+    itself["fitted_on"] = known or []
     return [*details.get("ancestors", []), itself]
+
+
+def calibration_of(details: dict[str, Any]) -> tuple[float, float] | None:
+    """Scale and shift that the logits of a model were changed by, if they were.
+
+    Parameters
+    ----------
+    details : dict
+        Of its manifest.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If that says something else.
+    """
+    found = details.get("calibration")
+    if found is None:
+        return None
+    if isinstance(found, dict):
+        found = found["scale"], found["shift"]
+    scale, shift = (float(number) for number in found)
+    if not 0 < scale < math.inf or not math.isfinite(shift):
+        raise ValueError(f"calibration is {found}")
+    return scale, shift
 
 
 def slices_seen(line: list[dict[str, Any]], sha256: str) -> set[int]:

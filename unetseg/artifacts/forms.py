@@ -33,7 +33,6 @@ DETAILS: dict[str, dict[str, Any]] = {
         "keras": str,
         "data": [{"name": str}],
         "ancestors?": [{"data": [{"name": str}], "train_slices": [int], "fitted_on": [int]}],
-        "calibration?": {"scale": float, "shift": float, "fitted_on?": [int]},
         "scores?": {"v_rand": float, "v_info": float},
         **STACK,
     },

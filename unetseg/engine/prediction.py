@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from unetseg.arrays.intensity import NORMALISATIONS
 from unetseg.arrays.tiles import Box, Canvas, plan_boxes, predict_box
+from unetseg.artifacts.ancestry import calibration_of
 from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
 from unetseg.errors import InputError, UsageError
 from unetseg.network.inference import (
@@ -192,6 +193,7 @@ def open_model(folder: Path) -> Manifest:
         NetworkOptions(**manifest.details["network"])
         NORMALISATIONS[manifest.details["normalisation"]]
         Voxel.recorded(manifest.details)
+        calibration_of(manifest.details)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             folder / MANIFEST,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unetseg.artifacts.ancestry import calibration_of
 from unetseg.artifacts.manifest import Manifest
 from unetseg.engine.prediction import build_network, read_network
 from unetseg.errors import InputError
@@ -71,10 +72,11 @@ def begin(options: TrainOptions, parent: tuple[Path, Manifest] | None) -> Start:
             found=_describe(known),
             remedy="give --network and --recipe as for the model that --from names",
         )
-    calibration = manifest.details.get("calibration")
-    if calibration and recipe.weighted:
+    calibration = calibration_of(manifest.details)
+    if calibration is not None and recipe.weighted:
         # A weighted loss teaches logits as they were before.
-        rescale(model, 1 / calibration["scale"], -calibration["shift"] / calibration["scale"])
+        scale, shift = calibration
+        rescale(model, 1 / scale, -shift / scale)
     return Start(network, recipe, model)
 
 
