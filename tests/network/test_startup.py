@@ -35,10 +35,38 @@ def test_settings_of_other_programs_do_not_count(tmp_path: Path):
 
 
 @pytest.mark.parametrize("backend", ["theano", "jax"])
-def test_a_backend_that_is_not_there_is_one_line(tmp_path: Path, backend: str):
+def test_a_backend_that_a_file_names_and_is_not_there_is_said(tmp_path: Path, backend: str):
     if importlib.util.find_spec(backend):
         pytest.skip(f"{backend} is installed")
-    done = run(tmp_path, "-m", "unetseg", "train", backend=backend)
+    program = "from unetseg.network.startup import keras; print(keras.backend.backend())"
+    done = run(tmp_path, "-c", program, backend=backend)
+    assert (done.returncode, done.stdout) == (0, "tensorflow\n")
+    (line,) = done.stderr.splitlines()
+    assert f".keras/keras.json: names the backend {backend}, which is not installed" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [("", 1), ("no JSON", 1), ("[]", 1), ('{"backend": 3}', 2), ('{"floatx": "float99"}', 1)],
+)
+def test_whatever_is_in_the_file_there_is_no_more_than_a_line(
+    tmp_path: Path, text: str, lines: int
+):
+    (tmp_path / "keras.json").write_text(text)
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    environment.pop("KERAS_BACKEND", None)
+    command = [sys.executable, "-m", "unetseg", "train"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    *before, line = done.stderr.splitlines()
+    assert len(before) == lines - 1
+    assert "work/preprocessed: expected" in line or "mend ~/.keras/keras.json" in line
+
+
+def test_a_backend_that_was_asked_for_and_is_not_there_is_one_line(tmp_path: Path):
+    environment = {**os.environ, "KERAS_BACKEND": "theano"}
+    command = [sys.executable, "-m", "unetseg", "train"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "Keras: expected a backend that can be imported" in line

@@ -8,9 +8,13 @@ wants to see them sets TF_CPP_MIN_LOG_LEVEL=0.
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 
 from unetseg.errors import UnetsegError
 from unetseg.network.allocation import keep_freed_memory
@@ -37,16 +41,39 @@ def _silence() -> Iterator[None]:
         os.close(kept)
 
 
+def _choose_backend() -> None:
+    """Take TensorFlow, which is always here, instead of a backend that is not.
+
+    A file of Keras' may name one, for the sake of other programs; who sets KERAS_BACKEND means it.
+    """
+    file = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
+    if os.environ.get("KERAS_BACKEND"):
+        return
+    try:
+        wanted = str(json.loads(file.read_text(encoding="utf-8"))["backend"])
+        missing = find_spec(wanted) is None
+    except (OSError, ValueError, KeyError, TypeError, ImportError):
+        return
+    if missing:
+        print(
+            f"warning: {file}: names the backend {wanted}, which is not installed: TensorFlow is "
+            "used",
+            file=sys.stderr,
+        )
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
 keep_freed_memory()
+_choose_backend()
 
 with _silence():
     try:
         import keras
-    except (ImportError, ValueError) as error:
+    except (ImportError, ValueError, AttributeError, TypeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UnetsegError(
-            f"Keras: expected a backend that can be imported, found none ({reason}); set "
-            "KERAS_BACKEND=tensorflow, or mend ~/.keras/keras.json"
+            "Keras: expected a backend that can be imported and settings that it knows, found "
+            f"others ({reason}); set KERAS_BACKEND=tensorflow, or mend ~/.keras/keras.json"
         ) from error
 
     # That file may want something else, for the sake of other programs.
