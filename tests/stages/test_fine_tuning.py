@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import Cli
 
-from unetseg.artifacts.ancestry import line_of
+from unetseg.artifacts.ancestry import held_out_seen, line_of, slices_seen
 from unetseg.artifacts.manifest import Manifest
 from unetseg.engine.prediction import load_network, open_model
 from unetseg.engine.start import begin
@@ -100,6 +100,30 @@ def test_a_model_names_those_before_it(model: Path, cli: Cli):
 
 def test_what_has_not_seen_the_held_out_slices_is_not_warned_of(model: Path, cli: Cli):
     assert "too good" not in cli("evaluate", "--prediction", model).stderr
+
+
+def test_slices_are_those_of_their_own_stack():
+    old = {
+        "data": [{"name": "a", "sha256": "A"}, {"name": "la", "sha256": "LA"}],
+        "train_slices": [0, 1],
+        "fitted_on": [3],
+    }
+    later = {
+        "data": [
+            {"name": "b", "sha256": "B", "first": 0, "slices": 5},
+            {"name": "lb", "sha256": "LB"},
+            {"name": "a", "sha256": "A", "first": 5, "slices": 4},
+            {"name": "la", "sha256": "LA"},
+        ],
+        "held_out": [0, 1, 5, 7, 8],
+    }
+    assert slices_seen([old], "A") == {0, 1, 3}
+    assert slices_seen([old], "LA") == set()
+    assert held_out_seen([old], later) == [5, 8]
+    both = {**later, "train_slices": [2, 6], "fitted_on": []}
+    assert slices_seen([old, both], "A") == {0, 1, 3}
+    assert slices_seen([both], "A") == {1}
+    assert slices_seen([both], "B") == {2}
 
 
 def test_another_network_is_refused(model: Path, cli: Cli):

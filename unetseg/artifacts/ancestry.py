@@ -58,9 +58,37 @@ def slices_seen(line: list[dict[str, Any]], sha256: str) -> set[int]:
     """
     seen: set[int] = set()
     for model in line:
-        for stack in (stack for stack in model["data"] if stack.get("sha256") == sha256):
-            first = stack.get("first", 0)
-            last = first + stack.get("slices", math.inf)
-            slices = (*model["train_slices"], *model["fitted_on"])
-            seen.update(number - first for number in slices if first <= number < last)
+        used = (*model["train_slices"], *model["fitted_on"])
+        for stack in (stack for stack in _stacks(model) if stack.get("sha256") == sha256):
+            first, last = _place(stack)
+            seen.update(number - first for number in used if first <= number < last)
     return seen
+
+
+def held_out_seen(line: list[dict[str, Any]], details: dict[str, Any]) -> list[int]:
+    """Which held-out slices models have learned from.
+
+    Parameters
+    ----------
+    line : list of dict
+        The models, as from `line_of`.
+    details : dict
+        Of the manifest that says which slices of which stacks are held out.
+    """
+    seen: set[int] = set()
+    for stack in _stacks(details):
+        first, last = _place(stack)
+        known = slices_seen(line, stack.get("sha256", ""))
+        seen.update(n for n in details["held_out"] if first <= n < last and n - first in known)
+    return sorted(seen)
+
+
+def _stacks(details: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is said of stacks of images; between them there are their labels."""
+    return list(details["data"][::2])
+
+
+def _place(stack: dict[str, Any]) -> tuple[int, float]:
+    """First source slice of a stack, and the one after the last; of the only one, any."""
+    first = stack.get("first", 0)
+    return first, first + stack.get("slices", math.inf)

@@ -15,13 +15,19 @@ STACK: dict[str, Any] = {"voxel?": [float], "dark_lines?": float}
 
 # What later stages read in the details of earlier ones. A list of one type holds any number of it;
 # what ends in ? may be missing.
+DATA = [{"name": str, "first?": int, "slices?": int}]
 DETAILS: dict[str, dict[str, Any]] = {
-    "augment": {"sources": [int], "grey_ranges?": [[float]], **STACK},
+    "augment": {
+        "sources": [int],
+        "volumes?": [{"name": str, "first": int, "slices": int}],
+        "grey_ranges?": [[float]],
+        **STACK,
+    },
     "preprocess": {
         "held_out": [int],
         "train_sources": [int],
         "normalisation": str,
-        "data": [{"name": str}],
+        "data": DATA,
         **STACK,
     },
     "train": {
@@ -31,11 +37,12 @@ DETAILS: dict[str, dict[str, Any]] = {
         "train_slices": [int],
         "epochs_run": int,
         "keras": str,
-        "data": [{"name": str}],
-        "ancestors?": [{"data": [{"name": str}], "train_slices": [int], "fitted_on": [int]}],
+        "data": DATA,
+        "ancestors?": [{"data": DATA, "train_slices": [int], "fitted_on": [int]}],
         "scores?": {"v_rand": float, "v_info": float},
         **STACK,
     },
+    "predict": {"trained_on?": [int]},
 }
 # What pages and packages about a model say beside.
 MODEL = {

@@ -14,9 +14,10 @@ import numpy.typing as npt
 from unetseg.arrays.checks import interior_contrast
 from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
-from unetseg.artifacts.ancestry import line_of, slices_seen
+from unetseg.artifacts.ancestry import held_out_seen, line_of
 from unetseg.artifacts.finding import find_held_out, find_prediction, zero_is_missing
-from unetseg.artifacts.manifest import Seen, find_manifest
+from unetseg.artifacts.forms import DETAILS, require
+from unetseg.artifacts.manifest import MANIFEST, Seen, find_manifest
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import UsageError
@@ -132,15 +133,15 @@ def _warn_of_training(prediction: Path, progress: Progress) -> None:
     manifest = find_manifest(prediction.parent)
     if manifest is None or prediction.name not in [output.name for output in manifest.outputs]:
         return
+    require(manifest, prediction.parent / MANIFEST, details=DETAILS.get(manifest.stage, {}))
     if manifest.stage == "train":
-        data = manifest.details["data"][0].get("sha256", "")
-        seen = slices_seen(line_of(manifest), data) & set(manifest.details["held_out"])
+        seen = held_out_seen(line_of(manifest), manifest.details)
     else:
-        seen = set(manifest.details.get("trained_on", []))
+        seen = manifest.details.get("trained_on", [])
     if seen:
         progress.warn(
             f"{prediction}: the model, or one that it was trained from, has learned from "
-            f"{name_slices(sorted(seen))}: scores of these are too good"
+            f"{name_slices(seen)}: scores of these are too good"
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.metrics import THRESHOLDS, StackScores
-from unetseg.artifacts.ancestry import line_of, slices_seen
+from unetseg.artifacts.ancestry import held_out_seen, line_of
 from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION, find_model
 from unetseg.artifacts.forms import of_the_stack
 from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
@@ -135,8 +135,7 @@ def _warn_of_parent(
             f"{folder}: knows pixels of {trained.pixel}, and those here are of {here.pixel}: it "
             "will have more to learn"
         )
-    volume = preprocessed.details["data"][0]["sha256"]
-    seen = sorted(slices_seen(line_of(model), volume) & set(preprocessed.details["held_out"]))
+    seen = held_out_seen(line_of(model), preprocessed.details)
     if seen:
         progress.warn(
             f"{folder}: it or a model before it was trained on held-out {name_slices(seen)}: their "
