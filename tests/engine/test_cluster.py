@@ -193,7 +193,7 @@ def test_pieces_that_no_one_sees_are_not_published(
     command = ("predict", "--model", model, "--volume", "v", "--no-tta", "--scheduler")
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
         ) as local,
         monkeypatch.context() as patch,
     ):
