@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,6 +89,12 @@ def make_cli(folder: Path, patch: pytest.MonkeyPatch) -> Cli:
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Run commands in an empty folder."""
     return make_cli(tmp_path, monkeypatch)
+
+
+def details_of(folder: str | Path) -> dict[str, Any]:
+    """What the manifest of a stage's folder says for later stages."""
+    read: dict[str, Any] = json.loads(Path(folder, "manifest.json").read_text())["details"]
+    return read
 
 
 def train_quickly(folder: Path, tiny: Stacks, *, seed: int) -> Path:

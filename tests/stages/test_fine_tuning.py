@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Cli
+from conftest import Cli, details_of
 
 from unetseg.artifacts.ancestry import held_out_seen, line_of, slices_seen
 from unetseg.artifacts.manifest import Manifest
@@ -22,13 +22,8 @@ from unetseg.options import TrainOptions
 SHORT = ("--epochs", 1, "--epoch-size", 4, "--batch-size", 2, "--patch", 64)
 
 
-def details(folder: str | Path) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((Path(folder) / "manifest.json").read_text())["details"]
-    return read
-
-
 def test_it_begins_with_the_weights_of_the_model(model: Path):
-    calibration = details(model)["calibration"]
+    calibration = details_of(model)["calibration"]
     manifest = open_model(model)
     check_start(model, manifest, calibration)
     # As earlier versions wrote it down.
@@ -73,8 +68,8 @@ def test_a_model_names_those_before_it(model: Path, cli: Cli):
     preprocessed = ("--input", model.parent / "preprocessed")
     first = cli("train", *SHORT, *preprocessed, "--from", model, "--output", "first")
     assert "too good" not in first.stderr
-    (parent,) = details("first")["ancestors"]
-    known = details(model)
+    (parent,) = details_of("first")["ancestors"]
+    known = details_of(model)
     assert parent["weights_sha256"] == known["weights_sha256"]
     assert parent["data"] == known["data"]
     assert parent["train_slices"] == [0, 1, 2, 3]
@@ -84,10 +79,10 @@ def test_a_model_names_those_before_it(model: Path, cli: Cli):
     cli("preprocess", "--input", model.parent / "augmented", "--held-out", "1-1", "--output", "p")
     second = cli("train", *SHORT, "--input", "p", "--from", "first", "--output", "second")
     assert "trained on held-out slice 1: their score will be too good" in second.stderr
-    line = details("second")["ancestors"]
+    line = details_of("second")["ancestors"]
     assert [one["weights_sha256"] for one in line] == [
         known["weights_sha256"],
-        details("first")["weights_sha256"],
+        details_of("first")["weights_sha256"],
     ]
     scored = cli("evaluate", "--prediction", "second")
     assert "has learned from slice 1: scores of these are too good" in scored.stderr

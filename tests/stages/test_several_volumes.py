@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from conftest import Cli
+from conftest import Cli, details_of
 
 from unetseg.artifacts.ancestry import slices_seen
 from unetseg.errors import UsageError
@@ -19,11 +17,6 @@ from unetseg.stacks.volume import ArrayVolume
 from unetseg.stages.preprocess import parse_held_out
 
 Stacks = tuple[np.ndarray, np.ndarray]
-
-
-def details(folder: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(Path(folder, "manifest.json").read_text())["details"]
-    return read
 
 
 @pytest.fixture
@@ -65,7 +58,7 @@ def test_slices_keep_their_stack_and_number(two: tuple[str, ...], tiny: Stacks, 
     np.testing.assert_array_equal(labels[5:8, :48, :80], tiny[1][:3, :48, :80])
     assert (labels[5:8, 48:] == 127).all()
     assert (labels[5:8, :, 80:] == 127).all()
-    found = details("work/augmented")
+    found = details_of("work/augmented")
     assert found["sources"] == 2 * list(range(8))
     assert found["volumes"] == [
         {"name": "A", "first": 0, "slices": 5},
@@ -101,7 +94,7 @@ def test_blocks_and_volumes_are_held_out(
 ):
     cli("augment", *two, "--copies", 1)
     cli("preprocess", "--held-out", held_out)
-    found = details("work/preprocessed")
+    found = details_of("work/preprocessed")
     assert found["held_out"] == numbers
     assert set(found["train_sources"]) == set(range(8)) - set(numbers)
     shape = np.load("work/preprocessed/held-out-images.npy", mmap_mode="r").shape
@@ -122,7 +115,7 @@ def test_blocks_and_volumes_are_held_out(
     ],
 )
 def test_what_is_no_block_is_refused(held_out: str, message: str):
-    volumes = [{"name": "A", "first": 0, "slices": 5}, {"name": "B", "first": 5, "slices": 3}]
+    volumes = {"A": range(5), "B": range(5, 8)}
     with pytest.raises(UsageError, match="--held-out") as caught:
         parse_held_out(held_out, volumes, Path("work"))
     assert message in str(caught.value)
@@ -185,10 +178,10 @@ def test_volumes_are_left_out_in_turn(two: tuple[str, ...], cli: Cli):
     assert "| 0-4 | " in table
     assert "| 5-7 | " in table
     model = "work/crossvalidation/held-out-5-7/model"
-    assert details(model)["train_slices"] == [0, 1, 2, 3, 4]
+    assert details_of(model)["train_slices"] == [0, 1, 2, 3, 4]
     assert tifffile.imread(f"{model}/held-out-prediction.tif").shape == (3, 64, 96)
-    line = [{**details(model), "fitted_on": []}]
-    first, _, second, _ = details(model)["data"]
+    line = [{**details_of(model), "fitted_on": []}]
+    first, _, second, _ = details_of(model)["data"]
     assert slices_seen(line, first["sha256"]) == {0, 1, 2, 3, 4}
     assert slices_seen(line, second["sha256"]) == set()
     cli("augment", *two[:4], "--copies", 0, "--output", "one")
@@ -206,7 +199,7 @@ def test_pixels_of_different_sizes_are_said(two: tuple[str, ...], tiny: Stacks, 
         tifffile.imwrite(name, stack, imagej=True, resolution=resolution, metadata=meta)
     shown = cli("augment", *two, "--copies", 0).stderr
     assert "small/B.tif: pixels of 6 x 6 nm, and of 4 x 4 nm in A.tif" in shown
-    assert details("work/augmented")["voxel"] is None
+    assert details_of("work/augmented")["voxel"] is None
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unetseg.artifacts.manifest import MANIFEST, find_manifest, open_stage
+from unetseg.artifacts.manifest import MANIFEST, Manifest, find_manifest, open_stage
 from unetseg.errors import InputError
 from unetseg.stacks.opening import files_of
 
@@ -59,12 +59,16 @@ def zero_is_missing(prediction: Path) -> bool:
 
     In stacks of other programs it may be membrane that they are sure of.
     """
-    manifest = find_manifest(prediction)
-    if manifest is None:
-        manifest = find_manifest(prediction.parent)
-        if manifest is None or prediction.name not in [output.name for output in manifest.outputs]:
-            return False
-    return manifest.details.get("zero") == ZERO_IS_MISSING
+    manifest = find_manifest(prediction) or find_writer(prediction)
+    return manifest is not None and manifest.details.get("zero") == ZERO_IS_MISSING
+
+
+def find_writer(file: Path) -> Manifest | None:
+    """The manifest beside a file, if it says that its stage wrote that."""
+    manifest = find_manifest(file.parent)
+    if manifest is None or file.name not in [output.name for output in manifest.outputs]:
+        return None
+    return manifest
 
 
 def find_held_out(folder: Path) -> tuple[Path, Path]:

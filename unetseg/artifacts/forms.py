@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 # Goes from `unetseg augment` to the model: what `unetseg predict` compares stacks with.
 STACK: dict[str, Any] = {"voxel?": [float], "dark_lines?": float}
 
+# Stacks and labels that were trained on; of stacks, where their slices are among all.
+DATA = [{"name": str, "first?": int, "slices?": int}]
+
 # What later stages read in the details of earlier ones. A list of one type holds any number of it;
 # what ends in ? may be missing.
-DATA = [{"name": str, "first?": int, "slices?": int}]
 DETAILS: dict[str, dict[str, Any]] = {
     "augment": {
         "sources": [int],

@@ -63,10 +63,8 @@ def stage_options(kind: type[Options]) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         hints = typing.get_type_hints(kind)
         # What several commands are told of labels comes after what each has of its own.
-        shared = dataclasses.fields(LabelOptions)
-        fields = sorted(
-            dataclasses.fields(kind), key=lambda f: f.name in {other.name for other in shared}
-        )
+        shared = {field.name for field in dataclasses.fields(LabelOptions)}
+        fields = sorted(dataclasses.fields(kind), key=lambda field: field.name in shared)
         for field in reversed(fields):
             hint = hints[field.name]
             if not field.metadata["flag"]:

@@ -120,18 +120,17 @@ class Patches:
         first = index * self._batch_size
         last = min(first + self._batch_size, self._count)
         rng = np.random.default_rng([self._seed, epoch, index])
-        patches = [
-            self._patch(self._whose(epoch * self._count + number), rng)
-            for number in range(first, last)
+        places = [
+            divmod(epoch * self._count + number, len(self._slices)) for number in range(first, last)
         ]
+        orders = {turn: self._order(turn) for turn in {turn for turn, _ in places}}
+        patches = [self._patch(int(orders[turn][place]), rng) for turn, place in places]
         images, labels, weights = (np.stack(parts) for parts in zip(*patches, strict=True))
         return images[..., None], labels[..., None].astype(np.float32), weights
 
-    def _whose(self, number: int) -> int:
-        """The slice whose turn it is, counted through all epochs."""
-        turn, place = divmod(number, len(self._slices))
-        order = np.random.default_rng([self._seed, turn]).permutation(len(self._slices))
-        return int(order[place])
+    def _order(self, turn: int) -> npt.NDArray[np.intp]:
+        """The order in which all slices give a patch; turns are counted through all epochs."""
+        return np.random.default_rng([self._seed, turn]).permutation(len(self._slices))
 
     def _patch(self, index: int, rng: np.random.Generator) -> list[npt.NDArray[Any]]:
         pieces = self._cut(index, rng)

@@ -24,37 +24,24 @@ class Joined(Volume):
     Parameters
     ----------
     volumes : sequence of Volume
-        One at least. They are closed with it.
+        One at least. They stay the caller's to close.
     padding : int
         Value of what pads a slice.
-
-    Attributes
-    ----------
-    volumes : list of Volume
-    firsts : list of int
-        Number of the first slice of each.
     """
 
     def __init__(self, volumes: Sequence[Volume], *, padding: int = 0) -> None:
-        self.volumes = list(volumes)
+        self._volumes = list(volumes)
         self._padding = padding
         counts, heights, widths = zip(*(volume.shape for volume in volumes), strict=True)
-        self.firsts = [sum(counts[:number]) for number in range(len(counts))]
+        self._firsts = [sum(counts[:number]) for number in range(len(counts))]
         self.shape = sum(counts), max(heights), max(widths)
         self.dtype = np.result_type(*(volume.dtype for volume in volumes))
-        self.path = self.volumes[0].path
-        self.remarks = tuple(remark for volume in volumes for remark in volume.remarks)
-        sizes = {volume.voxel for volume in volumes}
-        self.voxel = next(iter(sizes)) if len(sizes) == 1 else None
-
-    def place(self, index: int) -> tuple[int, int]:
-        """Which stack a slice is of, and its number there."""
-        which = bisect.bisect_right(self.firsts, index) - 1
-        return which, index - self.firsts[which]
+        self.path = self._volumes[0].path
 
     def _of(self, index: int) -> tuple[Volume, int]:
-        which, number = self.place(index)
-        return self.volumes[which], number
+        """The stack of a slice, and its number there."""
+        which = bisect.bisect_right(self._firsts, index) - 1
+        return self._volumes[which], index - self._firsts[which]
 
     def own_size(self, index: int) -> tuple[int, int]:
         """That in its own stack."""
@@ -65,7 +52,7 @@ class Joined(Volume):
         """Read a part of a slice."""
         volume, number = self._of(index)
         return read_padded(
-            partial(volume.part, number),
+            partial(volume.part, number),  # an error is to name that stack
             box,
             size=volume.shape[1:],
             dtype=self.dtype,
@@ -76,15 +63,5 @@ class Joined(Volume):
         volume, number = self._of(index)
         return volume.tissue(number).padded(volume.shape[1:], self.shape[1:])
 
-    @property
-    def overhead(self) -> int:
-        """That of the stack that takes most."""
-        return max(volume.overhead for volume in self.volumes)
-
     def close(self) -> None:
-        """Close all of them."""
-        for volume in self.volumes:
-            volume.close()
-
-    def __str__(self) -> str:
-        return " and ".join(map(str, self.volumes))
+        """They are not ours."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from unetseg.arrays.labelling import INTERIOR, MEMBRANE, UNCOUNTED, looks_numbered
 from unetseg.arrays.tiles import middle_of
-from unetseg.errors import InputError
+from unetseg.errors import InputError, first_of
 from unetseg.stacks.understanding import Understanding
 from unetseg.stacks.volume import Volume
 
@@ -143,8 +143,7 @@ def _is_number(value: float) -> bool:
 
 def _list(values: set[float]) -> str:
     """The lowest values, for a message."""
-    shown = ", ".join(map(_show, sorted(values)[:SHOWN]))
-    return f"{shown}, ..." if len(values) > SHOWN else shown
+    return first_of([_show(value) for value in sorted(values)[: SHOWN + 1]], most=SHOWN)
 
 
 def _show(value: float) -> str:

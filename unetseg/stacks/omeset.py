@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from unetseg.errors import InputError
+from unetseg.errors import InputError, first_of
 
 REMEDY = "put all files of the set into one folder, under the names that they were written with"
 
@@ -64,7 +64,7 @@ def check_complete(path: Path, files: list[Path]) -> None:
         raise InputError(
             path,
             expected=f"all {len(files)} files of its set of OME-TIFFs beside it",
-            found=f"{len(astray)} missing ({astray[0]}{', ...' if len(astray) > 1 else ''})",
+            found=f"{len(astray)} missing ({first_of(astray, most=1)})",
             remedy=REMEDY,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from unetseg.errors import InputError
+from unetseg.errors import InputError, first_of
 from unetseg.stacks import kinds, omeset
 from unetseg.stacks.location import locate
 from unetseg.stacks.micrographs import Micrographs
@@ -103,7 +103,7 @@ def _open_folder(folder: Path, dtypes: tuple[str, ...]) -> Volume:
     if missing:
         volume.remarks += (
             f"{folder}: {slices[0].name} is one of a set of {len(members)} files, of which "
-            f"{len(missing)} are not there ({missing[0]}{', ...' if len(missing) > 1 else ''})",
+            f"{len(missing)} are not there ({first_of(missing, most=1)})",
         )
     return volume
 

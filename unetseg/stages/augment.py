@@ -26,7 +26,7 @@ from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line, read_settings
 from unetseg.stacks.tiffwriter import create_stack
 from unetseg.stacks.volume import Volume
-from unetseg.stages.sources import Sources, find_pairs, open_sources, see
+from unetseg.stages.sources import Sources, find_pairs, open_sources
 from unetseg.stages.stackchecks import dark_lines
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
@@ -84,7 +84,7 @@ def augment(options: AugmentOptions, progress: Progress) -> StageResult:
     if options.only is not None:
         options = _as_recorded(options)
     pairs = find_pairs(options)
-    seen = see(pairs)
+    seen = [Seen.of(path) for pair in pairs for path in pair]
     if options.only is not None:
         return _augment_one(options, seen, options.only, pairs)
     with open_sources(options, pairs, invert=options.invert) as sources:
@@ -149,7 +149,7 @@ def _augment_one(
     recorded = {**options.recorded(), ENGINE: find_engine()}
     if (options.output / MANIFEST).exists():
         whole = open_stage(options.output, stage="augment", fresh=True)
-        recorded = _recorded(options, whole, pairs)
+        recorded = _recorded(options, whole, [one.path for one in seen])
     with open_sources(options, pairs, invert=recorded.get("invert", False)) as sources:
         numbers, recipes = (
             _plan(options, sources.volume.shape) if whole is None else _planned(whole)
@@ -178,11 +178,8 @@ def _augment_one(
         )
 
 
-def _recorded(
-    options: AugmentOptions, whole: Manifest, pairs: list[tuple[Path, Path]]
-) -> dict[str, Any]:
+def _recorded(options: AugmentOptions, whole: Manifest, paths: list[Path]) -> dict[str, Any]:
     """Options of the finished folder, if its slices can be made again."""
-    paths = [path for pair in pairs for path in pair]
     for path, source in zip_longest(paths, whole.inputs):
         if path is None or source is None or not matches(path, source):
             raise InputError(

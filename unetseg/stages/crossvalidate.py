@@ -147,7 +147,7 @@ def _volumes(options: CrossvalidateOptions, manifest: Manifest) -> list[range]:
             found="one",
             remedy="give unetseg augment several --volume and --labels, or leave out blocks",
         )
-    return [range(v["first"], v["first"] + v["slices"]) for v in volumes]
+    return list(volumes.values())
 
 
 def _warn_of_earlier(

@@ -15,13 +15,13 @@ from unetseg.arrays.checks import interior_contrast
 from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
 from unetseg.artifacts.ancestry import held_out_seen, line_of
-from unetseg.artifacts.finding import find_held_out, find_prediction, zero_is_missing
+from unetseg.artifacts.finding import find_held_out, find_prediction, find_writer, zero_is_missing
 from unetseg.artifacts.forms import DETAILS, require
 from unetseg.artifacts.manifest import MANIFEST, Seen, find_manifest
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import UsageError
-from unetseg.options import EvaluateOptions, LabelOptions
+from unetseg.options import EvaluateOptions, LabelOptions, flag_of
 from unetseg.progress import Progress, StageResult
 from unetseg.stacks.labels import LabelsOfTissue, find_counted, open_labels
 from unetseg.stacks.location import locate
@@ -130,8 +130,8 @@ def _find(options: EvaluateOptions) -> tuple[Path, Path]:
 
 def _warn_of_training(prediction: Path, progress: Progress) -> None:
     """Say which slices the model has learned from, as far as the manifest beside it tells."""
-    manifest = find_manifest(prediction.parent)
-    if manifest is None or prediction.name not in [output.name for output in manifest.outputs]:
+    manifest = find_writer(prediction)
+    if manifest is None:
         return
     require(manifest, prediction.parent / MANIFEST, details=DETAILS.get(manifest.stage, {}))
     if manifest.stage == "train":
@@ -150,7 +150,7 @@ def _check_nothing_said(options: EvaluateOptions, folder: Path) -> None:
     for field in dataclasses.fields(LabelOptions):
         if getattr(options, field.name) != field.default:
             raise UsageError(
-                f"--{field.name.replace('_', '-')}: {folder} holds its own labels, as unetseg "
+                f"--{flag_of(field.name)}: {folder} holds its own labels, as unetseg "
                 "augment has understood them; leave it out"
             )
 

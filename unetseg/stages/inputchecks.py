@@ -19,6 +19,7 @@ from unetseg.arrays.checks import (
 )
 from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.tiles import middle_of
+from unetseg.errors import first_of
 from unetseg.progress import Progress
 from unetseg.stacks.labels import Labels
 from unetseg.stacks.slicefolder import SliceFolder
@@ -149,12 +150,9 @@ class _Order:
 
     def __str__(self) -> str:
         """Which labels belong to other images, and what their order looks like."""
-        shown = [
-            f"label {label} fits image {image} better"
-            for label, image in list(self._places.items())[:SHOWN_PLACES]
-        ]
-        more = ", ..." if len(self._places) > SHOWN_PLACES else ""
-        found = f"labels may be in another order than images: {', '.join(shown)}{more}"
+        better = [f"label {one} fits image {image} better" for one, image in self._places.items()]
+        shown = first_of(better, most=SHOWN_PLACES)
+        found = f"labels may be in another order than images: {shown}"
         pattern = name_order(self._places, self._depth) if self.is_clear(most=True) else ""
         return f"{found}; they look {pattern}" if pattern else found
 

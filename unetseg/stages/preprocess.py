@@ -108,27 +108,27 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
     return writer.result(read, notes=notes)
 
 
-def _describe_data(manifest: Manifest, volumes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _describe_data(manifest: Manifest, volumes: dict[str, range]) -> list[dict[str, Any]]:
     """Name and hash of every stack and its labels; of stacks, where their slices are."""
-    data: list[dict[str, Any]] = []
-    for number, source in enumerate(manifest.inputs):
-        stack, is_labels = divmod(number, 2)
-        place = {} if is_labels else {key: volumes[stack][key] for key in ("first", "slices")}
-        data.append({"name": name_of(Path(source.path)), "sha256": source.sha256, **place})
+    data: list[dict[str, Any]] = [
+        {"name": name_of(Path(source.path)), "sha256": source.sha256} for source in manifest.inputs
+    ]
+    for stack, slices in zip(data[::2], volumes.values(), strict=False):
+        stack.update(first=slices.start, slices=len(slices))
     return data
 
 
-def volumes_of(manifest: Manifest) -> list[dict[str, Any]]:
-    """Name, first slice and number of slices of every stack that `unetseg augment` read."""
+def volumes_of(manifest: Manifest) -> dict[str, range]:
+    """The source slices of every stack that `unetseg augment` read, by its name."""
     known = manifest.details.get("volumes")
     if known:
-        return [dict(volume) for volume in known]
+        return {v["name"]: range(v["first"], v["first"] + v["slices"]) for v in known}
     # Before there could be several.
     name = Path(name_of(Path(manifest.inputs[0].path))).stem
-    return [{"name": name, "first": 0, "slices": max(manifest.details["sources"]) + 1}]
+    return {name: range(max(manifest.details["sources"]) + 1)}
 
 
-def parse_held_out(text: str, volumes: list[dict[str, Any]], folder: Path) -> list[int]:
+def parse_held_out(text: str, volumes: dict[str, range], folder: Path) -> list[int]:
     """Understand the option `held_out`.
 
     Parameters
@@ -136,7 +136,7 @@ def parse_held_out(text: str, volumes: list[dict[str, Any]], folder: Path) -> li
     text : str
         'last-fifth', 'none', or blocks with commas between them: slices 24-29, of which those of
         several stacks are counted through; the name of a stack; slices of it, such as A:24-29.
-    volumes : list of dict
+    volumes : dict
         As from `volumes_of`.
     folder : Path
         Where they come from, for the error.
@@ -146,12 +146,11 @@ def parse_held_out(text: str, volumes: list[dict[str, Any]], folder: Path) -> li
     list of int
         Source slices, in rising order.
     """
-    total = sum(volume["slices"] for volume in volumes)
+    total = sum(map(len, volumes.values()))
     if text == "none":
         return []
     if text == "last-fifth":
-        ends = ((volume["first"] + volume["slices"], volume["slices"]) for volume in volumes)
-        blocks = [range(end - max(1, count // 5), end) for end, count in ends]
+        blocks = [slices[-max(1, len(slices) // 5) :] for slices in volumes.values()]
     else:
         blocks = [_parse_block(part.strip(), text, volumes, total) for part in text.split(",")]
     held_out = sorted({index for block in blocks for index in block})
@@ -165,21 +164,20 @@ def parse_held_out(text: str, volumes: list[dict[str, Any]], folder: Path) -> li
     return held_out
 
 
-def _parse_block(part: str, text: str, volumes: list[dict[str, Any]], total: int) -> range:
+def _parse_block(part: str, text: str, volumes: dict[str, range], total: int) -> range:
     """Source slices of one of the blocks that the option names."""
-    whole = {"": range(total)}
-    whole |= {v["name"]: range(v["first"], v["first"] + v["slices"]) for v in volumes}
-    if part in whole and part:
-        return whole[part]
+    if part in volumes:
+        return volumes[part]
     name, _, numbers = part.rpartition(":")
+    inside = volumes.get(name) if name else range(total)
     match = re.fullmatch(r"(\d+)-(\d+)", numbers)
-    if match is None or int(match[1]) > int(match[2]) or name not in whole:
-        names = f", {' or '.join(v['name'] for v in volumes)}" if len(volumes) > 1 else ""
+    if match is None or int(match[1]) > int(match[2]) or inside is None:
+        names = f", {' or '.join(volumes)}" if len(volumes) > 1 else ""
         raise UsageError(
             f"--held-out: expected a block such as 24-29{names}, 'last-fifth' or 'none', found "
             f"{text}"
         )
-    inside, first, last = whole[name], int(match[1]), int(match[2])
+    first, last = int(match[1]), int(match[2])
     if last >= len(inside) and name:
         raise UsageError(
             f"--held-out: expected slices of the {len(inside)} of {name}, found {part}"

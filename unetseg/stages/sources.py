@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from unetseg.arrays.labelling import UNCOUNTED
-from unetseg.artifacts.manifest import Seen
 from unetseg.errors import InputError, UsageError
 from unetseg.options import AugmentOptions
 from unetseg.progress import Progress
@@ -144,11 +143,6 @@ def find_pairs(options: AugmentOptions) -> list[tuple[Path, Path]]:
         (find_stack(volume, "train-volume.tif"), find_stack(labels, "train-labels.tif"))
         for volume, labels in zip(options.volume, options.labels, strict=True)
     ]
-
-
-def see(pairs: list[tuple[Path, Path]]) -> list[Seen]:
-    """Look at what is about to be opened."""
-    return [Seen.of(path) for pair in pairs for path in pair]
 
 
 @contextmanager
