@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/unetseg
 STACKS := --volume "$(VOLUME)" --labels "$(LABELS)"
 
-.PHONY: help install pipeline smoke test check torture fuzz docs tutorial format clean
+.PHONY: help install pipeline smoke test check torture fuzz starter docs tutorial format clean
 .DEFAULT_GOAL := help
 
 help:  ## show what make can do
@@ -94,6 +94,9 @@ fuzz: install  ## let a fuzzer look for files that break the readers, for a quar
 	for form in hdf5 mrc png zip; do \
 		$(BIN)/python tests/fuzz.py $$form -max_total_time=90 || exit 1; done
 	$(BIN)/python tests/fuzz.py manifest -max_total_time=90
+
+starter: install  ## draw stacks, and train the model that comes with unetseg on them (two hours)
+	$(BIN)/python benchmarks/starter.py --output "$(WORK)/starter" $(if $(wildcard $(DATA)/train-labels.tif),--stacks "$(DATA)")
 
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'

@@ -1,12 +1,12 @@
 """V_Rand and V_Info against the number of stored copies, in equally many steps of training.
 
-    python benchmarks/copies.py --stacks data/isbi2012 [--copies 0,3,9,29] [--passes 240]
+    python benchmarks/copies.py --stacks data/isbi2012 [--copies 0,3,9,29] [--epochs 20]
 
 Batches turn and flip patches at random whatever is stored, so copies can only add what is
-deformed, cropped or noisy. For each number of copies: augments, and cross-validates by a course
-that takes `--passes` patches from every original and its copies together, so 240 epochs of no
-copies, 24 of nine. The number is to be chosen by the first fold, and reported on the others. A run
-that died goes on with the same command; all of it takes four times `unetseg crossvalidate`.
+deformed, cropped or noisy. For each number of copies: augments, and cross-validates. An epoch has
+equally many patches for every number of copies, so all are trained for as many steps. The number is
+to be chosen by the first fold, and reported on the others. A run that died goes on with the same
+command; all of it takes four times `unetseg crossvalidate`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ MEASURES = ("v_rand", "v_info")
 
 
 def measure(
-    stacks: Path, output: Path, *, copies: int, passes: int, folds: int
+    stacks: Path, output: Path, *, copies: int, epochs: int, folds: int
 ) -> list[Mapping[str, float]]:
     """Scores of each fold, in their order."""
     augmented = AugmentOptions(
         volume=(stacks,), labels=(stacks,), output=output / "augmented", copies=copies
     )
     run_stage("augment", augmented, Terminal())
-    epochs = count_epochs(copies, passes)
     course = CrossvalidateOptions(
         input=augmented.output,
         output=output / "crossvalidation",
@@ -41,13 +40,6 @@ def measure(
         score_every=epochs,
     )
     return list(run_stage("crossvalidate", course, Terminal()).data["folds"].values())
-
-
-def count_epochs(copies: int, passes: int) -> int:
-    """Epochs in which so many patches come from every original and its copies together."""
-    if passes % (1 + copies):
-        raise SystemExit(f"--passes: expected a multiple of {1 + copies}, which is 1 + {copies}")
-    return passes // (1 + copies)
 
 
 def format_table(scores: Mapping[int, Sequence[Mapping[str, float]]]) -> str:
@@ -71,19 +63,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--stacks", type=Path, default=Path("data"), help="images and labels")
     parser.add_argument("--copies", default="0,3,9,29", help="numbers of copies")
-    parser.add_argument("--passes", type=int, default=240, help="patches of a slice and its copies")
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=Path("work/copies"))
     options = parser.parse_args()
     numbers = [int(number) for number in options.copies.split(",")]
-    for number in numbers:
-        count_epochs(number, options.passes)  # said now, not in hours
     scores = {
         number: measure(
             options.stacks,
             options.output / str(number),
             copies=number,
-            passes=options.passes,
+            epochs=options.epochs,
             folds=options.folds,
         )
         for number in numbers

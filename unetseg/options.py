@@ -88,6 +88,7 @@ CROSSVALIDATION = WORK / "crossvalidation"
 
 SEED_HELP = "Seed of everything random: the same seed gives the same result."
 JOBS_HELP = "Processes that work side by side; 0 means one for each core."
+A_MODEL = "Folder that `unetseg train` wrote, or starter, the model that comes with unetseg"
 FORMS = "TIFF, HDF5 as file.h5:/dataset, MRC, Zarr, .npy, PNG, or a folder of slices"
 VOXEL_HELP = (
     "Depth, height and width of a voxel in nanometres, such as '50 4 4'.  [default: what the "
@@ -348,8 +349,9 @@ class TrainOptions(Options):
     )
     from_: Path | None = option(
         None,
-        "Begin with this model, a folder of `unetseg train`, and not with nothing. Its network "
-        "must be that of --network; the default recipe is then half as long, at half the rate.",
+        "Begin with this model, and not with nothing: a folder of `unetseg train`, or starter. Its "
+        "network must be that of --network; the default recipe is then half as long, at half the "
+        "rate.",
         recorded=False,
     )
     epochs: int | None = option(None, "Epochs.  [default: 20, and 10 from a model]", minimum=1)
@@ -398,7 +400,7 @@ class PredictOptions(Options):
 
     model: tuple[Path, ...] = option(
         (MODEL,),
-        "Folder that `unetseg train` wrote; given several times, probabilities are averaged.",
+        f"{A_MODEL}; given several times, probabilities are averaged.",
         recorded=False,
     )
     volume: Path = option(
@@ -491,7 +493,7 @@ class SegmentOptions(Options):
 class ExportOptions(Options):
     """Options of `unetseg export`."""
 
-    model: Path = option(MODEL, "Folder that `unetseg train` wrote.")
+    model: Path = option(MODEL, f"{A_MODEL}.")
     output: Path = option(EXPORT, "Folder for the results.")
     format: tuple[str, ...] = option(
         ("onnx",),

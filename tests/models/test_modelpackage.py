@@ -39,8 +39,9 @@ def test_a_package_documents_its_model(exported: Path, model: Path):
         assert package.read("weights.keras") == (model / "model.keras").read_bytes()
     details = json.loads((model / "manifest.json").read_text())["details"]
     for fact in (
-        "train-volume.tif (sha256 " + details["data"][0]["sha256"],
-        "**Slices**: 4: 0, 1, 2, 3",
+        "train-volume.tif and train-labels.tif (sha256 " + details["data"][0]["sha256"],
+        "**Slices**: 4, slices 0-3",
+        "Trained on one stack:",
         "epochs 2",
         "base_filters 32",
         f"V_Rand {details['scores']['v_rand']:.4f}",

@@ -10,6 +10,8 @@ from unetseg.artifacts.manifest import Manifest
 # What a model hands on to those that are trained from it.
 HANDED_ON = ("weights_sha256", "data", "synthetic", "train_slices", "held_out", "epochs_run")
 
+MOST_NAMED = 4  # files: two stacks with their labels
+
 
 def line_of(model: Manifest) -> list[dict[str, Any]]:
     """A model's ancestors, the oldest first, and the model itself at the end."""
@@ -63,6 +65,14 @@ def slices_seen(line: list[dict[str, Any]], sha256: str) -> set[int]:
             first, last = _place(stack)
             seen.update(number - first for number in used if first <= number < last)
     return seen
+
+
+def name_data(details: dict[str, Any]) -> str:
+    """What a model was trained on, in words: images and labels by name, of many their number."""
+    files = details["data"]
+    few = len(files) <= MOST_NAMED
+    text = " and ".join(one["name"] for one in files) if few else f"{len(files) // 2} stacks"
+    return f"{text}, drawn by unetseg synthesize" if details.get("synthetic") else text
 
 
 def held_out_seen(line: list[dict[str, Any]], details: dict[str, Any]) -> list[int]:

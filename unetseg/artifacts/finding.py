@@ -12,12 +12,21 @@ from unetseg.stacks.opening import files_of
 HELD_OUT_PREDICTION = "held-out-prediction.tif"
 HELD_OUT_LABELS = "held-out-labels.tif"
 
+STARTER = Path("starter")
+"""What the model that comes with unetseg is called, wherever a model is taken."""
+STARTER_FOLDER = Path(__file__).parents[1] / "models" / "starter"
+
 # What the manifest of `unetseg predict` says of probabilities that are exactly 0.
 ZERO_IS_MISSING = "no tissue"
 
 
 def find_model(path: Path) -> Path:
-    """The folder of a model, of which model.keras may be named too."""
+    """The folder of a model, of which model.keras may be named too.
+
+    `starter` is the model that comes with unetseg, unless a model lies in a folder of that name.
+    """
+    if path == STARTER and not (path / MANIFEST).is_file():
+        return STARTER_FOLDER
     if path.suffix == ".keras" and (path.parent / MANIFEST).is_file():
         return path.parent
     return path

@@ -6,8 +6,10 @@ import math
 from typing import Any
 
 from unetseg.arrays.intensity import NORMALISATIONS
+from unetseg.artifacts.ancestry import MOST_NAMED, name_data
 from unetseg.artifacts.manifest import Manifest
 from unetseg.network.recipes import NetworkOptions
+from unetseg.stacks.volume import name_slices
 from unetseg.stacks.voxel import Voxel
 from unetseg.version import __version__
 
@@ -73,54 +75,51 @@ class ModelCard:
             "unetseg": __version__,
         }
 
-    def document(self, *, example: str) -> str:
+    def document(self, *, example: str | None = None) -> str:
         """The documentation of a model, as Markdown.
 
         Parameters
         ----------
-        example : str
-            What the example that comes with it shows.
+        example : str, optional
+            What the example shows, in a package that brings one and normalises by itself.
         """
-        return (
-            "\n\n".join(
-                [
-                    f"# {self.name}",
-                    self.task,
-                    "## Use",
-                    _bullets(
-                        {
-                            "Input": "grey levels of any range, 8 or 16 bit or floating point, one "
-                            "channel. Normalisation is part of this package: "
-                            f"{NORMALISATIONS[self.normalisation].words}.",
-                            "Output": "0 is certainly membrane, 1 certainly interior.",
-                            "Tiles": self.notes()["tiles"],
-                            "Example": f"the test image is {example}.",
-                        }
-                    ),
-                    f"`unetseg predict` does two things more: it mirrors {self.border} pixels "
-                    "around a slice, and averages over the 8 flips and rotations.",
-                    "## Training",
-                    _bullets(self._training()),
-                    "## Validation",
-                    self._validation(),
-                    "## Limits",
-                    self._limits(),
-                    "## References",
-                    "\n".join(f"- {text} doi {doi}" for doi, text in CITATIONS.items()),
-                ]
-            )
-            + "\n"
-        )
+        normalised = NORMALISATIONS[self.normalisation].words
+        who = "part of this package" if example else "done by unetseg"
+        use = {
+            "Input": "grey levels of any range, 8 or 16 bit or floating point, one channel. "
+            f"Normalisation is {who}: {normalised}.",
+            "Output": "0 is certainly membrane, 1 certainly interior.",
+            "Tiles": self.notes()["tiles"],
+        }
+        if example:
+            use["Example"] = f"the test image is {example}."
+        parts = [
+            f"# {self.name}",
+            self.task,
+            "## Use",
+            _bullets(use),
+            f"`unetseg predict` does two things more: it mirrors {self.border} pixels around a "
+            "slice, and averages over the 8 flips and rotations.",
+            "## Training",
+            _bullets(self._training()),
+            "## Validation",
+            self._validation(),
+            "## Limits",
+            self._limits(),
+            "## References",
+            "\n".join(f"- {text} doi {doi}" for doi, text in CITATIONS.items()),
+        ]
+        return "\n\n".join(parts) + "\n"
 
     def _training(self) -> dict[str, Any]:
         details, options = self._details, self._options
-        data = [f"{source['name']} (sha256 {source['sha256']})" for source in details["data"]]
         slices, voxel = details["train_slices"], Voxel.recorded(details)
+        hashes = [source["sha256"] for source in details["data"]]
+        few = len(hashes) <= MOST_NAMED
         return {
-            "Data": " and ".join(data)
-            + (", drawn by `unetseg synthesize`" if details.get("synthetic") else ""),
+            "Data": name_data(details) + (f" (sha256 {', '.join(hashes)})" if few else ""),
             "Pixels": "of unknown size" if voxel is None else voxel.pixel,
-            "Slices": f"{len(slices)}: {', '.join(map(str, slices))}",
+            "Slices": f"{len(slices)}, {name_slices(slices)}",
             "Program": f"unetseg, Keras {details['keras']} on {details['backend']}",
             "Epochs": f"{details['epochs_run']}, of which the weights of {details['kept_epoch']}",
             "Minutes": details["minutes_trained"],
@@ -131,6 +130,8 @@ class ModelCard:
 
     def _validation(self) -> str:
         scores, held_out = self._details.get("scores"), self._details["held_out"]
+        if "validation" in self._details:
+            return str(self._details["validation"])
         if not scores:
             return "No slices were held out: how good the model is was not measured."
         return (
@@ -143,8 +144,10 @@ class ModelCard:
         )
 
     def _limits(self) -> str:
+        number = len(self._details["data"]) // 2
+        stacks = "one stack" if number == 1 else f"{number} stacks"
         return (
-            "Trained on one stack: tissue, staining, resolution or a microscope that it has not "
+            f"Trained on {stacks}: tissue, staining, resolution or a microscope that it has not "
             "seen may need training anew, and nothing here says how well it does on them. The "
             "pixels of an image must be as large as those trained on. Slices are seen one by one; "
             "cells are not followed from slice to slice. Check results before you count on them."

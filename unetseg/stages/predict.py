@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unetseg.artifacts.ancestry import line_of, slices_seen
+from unetseg.artifacts.ancestry import line_of, name_data, slices_seen
 from unetseg.artifacts.finding import ZERO_IS_MISSING, find_model
 from unetseg.artifacts.manifest import Manifest, Seen
 from unetseg.artifacts.writer import StageWriter
@@ -72,8 +72,8 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
     recorded = {**options.recorded(), "name": None if name == DEFAULT_NAME else name}
     folders = [find_model(path) for path in options.model]
     models = [open_model(folder) for folder in folders]
-    known = list(zip(folders, models, strict=True))
-    read = [f"{folder}: {_describe(model)}" for folder, model in known]
+    known = list(zip(options.model, models, strict=True))
+    read = [f"{name}: {_describe(model)}" for name, model in known]
     volume_path = find_stack(options.volume, "test-volume.tif")
     volume_seen = Seen.of(volume_path)
     with (
@@ -329,10 +329,9 @@ def _describe(manifest: Manifest) -> str:
     """What made a model, and how good it is."""
     options, details = manifest.options, manifest.details
     epochs = details["epochs_run"]
-    names = " and ".join(source["name"] for source in details["data"])
     text = (
         f"{options['network']} network, {epochs} epoch{'' if epochs == 1 else 's'} on "
-        f"{len(details['train_slices'])} slices of {names}"
+        f"{len(details['train_slices'])} slices of {name_data(details)}"
     )
     scores = details.get("scores")
     if scores is None:
