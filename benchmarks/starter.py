@@ -47,7 +47,7 @@ GROUPS = (
 VOXEL = "50 4 4"
 SLICES = {"slices": 3, "test_slices": 1, "height": 384, "width": 384}
 COPIES = 3
-EPOCH_SIZE, EPOCHS = 1440, 30
+EPOCH_SIZE, EPOCHS = 1700, 24
 
 # What is drawn is clearer than what a microscope sees: membrane where the network is not quite sure
 # of the inside. Chosen on slices 0 to 5 of ISBI 2012, where threshold 0.8 was the best.

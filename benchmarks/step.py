@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from unetseg.engine.prediction import Predictor, build_network
-from unetseg.network.backend import make_deterministic, precision
+from unetseg.network.backend import make_deterministic
 from unetseg.network.batches import Patches, Slices
+from unetseg.network.precision import choose_precision
 from unetseg.network.recipes import NETWORKS, RECIPES
 from unetseg.network.startup import keras
 from unetseg.network.training import Trainer
@@ -62,7 +63,9 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def training_seconds(network: str, folder: Path, *, batches: int, batch_size: int) -> float:
+def training_seconds(
+    network: str, folder: Path, *, batches: int, batch_size: int, precision: str
+) -> float:
     """A step's mean over an epoch, in the median epoch, patches cut from files included."""
     patches = Patches(
         make_slices(folder, batches * batch_size),
@@ -77,7 +80,7 @@ def training_seconds(network: str, folder: Path, *, batches: int, batch_size: in
         patches,
         minutes=0,
         **replace(RECIPES[DEFAULTS.recipe], epochs=EPOCHS).for_trainer(),
-        precision=precision(),
+        precision=choose_precision(precision),
     )
     clock = []
     trainer.run(lambda epoch: clock.append(epoch.seconds))
@@ -109,6 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--network", choices=tuple(NETWORKS), default=DEFAULTS.network)
     parser.add_argument("--batches", type=int, default=20, help="steps in each of five epochs")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="float32")
     options = parser.parse_args()
     network, patch = options.network, DEFAULTS.patch
     adds = multiply_adds(build_network(NETWORKS[network], seed=0), patch)
@@ -118,7 +122,11 @@ def main() -> None:
 
         def train() -> float:
             return training_seconds(
-                network, Path(folder), batches=options.batches, batch_size=DEFAULTS.batch_size
+                network,
+                Path(folder),
+                batches=options.batches,
+                batch_size=DEFAULTS.batch_size,
+                precision=options.precision,
             )
 
         before = matrix_product_rate()

@@ -381,6 +381,12 @@ class TrainOptions(Options):
     learning_rate: float | None = option(
         None, "Highest learning rate, if not that of the recipe.", minimum=0
     )
+    precision: str = option(
+        "auto",
+        "What a step computes in; auto: bfloat16 where the processor has it and is faster with it, "
+        "else float32. Weights are float32.",
+        choices=("auto", "float32", "bfloat16"),
+    )
     select: str = option(
         "last",
         "Which weights to keep: the last, or those of the best held-out V_Rand (which then "
@@ -477,7 +483,7 @@ class SegmentOptions(Options):
         1.0, "Standard deviation of a Gaussian applied first, in pixels.", minimum=0, maximum=50
     )
     seed_threshold: float = option(
-        0.8, "Every region of higher probability becomes a cell.", minimum=0, maximum=1
+        0.7, "Every region of higher probability becomes a cell.", minimum=0, maximum=1
     )
     smallest: int = option(
         20, "Pixels that such a region must have; smaller ones go to a neighbour.", minimum=0

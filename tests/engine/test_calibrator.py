@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pixelwise import build_pixelwise
-from scipy.special import expit
+from scipy.special import expit, logit
 
+from unetseg.engine import calibrator as module
 from unetseg.engine import prediction
-from unetseg.engine.calibrator import Calibrator, set_apart
+from unetseg.engine.calibrator import Calibrator, find_cut, set_apart
 from unetseg.engine.prediction import Predictor
 from unetseg.network.batches import Slices
 from unetseg.network.recipes import NETWORKS
@@ -78,7 +79,8 @@ def test_outputs_follow_the_originals_that_were_set_apart(predictor: Predictor):
     data.labels[others] = 1 - data.labels[others]
     calibrator = Calibrator(data, TWO_COPIES, memory=MEMORY)
     calibrator.prepare(predictor)
-    assert calibrator.found == pytest.approx((0.25, 0), abs=0.05)
+    scale, shift = calibrator.found or (0, 0)
+    assert (scale, shift + logit(calibrator.cut)) == pytest.approx((0.25, 0), abs=0.05)
     description = calibrator.describe()
     assert description is not None
     assert (description["fitted_on"], description["trained_on"]) == ([5], False)
@@ -117,3 +119,44 @@ def test_outputs_that_cannot_be_calibrated_stay_as_they_are(predictor: Predictor
     calibrator.finish(predictor._model)
     assert [float(w.squeeze()) for w in predictor.network.get_weights()] == [1, 0]
     assert [float(w.squeeze()) for w in predictor._model.get_weights()] == [1, 0]
+
+
+def two_cells(membrane: float, *, inside: float = 0.95) -> Slices:
+    """A slice of two cells, and what is predicted of them, as its image."""
+    image = np.full((1, 40, 60), inside, np.float32)
+    image[:, :, 28:32] = membrane
+    labels = np.ones(image.shape, np.uint8)
+    labels[:, :, 28:32] = 0
+    return Slices(image, labels, np.ones_like(image))
+
+
+@pytest.mark.parametrize(
+    ("membrane", "inside", "cut"),
+    [
+        (0.65, 0.95, 0.8),  # below 0.7 the two are one
+        (0.45, 0.75, 0.6),  # between 0.4 and 0.7 alone they are two, of all pixels
+        (0.05, 0.95, 0.6),  # everything will do
+    ],
+)
+def test_cells_are_cut_where_they_are_told_apart_best(membrane: float, inside: float, cut: float):
+    assert find_cut(lambda image: image, two_cells(membrane, inside=inside)) == pytest.approx(cut)
+
+
+def test_what_does_not_count_has_no_part_in_the_cut():
+    slices = two_cells(0.65)
+    slices.weights[:, :, 30:] = 0
+    everywhere = find_cut(lambda image: image, slices)
+    slices.weights[:] = 0
+    assert (everywhere, find_cut(lambda image: image, slices)) == (pytest.approx(0.6), 0.5)
+
+
+def test_half_is_the_cut_that_was_found(predictor: Predictor, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "find_cut", lambda *_: 0.8)
+    calibrator = Calibrator(stack(TWO_COPIES), TWO_COPIES, memory=MEMORY)
+    calibrator.prepare(predictor)
+    # Of pixels that are four times the true logits.
+    image = np.full((64, 80), 4 * logit(0.8), np.float32)
+    assert predictor.run(image) == pytest.approx(np.full((64, 80), 0.5), abs=0.03)
+    description = calibrator.describe()
+    assert description is not None
+    assert description["cut"] == 0.8

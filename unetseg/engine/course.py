@@ -17,15 +17,15 @@ from unetseg.engine.machine import parse_memory
 from unetseg.engine.prediction import Predictor
 from unetseg.engine.start import Start
 from unetseg.errors import TrainingError
-from unetseg.network.backend import make_deterministic, precision
+from unetseg.network.backend import make_deterministic
 from unetseg.network.batches import Patches, Slices, patch_shape
 from unetseg.network.training import Epoch, Trainer
 from unetseg.options import PredictOptions, TrainOptions
 from unetseg.progress import Progress
 
-# Scores on the way are those of the network as it would be delivered then, calibrated. Where it is,
-# cells run together below 0.5: the best of the challenge's eleven thresholds is one of these.
-PROGRESS_THRESHOLDS = THRESHOLDS[5:10]
+# Scores on the way are those of the network as it would be delivered then, 0.5 its best known cut:
+# the best of the challenge's eleven thresholds is one of these.
+PROGRESS_THRESHOLDS = THRESHOLDS[3:8]
 
 # Held-out slices are predicted as a user would predict hers.
 PREDICTION = PredictOptions()
@@ -48,6 +48,8 @@ class Course:
     checkpoint : Path
         File for what a later run goes on from.
     progress : Progress
+    precision : str
+        As from `unetseg.network.precision.choose_precision`.
 
     Attributes
     ----------
@@ -68,6 +70,8 @@ class Course:
         held_out: Slices | None,
         checkpoint: Path,
         progress: Progress,
+        *,
+        precision: str,
     ) -> None:
         self.history: list[dict[str, Any]] = []
         self.recipe, self.network, self.model = start.recipe, start.network, start.model
@@ -98,7 +102,7 @@ class Course:
             patches,
             minutes=options.minutes,
             **self.recipe.for_trainer(),
-            precision=precision(),
+            precision=precision,
         )
 
     def run(self) -> None:

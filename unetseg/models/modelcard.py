@@ -65,7 +65,7 @@ class ModelCard:
             "input": "Slices, (N, H, W, 1) float32, normalised; H and W divisible by "
             f"{self.multiple}.",
             "normalisation": f"Not in the network: {NORMALISATIONS[self.normalisation].words}.",
-            "output": "(N, H, W, 1) float32: 0 is certainly membrane, 1 certainly interior.",
+            "output": f"(N, H, W, 1) float32: {self._output()}",
             "tiles": f"They need {self.halo} pixels of context on every side, cropped later, and "
             f"corners at multiples of {self.multiple}.",
             "border": f"Not in the network: unetseg predict mirrors {self.border} pixels around a "
@@ -88,7 +88,7 @@ class ModelCard:
         use = {
             "Input": "grey levels of any range, 8 or 16 bit or floating point, one channel. "
             f"Normalisation is {who}: {normalised}.",
-            "Output": "0 is certainly membrane, 1 certainly interior.",
+            "Output": self._output(),
             "Tiles": self.notes()["tiles"],
         }
         if example:
@@ -110,6 +110,14 @@ class ModelCard:
             "\n".join(f"- {text} doi {doi}" for doi, text in CITATIONS.items()),
         ]
         return "\n\n".join(parts) + "\n"
+
+    def _output(self) -> str:
+        """What numbers mean."""
+        ends = "0 is certainly membrane, 1 certainly interior"
+        calibration = self._details.get("calibration")
+        if not isinstance(calibration, dict) or "cut" not in calibration:
+            return f"{ends}."
+        return f"{ends}; cells are told apart best at 0.5, which is not an even chance."
 
     def _training(self) -> dict[str, Any]:
         details, options = self._details, self._options

@@ -21,30 +21,6 @@ def jit() -> str | bool:
     return "auto" if has_accelerator() else False
 
 
-def precision() -> str:
-    """What training computes in: bfloat16 where an accelerator is built for it, else float32.
-
-    Unlike float16 it has the range of float32, so that no loss needs scaling.
-    """
-    if not has_accelerator():
-        return "float32"
-    if keras.backend.backend() == "torch":
-        import torch
-
-        return "mixed_bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        details = tf.config.experimental.get_device_details(
-            tf.config.list_physical_devices("GPU")[0]
-        )
-        ampere = (8, 0)  # the first generation that has it
-        return (
-            "mixed_bfloat16" if details.get("compute_capability", ampere) >= ampere else "float32"
-        )
-    return "mixed_bfloat16"
-
-
 def make_deterministic(seed: int) -> None:
     """Seed whatever the backend draws by itself, and let equal steps give equal numbers."""
     keras.utils.set_random_seed(seed)

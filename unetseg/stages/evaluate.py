@@ -97,8 +97,10 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
     left_out = sorted(set(range(len(labels))) - set(counted))
     if left_out:
         notes.append(f"nothing counts in {name_in(labels, left_out)}: left out of the scores")
+    middle = data["curves"]["threshold"].index(0.5)
     notes += [
-        f"{title:12}{data[key]:.4f}  at threshold {data[key + '_threshold']:.1f}"
+        f"{title:12}{data[key]:.4f}  at threshold {data[key + '_threshold']:.1f}, "
+        f"{data['curves'][key][middle]:.4f} at 0.5"
         for key, title in (
             ("v_rand", "V_Rand"),
             ("v_info", "V_Info"),

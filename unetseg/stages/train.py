@@ -22,18 +22,21 @@ from unetseg.engine.start import begin, recipe_of
 from unetseg.errors import InputError, UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
-from unetseg.network.backend import describe_backend, precision
+from unetseg.network.backend import describe_backend
 from unetseg.network.batches import Slices
+from unetseg.network.precision import FLOAT32, choose_precision, has_bfloat16
 from unetseg.network.saving import hash_weights, save_model
 from unetseg.options import TrainOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
+from unetseg.stacks.files import replacing
 from unetseg.stacks.npy import open_npy
 from unetseg.stacks.tiff import Stack
 from unetseg.stacks.volume import describe, name_slices
 from unetseg.stacks.voxel import Voxel
 
-CHECKPOINT = ".checkpoint.npz"  # hidden, so that it is not published
+# Hidden, so that they are not published.
+CHECKPOINT, PRECISION = ".checkpoint.npz", ".precision"
 NAMES = (
     "model.keras",
     "history.csv",
@@ -91,13 +94,22 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
             _warn_of_parent(parent, manifest, progress)
         sources = manifest.details["train_sources"]
         start = begin(options, parent)
-        checkpoint = writer.path(CHECKPOINT)
-        course = Course(options, start, training, sources, held_out, checkpoint, progress)
+        precision = _recorded_precision(writer.path(PRECISION), options)
+        course = Course(
+            options,
+            start,
+            training,
+            sources,
+            held_out,
+            writer.path(CHECKPOINT),
+            progress,
+            precision=precision,
+        )
         course.run()
         save_model(course.model, writer.path("model.keras"))
         _write_history(writer.path("history.csv"), course.history)
         draw_curves(writer.path("curves.png"), course.history)
-        writer.details.update(_describe_model(course, manifest, parent))
+        writer.details.update(_describe_model(course, manifest, parent), precision=precision)
         if held_out is not None:
             _write_held_out(writer, course.predictor, held_out, progress)
             writer.details["scores"] = _score_held_out(writer, held_out, progress)
@@ -105,6 +117,22 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         [f"{options.input}: {describe(training.images.shape)} to train on"],
         notes=_notes(course, writer.details.get("scores")),
     )
+
+
+def _recorded_precision(path: Path, options: TrainOptions) -> str:
+    """What the run that is gone on with computes in, or what this machine does best."""
+    if not path.exists():
+        with replacing(path) as file:
+            file.write(choose_precision(options.precision).encode())
+    precision = path.read_text()
+    if precision != FLOAT32 and not has_bfloat16():
+        raise InputError(
+            options.output,
+            expected="a processor with bfloat16, to go on with what began on one",
+            found="none",
+            remedy="go on where it began, or begin anew with --force",
+        )
+    return precision
 
 
 def _open_parent(options: TrainOptions, preprocessed: Manifest) -> tuple[Path, Manifest] | None:
@@ -248,6 +276,5 @@ def _describe_model(
         "minutes_trained": round(course.history[-1]["seconds"] / 60, 2),
         "tta": PREDICTION.tta,
         **describe_backend(),
-        "precision": precision(),
         "weights_sha256": hash_weights(course.model),
     }

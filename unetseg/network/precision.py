@@ -1,0 +1,102 @@
+"""What training computes in: float32, or bfloat16 where a processor is built for it.
+
+Unlike float16, bfloat16 has the range of float32, so that no loss needs scaling. Weights, their
+updates and the logits are float32 in either case.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from unetseg.errors import UsageError
+from unetseg.network.backend import has_accelerator
+from unetseg.network.startup import keras
+
+FLOAT32, BFLOAT16 = "float32", "mixed_bfloat16"  # as Keras calls them
+
+# Where Linux says what a processor can; elsewhere there is none with bfloat16 and TensorFlow.
+CPU_INFO = Path("/proc/cpuinfo")
+CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
+
+# A convolution of this network's: images, edge, channels. The rest of a step gains little, so only
+# a convolution that gains much is worth it.
+MEASURED = (4, 64, 64)
+REPEATS = 5
+WORTH_IT = 1.5
+
+
+def choose_precision(wanted: str) -> str:
+    """What to train in on this machine.
+
+    Parameters
+    ----------
+    wanted : str
+        float32, bfloat16, or auto for the faster one.
+
+    Returns
+    -------
+    str
+        `FLOAT32` or `BFLOAT16`.
+
+    Raises
+    ------
+    UsageError
+        If bfloat16 is wanted, and the processor has none.
+    """
+    possible = wanted != "float32" and has_bfloat16()
+    if wanted == "auto":
+        return BFLOAT16 if possible and (has_accelerator() or _is_worth_it()) else FLOAT32
+    if wanted == "bfloat16" and not possible:
+        raise UsageError(
+            "--precision bfloat16: expected a processor that has it (avx512_bf16 or amx_bf16 among "
+            "its flags, or a GPU since Ampere), found none; leave it out"
+        )
+    return BFLOAT16 if possible else FLOAT32
+
+
+def has_bfloat16() -> bool:
+    """Whether what computes here is built for bfloat16, and does not only imitate it."""
+    if not has_accelerator():
+        return not CPU_FLAGS.isdisjoint(_cpu_flags())
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return bool(torch.cuda.is_bf16_supported())
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        details = tf.config.experimental.get_device_details(
+            tf.config.list_physical_devices("GPU")[0]
+        )
+        ampere = (8, 0)  # the first generation that has it
+        return bool(details.get("compute_capability", ampere) >= ampere)
+    return True
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = CPU_INFO.read_text().splitlines()
+    except OSError:
+        return set()
+    return {flag for line in lines if line.startswith("flags") for flag in line.split()}
+
+
+def _is_worth_it() -> bool:
+    """Whether a convolution is so much faster in bfloat16, which some processors only claim."""
+    return _seconds("float32") > WORTH_IT * _seconds("bfloat16")
+
+
+def _seconds(dtype: str) -> float:
+    """The best time of a convolution, in a few tries."""
+    count, edge, channels = MEASURED
+    images = keras.ops.ones((count, edge, edge, channels), dtype)
+    kernel = keras.ops.ones((3, 3, channels, channels), dtype)
+    times = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        np.asarray(keras.ops.convert_to_numpy(keras.ops.conv(images, kernel, padding="same")))
+        times.append(time.perf_counter() - began)
+    return min(times)
