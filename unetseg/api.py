@@ -234,12 +234,14 @@ def segment(prediction: Stack | Result, **options: Any) -> Result:
 
 
 def evaluate(prediction: Stack | Result, labels: Stack | None = None, **options: Any) -> Result:
-    """Score a prediction as the ISBI 2012 challenge does.
+    """Score a prediction as the ISBI 2012 challenge does, or cells as CREMI and SNEMI3D do too.
 
     Parameters
     ----------
     prediction : path or (Z, Y, X) array
-        Probabilities as from `predict`, float32 from 0 to 1, or the folder of `predict` or `train`.
+        Probabilities as from `predict`, float32 from 0 to 1; numbers of cells, integers of any
+        size; or the folder of `predict`, `train` or `segment`. ``prediction_as`` says which of the
+        two an array holds, where that cannot be seen.
     labels : path or (Z, Y, X) array, optional
         As for `augment`. Not needed with the folder of `train`.
     **options
@@ -249,7 +251,8 @@ def evaluate(prediction: Stack | Result, labels: Stack | None = None, **options:
     Returns
     -------
     Result
-        Its `data` are the scores: v_rand, v_info, pixel_error, their thresholds, curves, slices.
+        Its `data` are the scores: v_rand, v_info, pixel_error, their thresholds, curves, slices. Of
+        cells, v_rand and v_info have no threshold, and there are through_slices and worst.
 
     Raises
     ------
@@ -271,7 +274,7 @@ def _run(name: str, *, progress: bool = False, **settings: Any) -> Result:
         for key in arrays:
             if key not in STACKS:
                 raise UsageError(f"{key}: expected a folder or a result, found an array")
-            given[key] = _to_files(given[key], Path(work), name=key)
+            given[key] = _to_files(given[key], Path(work), name=key, dtypes=_dtypes(name, key))
         if passing and "output" not in given:
             room = tempfile.mkdtemp(prefix=f"unetseg-{name}-", suffix=PASSING)
             given["output"] = Path(room, "result")
@@ -299,17 +302,23 @@ def _holds_arrays(value: Any) -> bool:
     return any(map(_is_array, value)) if isinstance(value, list) else _is_array(value)
 
 
-def _to_files(value: Any, folder: Path, *, name: str) -> Any:
+def _dtypes(stage: str, key: str) -> tuple[str, ...]:
+    """Pixels that a stage reads: numbers of cells go higher than grey levels and probabilities."""
+    numbers = key == "labels" or (stage, key) == ("evaluate", "prediction")
+    return LABEL_DTYPES if numbers else DTYPES
+
+
+def _to_files(value: Any, folder: Path, *, name: str, dtypes: tuple[str, ...]) -> Any:
     """A path instead of an array, or of every array in a list."""
     if isinstance(value, list):
         numbered = enumerate(value, start=1)
         return [
-            _write(folder, np.asarray(one), kind=name, name=f"{name}_{number}")
+            _write(folder, np.asarray(one), dtypes=dtypes, name=f"{name}_{number}")
             if _is_array(one)
             else one
             for number, one in numbered
         ]
-    return _write(folder, np.asarray(value), kind=name, name=name)
+    return _write(folder, np.asarray(value), dtypes=dtypes, name=name)
 
 
 def _folder_of(value: Any) -> Any:
@@ -319,7 +328,7 @@ def _folder_of(value: Any) -> Any:
     return value.folder if isinstance(value, Result) else value
 
 
-def _write(folder: Path, array: npt.NDArray[Any], *, kind: str, name: str) -> Path:
+def _write(folder: Path, array: npt.NDArray[Any], *, dtypes: tuple[str, ...], name: str) -> Path:
     """Write an array as a stack; masks and integers of a wider type as the narrowest that fits."""
     stack = array[np.newaxis] if array.ndim == 2 else array
     if stack.dtype == bool:
@@ -328,14 +337,13 @@ def _write(folder: Path, array: npt.NDArray[Any], *, kind: str, name: str) -> Pa
         low, high = int(stack.min()), int(stack.max())
         if 0 <= low <= high < 2**16:
             stack = stack.astype(np.uint8 if high < 2**8 else np.uint16, copy=False)
-        elif kind != "labels":
+        elif dtypes == DTYPES:
             raise UsageError(
                 f"{name}: expected whole numbers from 0 to 65535, found {low} to {high}"
             )
     elif stack.dtype.kind == "f":
         stack = stack.astype(np.float32, copy=False)
-    known = LABEL_DTYPES if kind == "labels" else DTYPES
-    if stack.ndim != 3 or not stack.size or stack.dtype.name not in known:
+    if stack.ndim != 3 or not stack.size or stack.dtype.name not in dtypes:
         raise UsageError(
             f"{name}: expected an array with axes ZYX or YX, found {array.dtype} of shape "
             f"{array.shape}"

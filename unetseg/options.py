@@ -454,8 +454,15 @@ class EvaluateOptions(LabelOptions):
 
     prediction: Path = option(
         MODEL,
-        "Prediction to score, or the folder of `unetseg train` (held-out slices) or "
-        "`unetseg predict`.",
+        "Prediction to score, or the folder of `unetseg train` (held-out slices), "
+        "`unetseg predict` or `unetseg segment`.",
+    )
+    prediction_as: str = option(
+        "auto",
+        "What the prediction holds: probabilities of lying inside a cell; cells, which are "
+        "numbers of cells; or auto: what `unetseg segment` wrote, and whole numbers that look "
+        "like those of cells, are cells.",
+        choices=("auto", "probabilities", "cells"),
     )
     labels: Path | None = option(
         None,

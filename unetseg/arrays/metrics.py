@@ -124,6 +124,18 @@ def segmentation_scores(truth: IntArray, proposal: IntArray) -> tuple[FScore, FS
     return rand, information
 
 
+def name_scores(rand: FScore, information: FScore) -> dict[str, float]:
+    """Both scores and their sides, by the names that they have in files."""
+    return {
+        "v_rand": rand.value,
+        "v_rand_merge": rand.merge,
+        "v_rand_split": rand.split,
+        "v_info": information.value,
+        "v_info_merge": information.merge,
+        "v_info_split": information.split,
+    }
+
+
 def _entropy(shares: npt.NDArray[np.float64]) -> float:
     present = shares[shares > 0]
     return float(-np.sum(present * np.log(present)))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from skimage import measure
 
 # Four neighbours, as everywhere in the challenge: two cells that touch at a corner stay two.
 FOUR_CONNECTED = ndimage.generate_binary_structure(2, 1)
@@ -31,6 +34,26 @@ def label_cells(interior: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     """
     cells: npt.NDArray[np.int32] = ndimage.label(interior, FOUR_CONNECTED, output=np.int32)[0]
     return cells
+
+
+def label_sections(numbers: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Number the sections of numbered cells: the 4-connected pieces of pixels of one number.
+
+    Parameters
+    ----------
+    numbers : (H, W) int
+        Numbers of cells, 0 or more, of any integer type; 0 where there is none.
+
+    Returns
+    -------
+    (H, W) int32
+        0 where there is no cell, 1, 2, ... on sections.
+    """
+    # Positions among the numbers, which fit any type; from 1 on, so that no cell is background.
+    places = np.unique(numbers, return_inverse=True)[1].reshape(numbers.shape) + 1
+    places[numbers == 0] = 0
+    sections = measure.label(places, background=0, connectivity=1)  # type: ignore[no-untyped-call]  # has none
+    return sections.astype(np.int32)  # type: ignore[no-any-return]  # of an untyped call
 
 
 def thin_borders(

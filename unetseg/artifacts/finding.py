@@ -48,19 +48,36 @@ def find_prediction(path: Path) -> Path:
         return path
     if known is not None and known.stage == "train":
         return find_held_out(path)[0]
-    manifest = open_stage(path, stage="predict", fresh=True)
+    return _stack_of(path, open_stage(path, stage="predict", fresh=True))
+
+
+def find_cells(folder: Path) -> Path:
+    """The cells that `unetseg segment` left in a folder; of separate micrographs, the folder.
+
+    Raises
+    ------
+    InputError
+        As for `find_prediction`.
+    """
+    return _stack_of(folder, open_stage(folder, stage="segment", fresh=True))
+
+
+def _stack_of(folder: Path, manifest: Manifest) -> Path:
+    """The only stack in a folder, or the folder of separate micrographs."""
     names = [output.name for output in manifest.outputs]
-    if len(names) == 1:
-        return path / names[0]
-    others = [file.name for file in files_of(path) if file.name not in names]
+    # Beside cells lies a table.
+    stacks = [output.name for output in manifest.outputs if output.shape] or names
+    if len(stacks) == 1:
+        return folder / stacks[0]
+    others = [file.name for file in files_of(folder) if file.name not in names]
     if others:
         raise InputError(
-            path,
-            expected="no images but those that unetseg predict wrote",
+            folder,
+            expected=f"no images but those that unetseg {manifest.stage} wrote",
             found=others[0],
             remedy="move it elsewhere",
         )
-    return path
+    return folder
 
 
 def zero_is_missing(prediction: Path) -> bool:

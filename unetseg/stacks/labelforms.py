@@ -12,7 +12,7 @@ import numpy.typing as npt
 from unetseg.arrays.labelling import INTERIOR, MEMBRANE, UNCOUNTED, looks_numbered
 from unetseg.arrays.tiles import middle_of
 from unetseg.errors import InputError, first_of
-from unetseg.stacks.understanding import Understanding
+from unetseg.stacks.understanding import AS_THEY_LOOK, Understanding
 from unetseg.stacks.volume import Volume
 
 OURS = {float(MEMBRANE), float(UNCOUNTED), float(INTERIOR)}
@@ -84,6 +84,12 @@ def find_interior(source: Volume, understanding: Understanding) -> tuple[float |
             remedy="leave it out, or give --labels-as cells",
         )
     return interior, seen
+
+
+def look_numbered(source: Volume) -> bool:
+    """Whether the pixels of a stack look like numbers of cells: not two values, nor grey levels."""
+    seen = _look(source, AS_THEY_LOOK)
+    return len(seen.values) > 2 and _may_number(seen)
 
 
 def _look(source: Volume, understanding: Understanding) -> Seen:

@@ -73,6 +73,31 @@ class Labels(Volume):
                 f"meet, {self._width:.3g} px wide"
             )
 
+    @property
+    def numbered(self) -> bool:
+        """Whether they number cells."""
+        return self._interior is None
+
+    def numbers(self, index: int) -> npt.NDArray[Any]:
+        """Read the numbers of the cells of one slice, (H, W): integers, and 0 on membrane.
+
+        It is 0 wherever the label itself is not interior: also where nothing counts, and on the
+        membrane that is drawn where numbers meet.
+
+        Raises
+        ------
+        ValueError
+            If they number no cells.
+        InputError
+            As for `[index]`.
+        """
+        if not self.numbered:
+            raise ValueError("these labels are classes")
+        _, height, width = self.shape
+        pixels = self.source.read(index, (slice(0, height), slice(0, width)))
+        numbers = np.where(self[index] == INTERIOR, pixels, 0)
+        return numbers.astype(np.int64) if numbers.dtype.kind == "f" else numbers
+
     def own_size(self, index: int) -> tuple[int, int]:
         """That of what they are read from."""
         return self.source.own_size(index)

@@ -332,7 +332,9 @@ def _and_more(names: Sequence[str]) -> str:
     return "" if len(names) == 1 else f", nor of {len(names) - 1} other{'s' * (len(names) > 2)}"
 
 
-def check_probabilities(prediction: Volume) -> None:
+def check_probabilities(
+    prediction: Volume, *, remedy: str = "divide the pixels by their largest value"
+) -> None:
     """Refuse a stack that cannot be a probability: thresholds 0 to 1 would say nothing of it."""
     for index in range(len(prediction)):
         image = prediction.own(index)
@@ -342,5 +344,5 @@ def check_probabilities(prediction: Volume) -> None:
                 prediction.path,
                 expected="probabilities from 0 to 1",
                 found=f"{low:g} to {high:g} in {name_in(prediction, [index])}",
-                remedy="divide the pixels by their largest value",
+                remedy=remedy,
             )

@@ -1,4 +1,4 @@
-"""`unetseg evaluate`: the challenge's scores of a prediction."""
+"""`unetseg evaluate`: the challenge's scores of a prediction, or those of numbered cells."""
 
 from __future__ import annotations
 
@@ -13,9 +13,21 @@ import numpy.typing as npt
 
 from unetseg.arrays.checks import interior_contrast
 from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
-from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_slice
+from unetseg.arrays.metrics import (
+    THRESHOLDS,
+    SliceScores,
+    StackScores,
+    name_scores,
+    score_slice,
+)
 from unetseg.artifacts.ancestry import held_out_seen, line_of
-from unetseg.artifacts.finding import find_held_out, find_prediction, find_writer, zero_is_missing
+from unetseg.artifacts.finding import (
+    find_cells,
+    find_held_out,
+    find_prediction,
+    find_writer,
+    zero_is_missing,
+)
 from unetseg.artifacts.forms import DETAILS, require
 from unetseg.artifacts.manifest import MANIFEST, Seen, find_manifest
 from unetseg.artifacts.writer import StageWriter
@@ -25,17 +37,21 @@ from unetseg.options import EvaluateOptions, LabelOptions, flag_of
 from unetseg.progress import Progress, StageResult
 from unetseg.stacks.labels import LabelsOfTissue, find_counted, open_labels
 from unetseg.stacks.location import locate
-from unetseg.stacks.opening import find_stack, open_volume
+from unetseg.stacks.opening import find_stack, open_numbers, open_volume
 from unetseg.stacks.understanding import understand
 from unetseg.stacks.volume import (
+    Volume,
     check_probabilities,
     check_same_shape,
     name_in,
     name_slices,
 )
+from unetseg.stages.cellscoring import check_cells, holds_cells, score_cells
 from unetseg.stages.stackchecks import say_remarks
 
 NAME = "scores.json"
+# What stages leave in their folders, as --prediction-as calls it.
+KINDS = {"train": "probabilities", "predict": "probabilities", "segment": "cells"}
 # Less may be chance: of probabilities, in standard deviations of a slice, and of V_Rand.
 CLEARLY_LOWER, CLEARLY_BETTER = 0.1, 0.01
 
@@ -60,16 +76,20 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
     UsageError
         If labels are needed and not given, or what is said of them makes no sense.
     """
-    prediction_path, labels_path = _find(options)
+    prediction_path, labels_path, are_cells = _find(options)
     seen = [Seen.of(prediction_path), Seen.of(labels_path)]
     with (
-        open_volume(prediction_path) as prediction,
+        (open_numbers if are_cells else open_volume)(prediction_path) as prediction,
         open_labels(labels_path, understand(options, prediction.voxel)) as labels,
     ):
         say_remarks(progress, prediction, labels.source)
         check_same_shape(prediction, labels)
-        check_probabilities(prediction)
-        truth = LabelsOfTissue(labels, prediction) if zero_is_missing(prediction_path) else labels
+        if are_cells:
+            check_cells(prediction)
+        else:
+            _check_probabilities(prediction)
+        missing = not are_cells and zero_is_missing(prediction_path)
+        truth = LabelsOfTissue(labels, prediction) if missing else labels
         _warn_of_training(prediction_path, progress)
         counted = find_counted(
             truth,
@@ -83,56 +103,73 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
             inputs=seen,
             names=[NAME],
         ) as writer:
-            pairs = ((prediction[index], truth[index]) for index in counted)
-            scored = ordered_map(_score, pairs, jobs=options.jobs)
-            tracked = progress.track(scored, total=len(counted), label="evaluate", unit="slice")
-            slices, contrasts = zip(*tracked, strict=True)
-            data = _tabulate(slices, counted, len(labels))
+            data, scores = (
+                score_cells(prediction, labels, counted, jobs=options.jobs, progress=progress)
+                if are_cells
+                else _score_probabilities(
+                    prediction, truth, counted, jobs=options.jobs, progress=progress
+                )
+            )
             if labels.separate:
                 data["names"] = list(labels.names)
-            _warn_of_labels(labels_path, data, float(np.mean(contrasts)), progress)
             writer.path(NAME).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         read = [str(prediction), str(labels)]
     notes = [labels.note] if labels.note else []
     left_out = sorted(set(range(len(labels))) - set(counted))
     if left_out:
         notes.append(f"nothing counts in {name_in(labels, left_out)}: left out of the scores")
-    middle = data["curves"]["threshold"].index(0.5)
-    notes += [
-        f"{title:12}{data[key]:.4f}  at threshold {data[key + '_threshold']:.1f}, "
-        f"{data['curves'][key][middle]:.4f} at 0.5"
-        for key, title in (
-            ("v_rand", "V_Rand"),
-            ("v_info", "V_Info"),
-            ("pixel_error", "pixel error"),
+    return writer.result(read, notes=notes + scores, data=data)
+
+
+def _find(options: EvaluateOptions) -> tuple[Path, Path, bool]:
+    """The two stacks, of held-out slices if the prediction is a model's folder; if it is cells."""
+    path, labels = options.prediction, options.labels
+    is_folder = path.suffix.lower() not in (".tif", ".tiff", ".zarr") and not (
+        locate(path)[0].is_file()
+    )
+    known = find_manifest(path) if is_folder else None
+    stage = "" if known is None else known.stage
+    said = options.prediction_as
+    if stage in KINDS and said not in ("auto", KINDS[stage]):
+        raise UsageError(
+            f"--prediction-as: expected {KINDS[stage]} with {path}, the results of unetseg "
+            f"{stage}, found {said}; leave it out"
         )
-    ]
-    return writer.result(read, notes=notes, data=data)
-
-
-def _find(options: EvaluateOptions) -> tuple[Path, Path]:
-    """The two stacks: of held-out slices, if the prediction is a model's folder."""
-    folder = options.prediction
-    if folder.suffix.lower() not in (".tif", ".tiff", ".zarr") and not locate(folder)[0].is_file():
-        known = find_manifest(folder)
-        if known is None or known.stage != "predict":
-            held_out = find_held_out(folder)
-            if options.labels is not None:
-                raise UsageError(
-                    f"--labels: {folder} holds its own labels; give --prediction a prediction "
-                    "to score against others"
-                )
-            _check_nothing_said(options, folder)
-            return held_out
-        folder = find_prediction(folder)
-    if options.labels is None:
+    is_slices = is_folder and not stage and said == "cells"
+    if is_folder and stage not in ("predict", "segment") and not is_slices:
+        held_out = find_held_out(path)
+        if labels is not None:
+            raise UsageError(
+                f"--labels: {path} holds its own labels; give --prediction a prediction "
+                "to score against others"
+            )
+        _check_nothing_said(options, path)
+        return *held_out, False
+    if stage:
+        path = find_prediction(path) if stage == "predict" else find_cells(path)
+    if labels is None:
         raise UsageError("--labels: needed with --prediction, to know what is right")
-    return folder, find_stack(options.labels, "test-labels.tif")
+    if is_slices:
+        path = find_stack(path, "labels.tif")
+    are_cells = stage == "segment" or holds_cells(path, said=said)
+    return path, find_stack(labels, "test-labels.tif"), are_cells
+
+
+def _check_probabilities(prediction: Volume) -> None:
+    """Raise an InputError unless pixels may be probabilities; whole numbers may be of cells."""
+    remedy = "divide the pixels by their largest value"
+    if prediction.dtype.kind in "iu":
+        remedy += ", or give --prediction-as cells if they are numbers of cells"
+    check_probabilities(prediction, remedy=remedy)
 
 
 def _warn_of_training(prediction: Path, progress: Progress) -> None:
     """Say which slices the model has learned from, as far as the manifest beside it tells."""
     manifest = find_writer(prediction)
+    if manifest is not None and manifest.stage == "segment" and manifest.inputs:
+        # Cells are as good as the prediction that they were made of.
+        prediction = manifest.inputs[0].seen_from(prediction.parent)
+        manifest = find_writer(prediction)
     if manifest is None:
         return
     require(manifest, prediction.parent / MANIFEST, details=DETAILS.get(manifest.stage, {}))
@@ -155,6 +192,24 @@ def _check_nothing_said(options: EvaluateOptions, folder: Path) -> None:
                 f"--{flag_of(field.name)}: {folder} holds its own labels, as unetseg "
                 "augment has understood them; leave it out"
             )
+
+
+def _score_probabilities(
+    prediction: Volume, truth: Volume, counted: list[int], *, jobs: int, progress: Progress
+) -> tuple[dict[str, Any], list[str]]:
+    """What scores.json says of probabilities, and lines for people."""
+    pairs = ((prediction[index], truth[index]) for index in counted)
+    tracked = progress.track(
+        ordered_map(_score, pairs, jobs=jobs), total=len(counted), label="evaluate", unit="slice"
+    )
+    slices, contrasts = zip(*tracked, strict=True)
+    data = _tabulate(slices, counted, len(truth))
+    _warn_of_labels(truth.path, data, float(np.mean(contrasts)), progress)
+    titles = (("v_rand", "V_Rand"), ("v_info", "V_Info"), ("pixel_error", "pixel error"))
+    return data, [
+        f"{title:12}{data[key]:.4f}  at threshold {data[key + '_threshold']:.1f}"
+        for key, title in titles
+    ]
 
 
 def _score(
@@ -192,16 +247,8 @@ def _tabulate(
     stack = StackScores.from_slices(slices)
     thresholds = [round(t, 1) for t in THRESHOLDS]
     for index, scores in zip(counted, slices, strict=True):
-        rand = scores[stack.best_v_rand].rand
-        information = scores[stack.best_v_info].information
-        rows[index] = {
-            "v_rand": rand.value,
-            "v_rand_merge": rand.merge,
-            "v_rand_split": rand.split,
-            "v_info": information.value,
-            "v_info_merge": information.merge,
-            "v_info_split": information.split,
-        }
+        rand, information = scores[stack.best_v_rand].rand, scores[stack.best_v_info].information
+        rows[index] = name_scores(rand, information)
     return {
         **stack.best(),
         "v_rand_threshold": thresholds[stack.best_v_rand],
