@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from unetseg.arrays.segments import thin_borders
+from unetseg.arrays.segments import label_cells, label_sections, thin_borders
 
 
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
@@ -34,3 +34,17 @@ def test_cells_do_not_grow_through_what_does_not_count():
     interior, counted = np.array([[1, 0, 0, 0, 0]], bool), np.array([[1, 1, 0, 1, 1]], bool)
     assert thin_borders(interior).tolist() == [[1, 1, 1, 1, 1]]
     assert thin_borders(interior, counted=counted).tolist() == [[1, 1, 0, 2, 2]]
+
+
+def test_sections_are_pieces_of_one_number():
+    high = 2**64 - 1
+    numbers = np.array(
+        [[high, high, 0, high], [high - 1, 0, high, 0], [high - 1, 5, 5, 5]], np.uint64
+    )
+    # Pieces that touch at a corner are two; those of two numbers that touch at an edge are two.
+    expected = [[1, 1, 0, 2], [3, 0, 4, 0], [3, 5, 5, 5]]
+    sections = label_sections(numbers)
+    assert sections.dtype == np.int32
+    np.testing.assert_array_equal(sections, expected)
+    np.testing.assert_array_equal(label_sections(numbers != 0), label_cells(numbers != 0))
+    assert not label_sections(np.zeros((2, 3), np.uint16)).any()
