@@ -178,6 +178,8 @@ def worst_merges(overlaps: Overlaps, *, most: int, parts: int) -> list[Division]
 def find_inside(mask: npt.NDArray[np.bool_]) -> tuple[int, int]:
     """Row and column of a pixel that is as far from the outside of a mask, (H, W), as any is.
 
+    Of several it is the one that is nearest to their mean.
+
     Raises
     ------
     ValueError
@@ -187,8 +189,9 @@ def find_inside(mask: npt.NDArray[np.bool_]) -> tuple[int, int]:
     if box is None:
         raise ValueError("the mask is empty")
     depths = ndimage.distance_transform_edt(np.pad(mask[box], 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(np.argmax(depths)), depths.shape)
-    return int(row) + box[0].start, int(column) + box[1].start
+    rows, columns = np.nonzero(depths == depths.max())
+    middle = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
+    return int(rows[middle]) + box[0].start, int(columns[middle]) + box[1].start
 
 
 def _sizes(

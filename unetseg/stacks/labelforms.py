@@ -22,6 +22,7 @@ SHOWN = 4  # values that an error names
 # Numbers of cells are told from classes and grey levels by the middle of some slices.
 LOOKS = 5
 MIDDLE = 1024
+SMALLEST_AREA = 4  # px, which half of the cells have at least
 
 PART = 2**24  # pixels that are looked at at once
 
@@ -89,7 +90,16 @@ def find_interior(source: Volume, understanding: Understanding) -> tuple[float |
 def look_numbered(source: Volume) -> bool:
     """Whether the pixels of a stack look like numbers of cells: not two values, nor grey levels."""
     seen = _look(source, AS_THEY_LOOK)
-    return len(seen.values) > 2 and _may_number(seen)
+    if len(seen.values) < 3 or not _may_number(seen):
+        return False
+    # Of 16 bits, most grey levels of a small slice occur once, and so on one piece.
+    areas = []
+    for index in range(min(LOOKS, len(source))):
+        box = middle_of(source.own_size(index), most=MIDDLE)
+        numbers, pixels = np.unique(source.read(index, box), return_counts=True)
+        areas.append(pixels[numbers != 0])
+    found = np.concatenate(areas)
+    return len(found) == 0 or float(np.median(found)) >= SMALLEST_AREA
 
 
 def _look(source: Volume, understanding: Understanding) -> Seen:
