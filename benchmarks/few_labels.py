@@ -1,6 +1,6 @@
 """V_Rand and V_Info against the number of labelled slices, from nothing and from a model.
 
-    python benchmarks/few_labels.py --stacks data/isbi2012 --from work/model --minutes 2
+    python benchmarks/few_labels.py --stacks data/isbi2012 --minutes 2
 
 A choice is a block of slices to score, one of the folds of `unetseg crossvalidate` but the first,
 on which settings are chosen, and an order of the other slices: its first 1, 2, 3, ... are those
@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from unetseg.artifacts.finding import STARTER
 from unetseg.cli.terminal import Terminal
 from unetseg.options import (
     AugmentOptions,
@@ -170,7 +171,7 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--stacks", type=Path, default=Path("data"), help="images and labels")
-    parser.add_argument("--from", dest="start", type=Path, required=True, help="a model")
+    parser.add_argument("--from", dest="start", type=Path, default=STARTER, help="a model")
     parser.add_argument("--labelled", default="0,1,2,3,6,12,24", help="numbers of slices")
     parser.add_argument("--choices", type=int, default=5)
     parser.add_argument("--minutes", type=float, default=2.0, help="0 for the default course")

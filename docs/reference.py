@@ -23,6 +23,18 @@ ARRAYS = {
         "unetseg.arrays.metrics.SliceScores",
         "unetseg.arrays.metrics.FScore",
     ),
+    "Scores through the slices": (
+        "unetseg.arrays.contingency.count_overlaps",
+        "unetseg.arrays.contingency.sum_overlaps",
+        "unetseg.arrays.contingency.Overlaps",
+        "unetseg.arrays.cellscores.variation_of_information",
+        "unetseg.arrays.cellscores.Information",
+        "unetseg.arrays.cellscores.adapted_rand",
+        "unetseg.arrays.cellscores.worst_splits",
+        "unetseg.arrays.cellscores.worst_merges",
+        "unetseg.arrays.cellscores.Division",
+        "unetseg.arrays.cellscores.Part",
+    ),
     "Cells": (
         "unetseg.arrays.segments.label_cells",
         "unetseg.arrays.segments.thin_borders",

@@ -398,6 +398,20 @@ def test_scores_of_another_stack_are_not_taken_for_these(work: Path, data: Path,
     assert 'class="headline"' not in text
 
 
+def test_scores_of_cells_are_not_taken_for_these(work: Path, data: Path, tmp_path: Path):
+    folder = tmp_path / "work"
+    shutil.copytree(work, folder)
+    shutil.rmtree(folder / "evaluation")
+    labels = tifffile.imread(data / "train-labels.tif")[:4]
+    tifffile.imwrite(tmp_path / "l.tif", labels, photometric="minisblack")
+    cells = ("--prediction", folder / "cells", "--labels", tmp_path / "l.tif")
+    run("evaluate", *cells, "--output", folder / "evaluation")
+    run("report", "--work", folder)
+    text = (folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert "are those of labels.tif, or against other labels" in text
+    assert 'class="headline"' not in text
+
+
 def make_stale(folder: Path) -> None:
     """Let a stage have been made from another file than is there."""
     manifest = folder / "manifest.json"

@@ -185,7 +185,7 @@ def view() -> None:
 
 @stage(options.EvaluateOptions)
 def evaluate() -> None:
-    """Score a prediction as the ISBI 2012 challenge does."""
+    """Score a prediction as the ISBI 2012 challenge does, or numbered cells."""
 
 
 @stage(options.ReportOptions)

@@ -206,8 +206,11 @@ def _score_probabilities(
     data = _tabulate(slices, counted, len(truth))
     _warn_of_labels(truth.path, data, float(np.mean(contrasts)), progress)
     titles = (("v_rand", "V_Rand"), ("v_info", "V_Info"), ("pixel_error", "pixel error"))
+    curves = data["curves"]
+    middle = curves["threshold"].index(0.5)
     return data, [
-        f"{title:12}{data[key]:.4f}  at threshold {data[key + '_threshold']:.1f}"
+        f"{title:12}{data[key]:.4f}  at threshold {data[key + '_threshold']:.1f}, "
+        f"{curves[key][middle]:.4f} at 0.5"
         for key, title in titles
     ]
 
