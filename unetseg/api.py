@@ -189,7 +189,8 @@ def predict(volume: Stack, model: Folder | list[Folder] | None = None, **options
     volume : path or (Z, Y, X) or (Y, X) array
         Images: uint8, uint16 or float32, of any size.
     model : path or Result or list of them, optional
-        Folder that `train` wrote, work/model by default; of several the probabilities are averaged.
+        Folder that `train` wrote, work/model by default, or "starter"; of several the probabilities
+        are averaged.
     **options
         Those of `unetseg predict`, such as ``output``, ``tta`` or ``memory``; ``progress=True``
         shows progress.

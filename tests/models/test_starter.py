@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ MIDDLE = THRESHOLDS.index(0.5)
 
 def scores_of(cli: Cli, volume: np.ndarray, labels: np.ndarray) -> StackScores:
     """Of what the starter makes of a stack, as a user calls it."""
-    tifffile.imwrite("mine.tif", volume, metadata={"axes": "ZYX"})
+    tifffile.imwrite("mine.tif", volume, photometric="minisblack", metadata={"axes": "ZYX"})
     cli("predict", "--model", "starter", "--volume", "mine.tif")
     prediction = tifffile.imread("work/prediction/prediction.tif")
     return StackScores.from_slices(
@@ -46,6 +47,9 @@ def test_it_is_complete_and_small():
     details = details_of(STARTER_FOLDER)
     assert hash_weights(network) == details["weights_sha256"]
     assert details["synthetic"]
+    # No path of the machine on which it was made.
+    (learned_from,) = json.loads((STARTER_FOLDER / "manifest.json").read_text())["inputs"]
+    assert learned_from["path"] == "../preprocessed/manifest.json"
     assert details["voxel"][1:] == [4.0, 4.0]
 
 
@@ -66,7 +70,7 @@ def test_a_folder_of_that_name_comes_first(
 
 
 def test_it_knows_tissue_that_it_was_not_drawn_from(cli: Cli):
-    volume, labels = synthesize(slices=1, height=320, width=320, rng=np.random.default_rng(20_000))
+    volume, labels = synthesize(slices=2, height=320, width=320, rng=np.random.default_rng(20_000))
     scores = scores_of(cli, volume, labels)
     assert scores.v_rand[MIDDLE] > 0.9
     assert scores.v_info[MIDDLE] > 0.93
