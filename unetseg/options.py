@@ -484,7 +484,7 @@ class SegmentOptions(Options):
     )
     output: Path = option(
         CELLS,
-        "Folder for labels.tif and cells.csv; labels of separate micrographs have their names.",
+        "Folder for labels.tif and tables; labels of separate micrographs have their names.",
     )
     smoothing: float = option(
         1.0, "Standard deviation of a Gaussian applied first, in pixels.", minimum=0, maximum=50
@@ -497,6 +497,11 @@ class SegmentOptions(Options):
     )
     grow: bool = option(
         True, "Let cells grow into the membrane until a line of one pixel is left between them."
+    )
+    link: bool = option(
+        False,
+        "Give all sections of a cell one number, through the slices of a stack, and write a table "
+        "of whole cells.",
     )
     jobs: int = option(0, JOBS_HELP, minimum=0, recorded=False)
     force: bool = option(False, FORCE_HELP, recorded=False)

@@ -14,9 +14,28 @@ from conftest import Cli
 from unetseg.stages import segment as stage
 
 
-def read_table() -> list[dict[str, str]]:
-    with Path("work/cells/cells.csv").open() as file:
+def read_table(name: str = "cells.csv") -> list[dict[str, str]]:
+    with Path("work/cells", name).open() as file:
         return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def tubes(tmp_path: Path) -> np.ndarray:
+    """A prediction of two tubes that slide by a pixel a slice, and one that ends; (8, 30, 40)."""
+    probability = np.full((8, 30, 40), 0.05, np.float32)
+    for z, probable in enumerate(probability):
+        probable[3:13, 2 + z : 14 + z] = 0.95
+        probable[15:27, 20 - z : 32 - z] = 0.95
+        if z < 4:
+            probable[3:11, 30:38] = 0.95
+    tifffile.imwrite(
+        tmp_path / "p.tif",
+        probability,
+        imagej=True,
+        resolution=(1 / 4, 1 / 4),
+        metadata={"axes": "ZYX", "spacing": 50, "unit": "nm"},
+    )
+    return probability
 
 
 def test_every_cell_of_a_stack_has_its_number(data: Path, cli: Cli):
@@ -85,6 +104,85 @@ def test_a_trained_model_can_be_segmented(model: Path, cli: Cli):
     manifest = json.loads(Path("work/cells/manifest.json").read_text())
     assert manifest["options"]["seed_threshold"] == 0.7
     assert Path(manifest["inputs"][0]["path"]).name == "held-out-prediction.tif"
+
+
+def test_sections_of_a_cell_get_one_number(tubes: np.ndarray, cli: Cli):
+    shown = cli("segment", "--prediction", "p.tif", "--link", "--jobs", 1).stdout
+    assert "3 cells of 20 sections" in shown
+    cells = tifffile.imread("work/cells/labels.tif")
+    assert cells.dtype == np.uint16
+    for z in range(8):
+        assert (cells[z, 3:13, 2 + z : 14 + z] == 1).all()
+        assert (cells[z, 15:27, 20 - z : 32 - z] == cells[0, 20, 25]).all()
+    assert sorted({*cells[:4].flat}) == [0, 1, 2, 3]
+    assert cells[0, 5, 33] not in cells[4:]
+
+    sections = read_table()
+    assert list(sections[0])[:3] == ["label", "cell", "slice"]
+    assert [int(row["label"]) for row in sections] == list(range(1, 21))
+    for row in sections:
+        here = cells[int(row["slice"])] == int(row["cell"])
+        assert here.sum() == int(row["area"])
+        assert np.argwhere(here)[:, 0].mean() == pytest.approx(float(row["centroid_y"]), abs=0.006)
+    whole = read_table("cells-3d.csv")
+    assert [int(row["cell"]) for row in whole] == [1, 2, 3]
+    for row in whole:
+        places = np.argwhere(cells == int(row["cell"]))
+        assert int(row["voxels"]) == len(places)
+        assert float(row["volume_nm3"]) == len(places) * 50 * 4 * 4
+        for axis, along in zip("zyx", places.T, strict=True):
+            assert int(row[f"{axis}_first"]) == along.min()
+            assert int(row[f"{axis}_last"]) == along.max()
+            assert float(row[f"centroid_{axis}"]) == pytest.approx(along.mean(), abs=0.011)
+    manifest = json.loads(Path("work/cells/manifest.json").read_text())
+    assert manifest["options"]["link"] is True
+    assert [output["name"] for output in manifest["outputs"]] == [
+        "cells-3d.csv",
+        "cells.csv",
+        "labels.tif",
+    ]
+
+
+def test_linking_is_the_same_however_many_processes_work(tubes: np.ndarray, cli: Cli):
+    for jobs in (1, 2):
+        cli("segment", "--prediction", "p.tif", "--link", "--jobs", jobs, "--output", f"c{jobs}")
+    for name in ("labels.tif", "cells.csv", "cells-3d.csv"):
+        assert Path("c1", name).read_bytes() == Path("c2", name).read_bytes()
+
+
+def test_linking_renumbers_sections_and_moves_none(tubes: np.ndarray, cli: Cli):
+    cli("segment", "--prediction", "p.tif", "--link", "--jobs", 1)
+    linked, rows = tifffile.imread("work/cells/labels.tif"), read_table()
+    cli("segment", "--prediction", "p.tif", "--no-link", "--jobs", 1)
+    assert not Path("work/cells/cells-3d.csv").exists()
+    sections = tifffile.imread("work/cells/labels.tif")
+    number = np.array([0, *(int(row.pop("cell")) for row in rows)])
+    np.testing.assert_array_equal(number[sections], linked)
+    assert rows == read_table()
+
+
+def test_lost_slices_are_bridged_where_zero_is_missing(
+    tubes: np.ndarray, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    tubes[2] = tubes[5:7] = 0
+    tifffile.imwrite("p.tif", tubes, metadata={"axes": "ZYX"})
+    monkeypatch.setattr(stage, "zero_is_missing", lambda _: True)
+    cli("segment", "--prediction", "p.tif", "--link", "--jobs", 1)
+    cells = tifffile.imread("work/cells/labels.tif")
+    assert not cells[[2, 5, 6]].any()
+    assert cells[0, 5, 8] == cells[7, 5, 15] == 1
+    assert cells[0, 20, 25] == cells[7, 20, 18]
+    whole = read_table("cells-3d.csv")
+    assert len(whole) == 3
+    assert whole[0]["volume_nm3"] == ""
+    assert [whole[0][name] for name in ("sections", "z_first", "z_last")] == ["5", "0", "7"]
+
+
+def test_nothing_to_link(cli: Cli):
+    tifffile.imwrite("p.tif", np.zeros((5, 9, 11), np.float32), metadata={"axes": "ZYX"})
+    assert "0 cells of 0 sections" in cli("segment", "--prediction", "p.tif", "--link").stdout
+    assert not read_table()
+    assert not read_table("cells-3d.csv")
 
 
 def test_what_is_no_probability_is_refused(data: Path, cli: Cli):

@@ -211,6 +211,8 @@ def test_cells_of_each_are_those_of_it_alone(
         assert [{**row, "slice": "0"} for row in rows("alone")] == [
             {"slice": "0", **{key: row[key] for key in row if key != "name"}} for row in mine
         ]
+    (line,) = cli("segment", "--link", code=2).stderr.splitlines()
+    assert "--link: expected slices of one stack, found separate micrographs" in line
     with open_volume(Path("work/cells")) as volume:
         assert volume.names == tuple(SIZES)
     # More cells than 16 bits count in one: all are of the larger type, and open as before.
