@@ -39,6 +39,7 @@ PAGES: dict[str, list[str]] = {
         "docs/synthetic",
         "docs/augmentation",
         "docs/network",
+        "docs/cells",
         "docs/scores",
         "docs/results",
         "benchmarks/recipe",

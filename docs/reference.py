@@ -39,6 +39,9 @@ ARRAYS = {
         "unetseg.arrays.segments.label_cells",
         "unetseg.arrays.segments.thin_borders",
         "unetseg.arrays.cells.segment_cells",
+        "unetseg.arrays.linking.link_neighbours",
+        "unetseg.arrays.linking.link_slices",
+        "unetseg.arrays.linking.solve_multicut",
     ),
     "Weights": ("unetseg.arrays.weights.weight_map",),
 }

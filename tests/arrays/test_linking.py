@@ -209,6 +209,18 @@ def test_a_slice_in_which_two_cells_run_together_joins_them_not():
     assert set(right) == {2}
 
 
+def test_evidence_is_weighed_by_distance_and_pixels():
+    pair, measures = np.array([[1, 2]]), np.array([[1.0, 0.5, 2.0]])
+    near = Edges(pair, measures, np.array([16]), distance=1)
+    # 16 pixels count twice as much as one.
+    assert near.evidence == pytest.approx(2 * np.dot(linking.BETWEEN[0], [1, 0.5, 2]))
+    for distance in (3, 6):
+        far = Edges(pair, measures, np.array([1]), distance=distance)
+        assert far.evidence == pytest.approx(np.dot(linking.BETWEEN[2], [1, 0.5, 2]))
+    beside = Edges(pair, measures[:, :2], np.array([1]), distance=0)
+    assert beside.evidence == pytest.approx(3 * np.dot(linking.WITHIN, [1, 0.5]))
+
+
 def test_no_more_slices_are_kept_than_are_compared():
     linker, sections = Linker(), []
     for one in pillars(range(9), lost=set(), sections=sections):

@@ -92,7 +92,9 @@ class Edges:
     def evidence(self) -> npt.NDArray[np.float64]:
         """Log-odds that the pair is one cell, times a power of the pixels; negative against it."""
         weights = BETWEEN[min(self.distance, REACH) - 1] if self.distance else WITHIN
-        return np.asarray(self.measures @ np.array(weights) * self.pixels**POWER)
+        # Sections are compared with REACH slices, and only once with their neighbours.
+        times = 1 if self.distance else REACH
+        return np.asarray(times * (self.measures @ np.array(weights)) * self.pixels**POWER)
 
 
 class Linker:
