@@ -87,6 +87,9 @@ def test_a_work_folder_elsewhere(model: Path, data: Path, cli: Cli):
     cli("segment", "--prediction", "w2/prediction", "--output", "w2/cells", "--jobs", 1)
     found["cells"] = Path("w2/cells/labels.tif")
     assert resolved(find_stacks(options, Silent())[0]) == resolved(found)
+    # With one table more they are still cells of one stack.
+    cli("segment", "--prediction", "w2/prediction", "--output", "w2/cells", "--jobs", 1, "--link")
+    assert resolved(find_stacks(options, Silent())[0]) == resolved(found)
 
 
 def resolved(paths: dict[str, Path]) -> dict[str, Path]:

@@ -82,20 +82,7 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
             if not options.force and writer.is_current():
                 return writer.nothing_to_do()
             missing = zero_is_missing(path)
-            work = partial(
-                _segment,
-                smoothing=options.smoothing,
-                seed_threshold=options.seed_threshold,
-                smallest=options.smallest,
-                grow=options.grow,
-                zero_is_missing=missing,
-            )
-            slices = progress.track(
-                ordered_map(work, map(prediction.own, range(len(prediction))), jobs=options.jobs),
-                total=len(prediction),
-                label="segment",
-                unit="slice",
-            )
+            slices = _cut(options, prediction, progress, zero_is_missing=missing)
             if isinstance(prediction, Micrographs):
                 found = f"{_write_each(writer, slices, prediction)} cells"
             elif options.link:
@@ -104,6 +91,26 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
                 found = f"{_write(writer, slices, prediction)} cells"
         read = [str(prediction)]
     return writer.result(read, notes=[f"{found} (0 is between them)"])
+
+
+def _cut(
+    options: SegmentOptions, prediction: Volume, progress: Progress, *, zero_is_missing: bool
+) -> Slices:
+    """Sections of every slice, from several processes."""
+    work = partial(
+        _segment,
+        smoothing=options.smoothing,
+        seed_threshold=options.seed_threshold,
+        smallest=options.smallest,
+        grow=options.grow,
+        zero_is_missing=zero_is_missing,
+    )
+    return progress.track(
+        ordered_map(work, map(prediction.own, range(len(prediction))), jobs=options.jobs),
+        total=len(prediction),
+        label="segment",
+        unit="slice",
+    )
 
 
 def _segment(

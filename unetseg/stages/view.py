@@ -162,7 +162,8 @@ def _find_cells(options: ViewOptions, prediction: Path | None) -> Path | None:
         )
     if options.cells is None and not _same(manifest.inputs[0].seen_from(path), prediction):
         return None
-    if len(manifest.outputs) > 2:  # of a stack, labels and their table
+    # Beside labels there are tables.
+    if sum(output.name.endswith(".tif") for output in manifest.outputs) > 1:
         raise _separate(path)
     return path / "labels.tif"
 
