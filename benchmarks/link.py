@@ -117,7 +117,7 @@ def is_best(owner: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Whether a share is the largest of its owner, the first of equal ones."""
     order = np.lexsort((-share, owner))
     best = np.zeros(len(owner), bool)
-    best[order[np.r_[True, np.diff(owner[order]) > 0]]] = True
+    best[order[np.diff(owner[order], prepend=-1) > 0]] = True
     return best
 
 
