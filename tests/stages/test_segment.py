@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,15 @@ def test_linking_is_the_same_however_many_processes_work(tubes: np.ndarray, cli:
         cli("segment", "--prediction", "p.tif", "--link", "--jobs", jobs, "--output", f"c{jobs}")
     for name in ("labels.tif", "cells.csv", "cells-3d.csv"):
         assert Path("c1", name).read_bytes() == Path("c2", name).read_bytes()
+
+
+def test_linking_without_its_solver_is_refused_at_once(
+    tubes: np.ndarray, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "bioimage_cpp.graph.multicut", None)
+    result = cli("segment", "--prediction", "p.tif", "--link", "--jobs", 1, code=1)
+    assert "--link: expected the package bioimage-cpp, found none" in result.stderr
+    assert not Path("work/cells").exists()
 
 
 def test_linking_renumbers_sections_and_moves_none(tubes: np.ndarray, cli: Cli):

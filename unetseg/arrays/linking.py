@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from bioimage_cpp.graph import UndirectedGraph
-from bioimage_cpp.graph.multicut import KernighanLinMulticut, MulticutObjective
 from scipy import fft
+
+from unetseg.errors import UnetsegError
 
 Ints = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.floating]
@@ -43,6 +43,24 @@ WITHIN = (-3.53, 7.95)  # by the mean probability of interior between them
 POWER = 0.25
 # Keeps the log-odds of a share of 0 or 1 finite.
 SOFTENING = 0.01
+
+
+def import_graphs() -> Any:
+    """Import bioimage-cpp, which has no wheels for some machines, and which only linking needs.
+
+    Raises
+    ------
+    UnetsegError
+        If it is not installed.
+    """
+    try:
+        import bioimage_cpp.graph.multicut
+    except ImportError as error:
+        raise UnetsegError(
+            f"--link: expected the package bioimage-cpp, found none ({error}); pip install "
+            "bioimage-cpp, or leave --link out"
+        ) from error
+    return bioimage_cpp.graph
 
 
 @dataclass(frozen=True)
@@ -98,9 +116,16 @@ class Edges:
 
 
 class Linker:
-    """Gather evidence slice by slice, then decide; it keeps no more than REACH slices."""
+    """Gather evidence slice by slice, then decide; it keeps no more than REACH slices.
+
+    Raises
+    ------
+    UnetsegError
+        If bioimage-cpp is not installed.
+    """
 
     def __init__(self) -> None:
+        import_graphs()  # said now, not when all slices have been looked at
         self._before: deque[Layer] = deque(maxlen=REACH)
         self._pairs: list[npt.NDArray[np.int64]] = []
         self._evidence: list[npt.NDArray[np.float64]] = []
@@ -167,9 +192,10 @@ def solve_multicut(
     if not sections:
         return parts
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))  # which the graph wants
-    graph = UndirectedGraph.from_unique_edges(sections, pairs[order] - 1)
-    objective = MulticutObjective(graph, evidence[order])
-    found = np.asarray(KernighanLinMulticut().optimize(objective))
+    graphs = import_graphs()
+    graph = graphs.UndirectedGraph.from_unique_edges(sections, pairs[order] - 1)
+    objective = graphs.multicut.MulticutObjective(graph, evidence[order])
+    found = np.asarray(graphs.multicut.KernighanLinMulticut().optimize(objective))
     _, first, part = np.unique(found, return_index=True, return_inverse=True)
     number = np.empty(len(first), np.int64)
     number[np.argsort(first)] = np.arange(1, len(first) + 1)
