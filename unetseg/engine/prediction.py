@@ -188,6 +188,13 @@ def open_model(folder: Path) -> Manifest:
             "normalised",
             remedy="give the folder, with its manifest.json",
         )
+    if not (folder / MANIFEST).is_file():
+        raise InputError(
+            folder,
+            expected="the finished results of unetseg train",
+            found="no manifest.json" if folder.is_dir() else "no such folder",
+            remedy="run unetseg train first, or name starter, the model that comes with unetseg",
+        )
     manifest = open_stage(folder, stage="train", fresh=False)
     try:
         NetworkOptions(**manifest.details["network"])
