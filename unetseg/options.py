@@ -350,8 +350,8 @@ class TrainOptions(Options):
     from_: Path | None = option(
         None,
         "Begin with this model, and not with nothing: a folder of `unetseg train`, or starter. Its "
-        "network must be that of --network; the default recipe is then half as long, at half the "
-        "rate.",
+        "network must be that of --network; the default recipe is then half as long, at a tenth "
+        "of the rate.",
         recorded=False,
     )
     epochs: int | None = option(None, "Epochs.  [default: 20, and 10 from a model]", minimum=1)
