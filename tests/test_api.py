@@ -127,7 +127,9 @@ def test_the_same_arrays_are_up_to_date(tiny: tuple[np.ndarray, np.ndarray], cli
 
 KILLED = """
 import sys, numpy as np, unetseg
-squares = np.random.default_rng(0).integers(256, size=(15, 50, 50))
+from unetseg.stacks import pieces
+pieces.SECONDS_BETWEEN_FLUSHES = 0  # a quick machine would have made all before the first
+squares = np.random.default_rng(0).integers(256, size=(8, 50, 50))
 volume = squares.repeat(4, 1).repeat(4, 2).astype("uint8")
 print(unetseg.predict(volume, sys.argv[1], output="out", progress=True))
 """
@@ -140,7 +142,7 @@ def test_a_killed_call_goes_on(model: Path, tmp_path: Path):
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as run:
         while not (journal.exists() and journal.read_text().count("\n") > 1):
             assert run.poll() is None, run.stderr and run.stderr.read()
-            time.sleep(0.05)
+            time.sleep(0.01)
         run.kill()
     assert not (tmp_path / "out/manifest.json").exists()
 
@@ -149,7 +151,7 @@ def test_a_killed_call_goes_on(model: Path, tmp_path: Path):
 
     assert re.search(r"going on: \d+% is there already", again().stderr)
     assert "nothing to do" in again().stdout
-    volume = coarse(15, 200, 200)
+    volume = coarse(8, 200, 200)
     np.testing.assert_allclose(
         tifffile.imread(tmp_path / "out/prediction.tif"),
         unetseg.predict(volume, model)["prediction.tif"],

@@ -122,8 +122,8 @@ def test_evaluate_scores_what_it_has_opened(
     tifffile.imwrite("l.tif", labels, metadata={"axes": "ZYX"})
     check = evaluate.check_probabilities
 
-    def publish(prediction: Any) -> None:
-        check(prediction)
+    def publish(prediction: Any, **keywords: Any) -> None:
+        check(prediction, **keywords)
         tifffile.imwrite("new.tif", np.zeros(labels.shape, np.float32), metadata={"axes": "ZYX"})
         Path("new.tif").replace("p.tif")
 

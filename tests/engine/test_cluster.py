@@ -62,11 +62,16 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
         )
 
 
+def is_chunk(path: Path) -> bool:
+    """Whether it is a whole one, whose name stays."""
+    return path.suffix != ".partial" and path.is_file()
+
+
 def when_written(chunks: Path, count: int, act: Callable[[list[Path]], None]) -> threading.Thread:
     """Start a thread that acts on the first chunks as soon as there are so many."""
 
     def watch() -> None:
-        while len(found := [path for path in chunks.rglob("*") if path.is_file()]) < count:
+        while len(found := [path for path in chunks.rglob("*") if is_chunk(path)]) < count:
             time.sleep(0.02)
         act(found)
 

@@ -45,8 +45,8 @@ class Course:
     sources : list of int
         The source slice of each of them.
     held_out : Slices, optional
-    checkpoint : Path
-        File for what a later run goes on from.
+    kept : sequence of Path
+        Files that a later run goes on from; the first is for the checkpoint.
     progress : Progress
     precision : str
         As from `unetseg.network.precision.choose_precision`.
@@ -68,7 +68,7 @@ class Course:
         training: Slices,
         sources: list[int],
         held_out: Slices | None,
-        checkpoint: Path,
+        kept: Sequence[Path],
         progress: Progress,
         *,
         precision: str,
@@ -77,7 +77,8 @@ class Course:
         self.recipe, self.network, self.model = start.recipe, start.network, start.model
         self._options = options
         self._held_out = held_out
-        self._checkpoint = checkpoint
+        self._kept = kept
+        self._checkpoint = kept[0]
         self._progress = progress
         self.calibrator = None
         if self.recipe.weighted:
@@ -112,7 +113,8 @@ class Course:
             self._trainer.run(self._after_epoch)
         except TrainingError:
             # Going on from there would end in the same way.
-            self._checkpoint.unlink(missing_ok=True)
+            for path in self._kept:
+                path.unlink(missing_ok=True)
             raise
         except KeyboardInterrupt:
             if self.history:

@@ -101,7 +101,7 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
             training,
             sources,
             held_out,
-            writer.path(CHECKPOINT),
+            [writer.path(CHECKPOINT), writer.path(PRECISION)],
             progress,
             precision=precision,
         )
