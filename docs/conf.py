@@ -32,6 +32,7 @@ PAGES: dict[str, list[str]] = {
         "docs/files",
         "docs/labels",
         "docs/few-labels",
+        "docs/coming-from",
         "docs/scale",
         "docs/reliability",
     ],
