@@ -1,11 +1,12 @@
 """V_Rand and V_Info against the number of labelled slices, from nothing and from a model.
 
-    python benchmarks/few_labels.py --stacks data/isbi2012 --minutes 2
+    python benchmarks/few_labels.py --stacks data/isbi2012 --epochs 2
 
 A choice is a block of slices to score, one of the folds of `unetseg crossvalidate` but the first,
 on which settings are chosen, and an order of the other slices: its first 1, 2, 3, ... are those
-that are labelled. Every number of them is trained on for equally long, from nothing and from the
-model; with no labelled slice, the model predicts as it is. Writes table.md, scores.csv and
+that are labelled. Every number of them is trained on in equally many steps, from nothing and from
+the model; with no labelled slice, the model predicts as it is. An epoch has as many steps whatever
+is labelled, so what else the machine does changes no score. Writes table.md, scores.csv and
 few-labels.png. A run that died goes on with the same command.
 """
 
@@ -66,16 +67,16 @@ class Trials:
         Folder of train-volume.tif and train-labels.tif.
     start : Path
         The model.
-    minutes : float
-        Of training.
+    epochs : int, optional
+        Of training; None for the default course of each.
     output : Path
     """
 
-    def __init__(self, stacks: Path, start: Path, *, minutes: float, output: Path) -> None:
+    def __init__(self, stacks: Path, start: Path, *, epochs: int | None, output: Path) -> None:
         self._volume, self._labels = (
             tifffile.imread(stacks / f"train-{kind}.tif") for kind in ("volume", "labels")
         )
-        self._start, self._minutes, self._output = start, minutes, output
+        self._start, self._epochs, self._output = start, epochs, output
 
     def __len__(self) -> int:
         """Slices of the stack."""
@@ -103,13 +104,11 @@ class Trials:
         run_stage("preprocess", options, Terminal())
         for name, start in ((NOTHING, None), (MODEL, self._start)):
             model = folder / name.replace(" ", "-")
-            # Time alone ends the course, so both take all of it.
             course = TrainOptions(
                 input=preprocessed,
                 output=model,
                 from_=start,
-                epochs=100_000 if self._minutes else None,
-                minutes=self._minutes,
+                epochs=self._epochs,
                 score_every=100_000,
             )
             run_stage("train", course, Terminal())
@@ -174,11 +173,11 @@ def main() -> None:
     parser.add_argument("--from", dest="start", type=Path, default=STARTER, help="a model")
     parser.add_argument("--labelled", default="0,1,2,3,6,12,24", help="numbers of slices")
     parser.add_argument("--choices", type=int, default=5)
-    parser.add_argument("--minutes", type=float, default=2.0, help="0 for the default course")
+    parser.add_argument("--epochs", type=int, help="of both, instead of the default courses")
     parser.add_argument("--output", type=Path, default=Path("work/few-labels"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    trials = Trials(options.stacks, options.start, minutes=options.minutes, output=options.output)
+    trials = Trials(options.stacks, options.start, epochs=options.epochs, output=options.output)
     found: dict[tuple[str, int], list[Scores]] = {}
     with (options.output / "scores.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
