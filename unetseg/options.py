@@ -486,6 +486,12 @@ class SegmentOptions(Options):
         CELLS,
         "Folder for labels.tif and tables; labels of separate micrographs have their names.",
     )
+    name: str | None = option(
+        None,
+        "Name of the labels. Its ending says what they are: .tif (for ImageJ; more cells than 16 "
+        "bits count, or above 4 GB, OME-TIFF), .ome.tif or .ome.zarr.  [default: labels.tif; "
+        "labels.ome.zarr with --scheduler, and of more than a gigapixel]",
+    )
     smoothing: float = option(
         1.0, "Standard deviation of a Gaussian applied first, in pixels.", minimum=0, maximum=50
     )
@@ -502,6 +508,17 @@ class SegmentOptions(Options):
         False,
         "Give all sections of a cell one number, through the slices of a stack, and write a table "
         "of whole cells.",
+    )
+    memory: str = option(
+        "2GB",
+        "Memory that may be taken by all processes together; fewer work where it does not suffice.",
+        recorded=False,
+    )
+    scheduler: str | None = option(
+        None,
+        "Address of a dask scheduler, such as tcp://host:8786: its workers segment, into an "
+        "OME-Zarr.",
+        recorded=False,
     )
     jobs: int = option(0, JOBS_HELP, minimum=0, recorded=False)
     force: bool = option(False, FORCE_HELP, recorded=False)

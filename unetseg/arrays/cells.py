@@ -8,13 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from skimage.measure import regionprops
 from skimage.segmentation import watershed
 
 from unetseg.arrays.segments import FOUR_CONNECTED, label_cells
+from unetseg.arrays.tallies import Count, Tally, centroids_of, perimeters_of
 
 # Where a cell ends when it is not to grow into the membrane.
 INTERIOR = 0.5
+
+Sides = tuple[bool, bool, bool, bool]
+"""Something of the top, the bottom, the left and the right of a part of a slice."""
+
+WHOLE: Sides = (False, False, False, False)
+"""Sides at which a whole slice goes on."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ def segment_cells(
     smallest: int,
     grow: bool,
     zero_is_missing: bool,
+    cut: Sides,
 ) -> npt.NDArray[np.int32]:
     """Flood a slice from the places that are surely inside a cell, until the floods meet.
 
@@ -71,6 +78,9 @@ def segment_cells(
         Flood the membrane too, so that only a line one pixel wide is left between two cells.
     zero_is_missing : bool
         Where the probability is exactly 0 there is no tissue, and cells do not grow.
+    cut : (top, bottom, left, right) of bool
+        Where this is a part of a slice which goes on. What reaches such a side may be larger than
+        it looks, and is never too small.
 
     Returns
     -------
@@ -81,6 +91,9 @@ def segment_cells(
     smooth = _smooth(probability, tissue, smoothing) if smoothing else probability
     regions = label_cells((smooth > seed_threshold) & tissue)
     sizes = np.bincount(regions.ravel())
+    for side, goes_on in zip((regions[0], regions[-1], *regions.T[[0, -1]]), cut, strict=True):
+        if goes_on:
+            sizes[side] = regions.size
     sizes[0] = 0
     kept = np.flatnonzero(sizes >= max(1, smallest))
     number = np.zeros(len(sizes), np.int32)
@@ -107,25 +120,18 @@ def _smooth(
     return mean
 
 
-def measure_cells(cells: npt.NDArray[np.int32]) -> Iterator[Cell]:
-    """Measure every cell of a slice, in the order of the labels."""
-    borders = _borders(cells)
-    for region in regionprops(cells):
+def measure_cells(tally: Tally) -> Iterator[Cell]:
+    """Measure every cell of a slice, in the order of a tally."""
+    counts = tally[:, [Count.NUMBER, Count.AREA, Count.BORDER]].tolist()
+    centroids, perimeters = centroids_of(tally).tolist(), perimeters_of(tally).tolist()
+    for (label, area, border), centroid, perimeter in zip(
+        counts, centroids, perimeters, strict=True
+    ):
         yield Cell(
-            label=int(region.label),
-            area=int(region.area),
-            perimeter=round(float(region.perimeter), 2),
-            border=int(borders[region.label]),
-            centroid_y=round(float(region.centroid[0]), 2),
-            centroid_x=round(float(region.centroid[1]), 2),
+            label=label,
+            area=area,
+            perimeter=round(perimeter, 2),
+            border=border,
+            centroid_y=centroid[0],
+            centroid_x=centroid[1],
         )
-
-
-def _borders(cells: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
-    """For each label, edges of pixels between it and another value."""
-    count = np.zeros(cells.max(initial=0) + 1, np.intp)
-    for one, other in ((cells[1:], cells[:-1]), (cells[:, 1:], cells[:, :-1])):
-        differ = one != other
-        for side in (one, other):
-            count += np.bincount(side[differ], minlength=len(count))
-    return count

@@ -130,12 +130,14 @@ def plan_boxes(shape: tuple[int, int], *, largest: tuple[int, int], multiple: in
         Where a box may end, in pixels, but for the end of the slice.
     """
     sides = [
-        _cut(size, most=most, multiple=multiple) for size, most in zip(shape, largest, strict=True)
+        cut_side(size, most=most, multiple=multiple)
+        for size, most in zip(shape, largest, strict=True)
     ]
     return [(rows, columns) for rows in sides[0] for columns in sides[1]]
 
 
-def _cut(size: int, *, most: int, multiple: int) -> list[slice]:
+def cut_side(size: int, *, most: int, multiple: int) -> list[slice]:
+    """Cut a side of a slice, as `plan_boxes` does."""
     units = math.ceil(size / multiple)
     pieces = math.ceil(units / max(1, most // multiple)) if size > most else 1
     edges = [min(size, units * i // pieces * multiple) for i in range(pieces + 1)]

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from unetseg.arrays.cells import Cell
+from unetseg.arrays.tallies import Count, Tally, centroids_of
 
 
 @dataclass(frozen=True)
@@ -49,17 +48,13 @@ class WholeCell:
     at_border: bool
 
 
-def describe_sections(
-    cells: npt.NDArray[np.int32], measures: list[Cell], *, z: int
-) -> npt.NDArray[np.float64]:
+def describe_sections(tally: Tally, *, z: int) -> npt.NDArray[np.float64]:
     """What the measures of whole cells need to know of the sections in a slice.
 
     Parameters
     ----------
-    cells : (H, W) int32
-        0 between sections, 1, 2, ... inside them, without a number missing.
-    measures : list of Cell
-        Of each of them.
+    tally : Tally
+        Of the sections.
     z : int
         Number of the slice.
 
@@ -68,12 +63,9 @@ def describe_sections(
     (sections, 8) float64
         Slice, first and last row, first and last column, area, mean row and mean column.
     """
-    boxes = ndimage.find_objects(cells)
-    rows = [
-        (z, y.start, y.stop - 1, x.start, x.stop - 1, cell.area, cell.centroid_y, cell.centroid_x)
-        for cell, (y, x) in zip(measures, boxes, strict=True)
-    ]
-    return np.array(rows, np.float64).reshape(-1, 8)
+    columns = [Count.FIRST_Y, Count.LAST_Y, Count.FIRST_X, Count.LAST_X, Count.AREA]
+    places = np.full((len(tally), 1), z)
+    return np.hstack([places, tally[:, columns], centroids_of(tally)])
 
 
 def measure_whole_cells(

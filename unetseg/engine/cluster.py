@@ -1,4 +1,4 @@
-"""Prediction by many machines: pieces of an OME-Zarr, handed out by dask.distributed.
+"""Work of many machines, handed out by dask.distributed; and prediction by them.
 
 Every worker sees the same files (a shared file system), reads what it needs of the volume, and
 writes whole chunks of the result. Nothing but the names of pieces goes over the network.
@@ -9,13 +9,13 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from unetseg.errors import InputError, UnetsegError
 from unetseg.progress import Progress
@@ -24,6 +24,9 @@ from unetseg.stacks.pieces import Piece
 
 if TYPE_CHECKING:
     from unetseg.engine.ensemble import Treatment
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # TensorFlow uses all cores for one piece; two at a time would only take twice the memory.
 _ONE_AT_A_TIME = threading.Lock()
@@ -54,9 +57,6 @@ def predict_on_cluster(
 ) -> Iterator[Piece]:
     """Let the workers of a cluster predict and write pieces.
 
-    A worker that dies costs what it was working on: its pieces go to others, and chunks that it
-    had finished are not written again.
-
     Parameters
     ----------
     scheduler : str
@@ -73,8 +73,44 @@ def predict_on_cluster(
     Raises
     ------
     UnetsegError
-        If there is no scheduler, or it is lost, or a piece is too much for every worker, or a
-        worker does not see the files, or writes where this process does not see it.
+        As for `cluster_map`; or if a worker does not see the files, or writes where this process
+        does not see it.
+    """
+    from unetseg.stacks.omezarr import ZarrPieces
+
+    yield from cluster_map(scheduler, partial(_predict_piece, job=job), pieces, progress)
+    output = ZarrPieces(job.output, shape=job.shape, create=False)
+    check_written(pieces, output.holds, where=job.output)
+
+
+def cluster_map(
+    scheduler: str,
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    progress: Progress,
+) -> Iterator[Result]:
+    """Let the workers of a cluster do the same with many items.
+
+    A worker that dies costs what it was working on: that goes to others.
+
+    Parameters
+    ----------
+    scheduler : str
+        Address, such as tcp://host:8786.
+    work : callable
+        Takes an item. What goes in and comes out passes through the scheduler.
+    items : sequence
+    progress : Progress
+
+    Yields
+    ------
+    object
+        Results as they come, in any order.
+
+    Raises
+    ------
+    UnetsegError
+        If there is no scheduler, or it is lost, or an item is too much for every worker.
     """
     try:
         from distributed import Client, KilledWorker, as_completed
@@ -95,7 +131,7 @@ def predict_on_cluster(
         if not client.scheduler_info()["workers"]:
             progress.say(f"{scheduler} has no workers yet: waiting for the first")
         # Not `pure`: a piece of an earlier run of other options is not this one.
-        futures = client.map(_predict_piece, pieces, job=job, pure=False)
+        futures = client.map(work, items, pure=False)
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -112,20 +148,24 @@ def predict_on_cluster(
         finally:
             with suppress(CancelledError, OSError):
                 client.cancel(futures)
-    _check_complete(job, pieces)
 
 
-def _check_complete(job: Job, pieces: Sequence[Piece]) -> None:
-    """Believe no worker: look whether every piece is there, as seen from here."""
-    from unetseg.stacks.omezarr import ZarrPieces
+def check_written(
+    pieces: Sequence[Item], is_written: Callable[[Item], bool], *, where: Path
+) -> None:
+    """Believe no worker: look whether all that it has written is there, as seen from here.
 
-    output = ZarrPieces(job.output, shape=job.shape, create=False)
+    Raises
+    ------
+    UnetsegError
+        If something is missing after a while.
+    """
     deadline = time.monotonic() + SECONDS_TO_APPEAR
     absent = list(pieces)
-    while absent := [piece for piece in absent if not output.holds(piece)]:
+    while absent := [piece for piece in absent if not is_written(piece)]:
         if time.monotonic() >= deadline:
             raise UnetsegError(
-                f"{job.output}: expected all of the {len(pieces)} pieces that workers have "
+                f"{where}: expected all of the {len(pieces)} pieces that workers have "
                 f"written, found {len(pieces) - len(absent)}; give a path that all machines share, "
                 "and the same command goes on from here"
             )
@@ -156,22 +196,23 @@ def _open(job: Job) -> tuple[Any, Any, Any]:
 
     for model in job.models:
         if not model.exists():
-            raise _unseen(model)
+            raise unseen(model)
     try:
         output = ZarrPieces(job.output, shape=job.shape, create=False)
     except FileNotFoundError as error:
-        raise _unseen(job.output) from error
+        raise unseen(job.output) from error
     try:
         volume = open_volume(job.volume)
     except InputError as error:
         if is_there(job.volume):
             raise
-        raise _unseen(job.volume) from error
+        raise unseen(job.volume) from error
     members = [Member.load(model) for model in job.models]
     return Ensemble(members, job.treatment), volume, output
 
 
-def _unseen(path: Path) -> UnetsegError:
+def unseen(path: Path) -> UnetsegError:
+    """What a worker says that does not see a path."""
     from distributed import get_worker
 
     try:

@@ -33,7 +33,9 @@ def import_zarr() -> Any:
 
 
 class ZarrPieces(PieceWriter):
-    """An OME-Zarr image of float32 that is written in whole chunks, by any number of processes.
+    """An OME-Zarr image that is written in whole chunks, by any number of processes.
+
+    One of whole numbers is an image of labels, and says so.
 
     A process that dies leaves whole chunks: zarr writes each beside its place and renames it.
 
@@ -44,6 +46,10 @@ class ZarrPieces(PieceWriter):
     shape : (Z, Y, X)
     voxel : Voxel, optional
         Size of a voxel, to write down.
+    dtype : dtype-like
+        float32 for probabilities, unsigned integers for numbers of cells.
+    chunk : int
+        Edge of the chunks, in pixels.
     create : bool
         Begin it where there is none. Who only helps must not: what it does not see others may.
 
@@ -61,24 +67,30 @@ class ZarrPieces(PieceWriter):
         *,
         shape: tuple[int, int, int],
         voxel: Voxel | None = None,
+        dtype: npt.DTypeLike = np.float32,
+        chunk: int = CHUNK,
         create: bool = True,
     ) -> None:
         zarr = import_zarr()
+        dtype = np.dtype(dtype)
+        # zarr leaves out chunks that hold nothing else: no probability, and no number of a cell.
+        self._nothing = np.nan if dtype.kind == "f" else int(np.iinfo(dtype).max)
+        self.multiple = chunk
         self._path = path
         if not (path / "0" / "zarr.json").exists():
             if not create:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-            require_room(path.parent, math.prod(shape) * np.dtype(np.float32).itemsize)
+            require_room(path.parent, math.prod(shape) * dtype.itemsize)
             group = zarr.open_group(path, mode="w", zarr_format=3)
-            group.attrs["ome"] = _attributes(path.name, voxel)
+            labels: dict[str, Any] = {} if dtype.kind == "f" else {"image-label": {}}
+            group.attrs["ome"] = {**_attributes(path.name, voxel), **labels}
             group.create_array(
                 "0",
                 shape=shape,
-                chunks=(1, min(CHUNK, shape[1]), min(CHUNK, shape[2])),
-                dtype="float32",
+                chunks=(1, min(chunk, shape[1]), min(chunk, shape[2])),
+                dtype=dtype.name,
                 dimension_names=("z", "y", "x"),
-                # zarr leaves out chunks that hold nothing else: no probability is NaN.
-                fill_value=np.nan,
+                fill_value=self._nothing,
             )
         self._array = zarr.open_array(path / "0", mode="r+")
 
@@ -98,7 +110,8 @@ class ZarrPieces(PieceWriter):
             pixels = np.asarray(self._array[(piece.index, *piece.box)])
         except Exception:  # of whatever kind the codec raises
             return False
-        return not np.isnan(pixels).any()
+        absent = np.isnan(pixels) if pixels.dtype.kind == "f" else pixels == self._nothing
+        return not absent.any()
 
     def _chunks(self, piece: Piece) -> Iterator[Path]:
         _, height, width = self._array.chunks
@@ -107,7 +120,7 @@ class ZarrPieces(PieceWriter):
                 key = self._array.metadata.encode_chunk_key((piece.index, row, column))
                 yield self._path / "0" / key
 
-    def write(self, piece: Piece, pixels: npt.NDArray[np.float32]) -> None:
+    def write(self, piece: Piece, pixels: npt.NDArray[Any]) -> None:
         """Write the chunks of a piece."""
         self._array[(piece.index, *piece.box)] = pixels
 

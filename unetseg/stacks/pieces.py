@@ -65,7 +65,7 @@ class Piece:
 
 
 class PieceWriter(Closing):
-    """A stack of float32 probabilities that is written in pieces, in any order.
+    """A stack that is written in pieces, in any order: of probabilities, or numbers of cells.
 
     Attributes
     ----------
@@ -77,7 +77,12 @@ class PieceWriter(Closing):
 
     @abstractmethod
     def __init__(
-        self, path: Path, *, shape: tuple[int, int, int], voxel: Voxel | None = None
+        self,
+        path: Path,
+        *,
+        shape: tuple[int, int, int],
+        voxel: Voxel | None = None,
+        dtype: npt.DTypeLike = np.float32,
     ) -> None: ...
 
     @abstractmethod
@@ -85,7 +90,7 @@ class PieceWriter(Closing):
         """Whether an earlier run has written a piece."""
 
     @abstractmethod
-    def write(self, piece: Piece, pixels: npt.NDArray[np.float32]) -> None:
+    def write(self, piece: Piece, pixels: npt.NDArray[Any]) -> None:
         """Write a piece."""
 
     @abstractmethod
@@ -103,13 +108,24 @@ class TiffPieces(PieceWriter):
     shape : (Z, Y, X)
     voxel : Voxel, optional
         Size of a voxel, to write down.
+    dtype : dtype-like
+        float32 for probabilities, uint16 or uint32 for numbers of cells.
+    colours : int
+        Highest number of a cell.
     """
 
     multiple = 1
 
     def __init__(
-        self, path: Path, *, shape: tuple[int, int, int], voxel: Voxel | None = None
+        self,
+        path: Path,
+        *,
+        shape: tuple[int, int, int],
+        voxel: Voxel | None = None,
+        dtype: npt.DTypeLike = np.float32,
+        colours: int = 0,
     ) -> None:
+        dtype = np.dtype(dtype)
         self._journal_path = path.with_name(f".{path.name}.journal")
         self._done: dict[int, list[Piece]] = {}  # by slice
         self._unflushed: list[Piece] = []
@@ -117,13 +133,18 @@ class TiffPieces(PieceWriter):
         offset = self._read_journal() if path.exists() else None
         if offset is None:
             self._out = create_stack(
-                path, shape=shape, dtype=np.float32, display_range=(0.0, 1.0), voxel=voxel
+                path,
+                shape=shape,
+                dtype=dtype,
+                display_range=(0.0, 1.0) if dtype.kind == "f" else None,
+                colours=colours,
+                voxel=voxel,
             )
             self._out.flush()
             self._journal = self._journal_path.open("w", encoding="ascii")
             self._record({"offset": self._out.offset})
         else:
-            self._out = SliceWriter(path, offset=offset, shape=shape, dtype=np.dtype(np.float32))
+            self._out = SliceWriter(path, offset=offset, shape=shape, dtype=dtype)
             self._journal = self._journal_path.open("a", encoding="ascii")
 
     def _read_journal(self) -> int | None:
@@ -149,7 +170,7 @@ class TiffPieces(PieceWriter):
                 return True
         return False
 
-    def write(self, piece: Piece, pixels: npt.NDArray[np.float32]) -> None:
+    def write(self, piece: Piece, pixels: npt.NDArray[Any]) -> None:
         """Write a piece."""
         self._out.write(piece.index, piece.box, pixels)
         self._unflushed.append(piece)

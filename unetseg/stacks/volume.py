@@ -191,7 +191,7 @@ class Volume(Closing):
                 self.path,
                 expected=f"slices of at most {LARGEST_SLICE // 10**6} MB, to be read whole",
                 found=describe(self.shape, self.dtype),
-                remedy="cut them; only unetseg predict takes larger ones",
+                remedy="cut them; only unetseg predict and unetseg segment take larger ones",
             )
         return self.part(index, (slice(0, height), slice(0, width)))
 
@@ -337,12 +337,26 @@ def check_probabilities(
 ) -> None:
     """Refuse a stack that cannot be a probability: thresholds 0 to 1 would say nothing of it."""
     for index in range(len(prediction)):
-        image = prediction.own(index)
-        low, high = float(image.min()), float(image.max())
-        if low < 0 or high > 1:
-            raise InputError(
-                prediction.path,
-                expected="probabilities from 0 to 1",
-                found=f"{low:g} to {high:g} in {name_in(prediction, [index])}",
-                remedy=remedy,
-            )
+        check_probable(prediction.own(index), index, prediction, remedy=remedy)
+
+
+class ImprobableError(InputError):
+    """A stack of something else than probabilities: nothing made of it is worth keeping."""
+
+
+def check_probable(
+    pixels: npt.NDArray[Any],
+    index: int,
+    prediction: Volume,
+    *,
+    remedy: str = "divide the pixels by their largest value",
+) -> None:
+    """Raise an ImprobableError if some pixels of a slice are no probabilities."""
+    low, high = float(pixels.min()), float(pixels.max())
+    if low < 0 or high > 1:
+        raise ImprobableError(
+            prediction.path,
+            expected="probabilities from 0 to 1",
+            found=f"{low:g} to {high:g} in {name_in(prediction, [index])}",
+            remedy=remedy,
+        )

@@ -19,7 +19,6 @@ from unetseg.engine.cluster import Job, predict_on_cluster
 from unetseg.engine.ensemble import Ensemble, Member, Treatment
 from unetseg.engine.machine import parse_memory, peak_memory
 from unetseg.engine.prediction import open_model
-from unetseg.errors import UsageError
 from unetseg.options import PredictOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
@@ -30,6 +29,8 @@ from unetseg.stacks.pieces import Piece, PieceWriter, TiffPieces
 from unetseg.stacks.volume import Volume, is_zarr
 from unetseg.stacks.voxel import Voxel
 from unetseg.stages.stackchecks import (
+    check_name,
+    names_of_results,
     parse_voxel,
     say_remarks,
     warn_of_axes,
@@ -83,7 +84,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             stage="predict",
             options=recorded,
             inputs=[*models, volume_seen],
-            names=_names(options, volume, name),
+            names=names_of_results(volume, name, given=options.name, scheduler=options.scheduler),
             resumable=True,
             next_command=command_line("segment", prediction=options.output),
         ) as writer,
@@ -151,32 +152,8 @@ def _name(options: PredictOptions) -> str:
     """Name of the result; its ending says what it is."""
     if options.name is None:
         return "prediction.ome.zarr" if options.scheduler else DEFAULT_NAME
-    path = Path(options.name)
-    hidden = options.name.startswith(".")
-    if path.name != options.name or hidden or path.suffix not in (".tif", ".tiff", ".zarr"):
-        raise UsageError(
-            f"--name: expected a file name that ends in .tif, .ome.tif or .ome.zarr, found "
-            f"{options.name}"
-        )
-    if options.scheduler and path.suffix != ".zarr":
-        raise UsageError(
-            f"--scheduler: expected --name to end in .ome.zarr, found {options.name}: many "
-            "processes cannot write one TIFF"
-        )
+    check_name(options.name, options.scheduler)
     return options.name
-
-
-def _names(options: PredictOptions, volume: Volume, name: str) -> list[str]:
-    """Names of all results: of separate micrographs each has its own."""
-    if not isinstance(volume, Micrographs):
-        return [name]
-    for option, given in (("--name", options.name), ("--scheduler", options.scheduler)):
-        if given is not None:
-            raise UsageError(
-                f"{option}: expected one stack, found separate micrographs in {volume.path}, each "
-                f"with a result of its own name; leave {option} out"
-            )
-    return [_name_of(micrograph) for micrograph in volume.names]
 
 
 def _name_of(micrograph: str) -> str:

@@ -4,40 +4,57 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import math
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from unetseg.arrays.cells import Cell, measure_cells, segment_cells
-from unetseg.arrays.linking import Layer, Linker
+from unetseg.arrays.cells import Cell, measure_cells
+from unetseg.arrays.linking import Layer, Linker, import_graphs
 from unetseg.arrays.wholecells import WholeCell, describe_sections, measure_whole_cells
 from unetseg.artifacts.finding import find_prediction, zero_is_missing
 from unetseg.artifacts.manifest import Seen
 from unetseg.artifacts.writer import StageWriter
+from unetseg.engine.blocks import LAYOUT, Block, Segmenter, Target, Watershed, forget, save
+from unetseg.engine.cluster import SECONDS_TO_APPEAR, check_written, cluster_map
+from unetseg.engine.machine import parse_memory, processes_within
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import UsageError
 from unetseg.options import SegmentOptions
 from unetseg.progress import Progress, StageResult
+from unetseg.stacks.files import require_room
 from unetseg.stacks.micrographs import Micrographs
-from unetseg.stacks.npy import create_npy, open_npy
 from unetseg.stacks.opening import open_volume
-from unetseg.stacks.tiffwriter import label_dtype
-from unetseg.stacks.volume import Volume, check_probabilities
+from unetseg.stacks.pieces import Piece, TiffPieces
+from unetseg.stacks.tiffwriter import IMAGEJ_LIMIT, label_dtype
+from unetseg.stacks.volume import ImprobableError, Volume, is_zarr
+from unetseg.stages.stackchecks import check_name, names_of_results
 
 LABELS = "labels.tif"
+LARGE_LABELS = "labels.ome.zarr"
 TABLE = "cells.csv"
 WHOLE_TABLE = "cells-3d.csv"
-# Hidden, so that it is not published: how many cells there are decides how they are written. And
-# which sections are one cell is known only when all have been seen.
-DRAFT = ".labels.npy"
-DRAFT_TABLE = ".cells.csv"
+DRAFTS = ".blocks"  # hidden, so that they are not published
 
-Slices = Iterator[tuple[npt.NDArray[np.int32], list[Cell]]]
+# Bytes for each pixel of a block and its halo, of which most is the watershed's; measured, and a
+# quarter added. Of linking, which holds whole slices, for each of their pixels.
+BLOCK_BYTES = 80
+LINK_BYTES = 150
+# Numbers of cells in drafts and, at most, in the result.
+LABEL_BYTES = 4
+# So many are written before another process has begun.
+FEW_PIXELS = 2**25
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
 
 
 def segment(options: SegmentOptions, progress: Progress) -> StageResult:
@@ -46,6 +63,9 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
     Every section of a cell has a number of its own in the whole stack, unless sections are linked:
     then those of one cell have one. Of separate micrographs each has labels of its own name, with
     numbers from 1, as if it were alone.
+
+    Large slices go in blocks, see `unetseg.engine.blocks`. What an interrupted run has done is
+    kept, and the same call goes on from there.
 
     Parameters
     ----------
@@ -61,202 +81,315 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
     InputError
         If the prediction cannot be read or is none.
     UsageError
-        If sections of separate micrographs are to be linked.
+        If sections of separate micrographs are to be linked, or memory does not suffice.
     """
+    memory = parse_memory(options.memory)
+    if options.link:
+        import_graphs()  # said now, not when all slices have been looked at
     path = find_prediction(options.prediction)
     seen = Seen.of(path)
     with open_volume(path) as prediction:
-        check_probabilities(prediction)
         if options.link and prediction.separate:
             raise UsageError(
                 f"--link: expected slices of one stack, found separate micrographs in {path}; "
                 "leave --link out"
             )
+        name = _name(options, prediction)
+        labels = names_of_results(prediction, name, given=options.name, scheduler=options.scheduler)
         with StageWriter(
             options.output,
             stage="segment",
-            options=options.recorded(),
+            options={**options.recorded(), "name": None if name == LABELS else name},
             inputs=[seen],
-            names=[*_names(prediction), TABLE, *([WHOLE_TABLE] if options.link else [])],
+            names=[*labels, TABLE, *([WHOLE_TABLE] if options.link else [])],
+            resumable=True,
+            conditions={"layout": dataclasses.asdict(LAYOUT)},
         ) as writer:
-            if not options.force and writer.is_current():
+            if options.force:
+                writer.begin_anew()
+            elif writer.is_current():
                 return writer.nothing_to_do()
-            missing = zero_is_missing(path)
-            slices = _cut(options, prediction, progress, zero_is_missing=missing)
-            if isinstance(prediction, Micrographs):
-                found = f"{_write_each(writer, slices, prediction)} cells"
-            elif options.link:
-                found = _write_linked(writer, slices, prediction, zero_is_missing=missing)
-            else:
-                found = f"{_write(writer, slices, prediction)} cells"
+            watershed = Watershed(
+                smoothing=options.smoothing,
+                seed_threshold=options.seed_threshold,
+                smallest=options.smallest,
+                grow=options.grow,
+                zero_is_missing=zero_is_missing(path),
+            )
+            work = _Work(
+                writer=writer,
+                prediction=prediction,
+                watershed=watershed,
+                options=options,
+                memory=memory,
+                progress=progress,
+            )
+            try:
+                found = work.run(labels)
+            except ImprobableError:
+                writer.begin_anew()
+                raise
+            finally:
+                forget()
         read = [str(prediction)]
-    return writer.result(read, notes=[f"{found} (0 is between them)"])
+    notes = [f"{found} (0 is between them)"]
+    return writer.result(read, notes=notes, data={"seconds": work.seconds})
 
 
-def _cut(
-    options: SegmentOptions, prediction: Volume, progress: Progress, *, zero_is_missing: bool
-) -> Slices:
-    """Sections of every slice, from several processes."""
-    work = partial(
-        _segment,
-        smoothing=options.smoothing,
-        seed_threshold=options.seed_threshold,
-        smallest=options.smallest,
-        grow=options.grow,
-        zero_is_missing=zero_is_missing,
-    )
-    return progress.track(
-        ordered_map(work, map(prediction.own, range(len(prediction))), jobs=options.jobs),
-        total=len(prediction),
-        label="segment",
-        unit="slice",
-    )
+def _name(options: SegmentOptions, prediction: Volume) -> str:
+    """Name of the labels of a stack; its ending says what they are."""
+    large = not prediction.separate and math.prod(prediction.shape) * LABEL_BYTES > IMAGEJ_LIMIT
+    name = options.name or (LARGE_LABELS if options.scheduler or large else LABELS)
+    check_name(name, options.scheduler)
+    if is_zarr(Path(name)):
+        from unetseg.stacks.omezarr import import_zarr
+
+        import_zarr()  # said now if it is missing
+    return name
 
 
-def _segment(
-    probability: npt.NDArray[Any], **settings: Any
-) -> tuple[npt.NDArray[np.int32], list[Cell]]:
-    """Cells of one slice, numbered from 1."""
-    cells = segment_cells(probability, **settings)
-    return cells, list(measure_cells(cells))
+@dataclass(kw_only=True)
+class _Work:
+    """What is to be segmented, how, and where."""
 
+    writer: StageWriter
+    prediction: Volume
+    watershed: Watershed
+    options: SegmentOptions
+    memory: float
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
 
-def _write(writer: StageWriter, slices: Slices, prediction: Volume) -> int:
-    """Number the cells through, and write stack and table."""
-    total = _write_drafts(writer, slices, prediction.shape, table=TABLE)
-    _publish(writer, LABELS, writer.path(DRAFT), total, **_look(prediction, total))
-    return total
+    def run(self, names: Sequence[str]) -> str:
+        """Go through all steps; what was found, in words."""
+        options, prediction = self.options, self.prediction
+        self.segmenter = Segmenter(
+            prediction=prediction.path.resolve(),
+            drafts=self.writer.path(DRAFTS).resolve(),
+            watershed=self.watershed,
+            layout=LAYOUT,
+            identity=json.dumps(self.writer.identity()),
+            linked=options.link,
+            patience=SECONDS_TO_APPEAR if options.scheduler else 0,
+        )
+        self.segmenter.drafts.mkdir(exist_ok=True)
+        self.grids = [self.segmenter.grid(prediction, z) for z in range(len(prediction))]
+        self.blocks = [
+            Block(z, *place) for z, grid in enumerate(self.grids) for place in grid.places
+        ]
+        self._plan_processes()
+        self._segment()
+        totals = self._join()
+        sections = sum(totals)
+        numbers = self._link(sections) if options.link else None
+        cells = sections if numbers is None else int(numbers.max())
+        if isinstance(prediction, Micrographs):
+            self._write_each(names, prediction, totals)
+        else:
+            self._write_stack(names[0], cells)
+        self._write_tables(numbers)
+        return f"{cells} cells" + ("" if numbers is None else f" of {sections} sections")
 
+    def _plan_processes(self) -> None:
+        """Decide how many processes fit into the memory; the pixels of a block do not depend on it.
 
-def _write_drafts(
-    writer: StageWriter, slices: Slices, shape: tuple[int, int, int], *, table: str
-) -> int:
-    """Number the sections through, for the draft of the stack and a table; how many there are."""
-    total = 0
-    with (
-        create_npy(writer.path(DRAFT), shape=shape, dtype=np.uint32) as out,
-        writer.path(table).open("w", newline="", encoding="utf-8") as file,
-    ):
-        rows = _begin_table(file, "slice")
-        for index, (cells, measures) in enumerate(slices):
-            out.append(np.where(cells > 0, cells + total, 0))
-            _add_rows(rows, measures, after=total, slice=index)
-            total += len(measures)
-    return total
+        Raises
+        ------
+        UsageError
+            If not one does.
+        """
+        halo = self.segmenter.halo
+        pixels = max(
+            math.prod(side.stop - side.start for side in grid.around(place, halo))
+            for grid in {grid.size: grid for grid in self.grids}.values()
+            for place in grid.places
+        )
+        overhead = self.prediction.overhead
+        jobs = processes_within(
+            self.memory, BLOCK_BYTES * pixels + overhead, what=f"a block of {pixels} pixels"
+        )
+        self.jobs = min(jobs, self.options.jobs) if self.options.jobs else jobs
+        if self.options.link:
+            processes_within(
+                self.memory,
+                LINK_BYTES * math.prod(self.prediction.shape[1:]) + overhead,
+                what="linking, which compares whole slices,",
+            )
 
+    def _do(
+        self,
+        step: str,
+        work: Callable[[Item], Done],
+        items: Sequence[Item],
+        *,
+        unit: str = "block",
+        alone: bool = False,
+    ) -> Iterator[Done]:
+        """Do one step of the work, in other processes or on other machines."""
+        began = time.monotonic()
+        if self.options.scheduler:
+            done = cluster_map(self.options.scheduler, work, items, self.progress)
+        else:
+            done = ordered_map(work, items, jobs=1 if alone else self.jobs)
+        yield from self.progress.track(done, total=len(items), label=step, unit=unit)
+        self.seconds[step] = round(time.monotonic() - began, 3)
 
-def _write_linked(
-    writer: StageWriter, slices: Slices, prediction: Volume, *, zero_is_missing: bool
-) -> str:
-    """Link the sections, and write stack and tables; what was found, in words."""
-    linker, described = Linker(), list[npt.NDArray[np.float64]]()
+    def _finish(
+        self, steps: Iterator[Item], items: Sequence[Item], is_done: Callable[[Item], bool]
+    ) -> None:
+        """Let a step be done whose results lie in files."""
+        try:
+            for _ in steps:
+                pass
+        except KeyboardInterrupt:
+            self.progress.say("the same command goes on from here")
+            raise
+        if self.options.scheduler:
+            check_written(items, is_done, where=self.segmenter.drafts)
 
-    def gather() -> Slices:
-        """Show each slice to the linker, on its way into the drafts."""
-        total = 0
-        for z, (cells, measures) in enumerate(slices):
-            # Read again: a slice comes from the disk faster than from another process.
-            probability = prediction.own(z)
-            tissue = probability > 0 if zero_is_missing else np.ones(cells.shape, bool)
-            linker.add(Layer(z, np.where(cells > 0, cells + total, 0), probability, tissue))
-            described.append(describe_sections(cells, measures, z=z))
-            total += len(measures)
-            yield cells, measures
+    def _segment(self) -> None:
+        """Find the cells of every block."""
 
-    sections = _write_drafts(writer, gather(), prediction.shape, table=DRAFT_TABLE)
-    numbers = linker.solve(sections)
-    _add_numbers(writer.path(DRAFT_TABLE), writer.path(TABLE), numbers)
-    whole = measure_whole_cells(
-        np.concatenate(described),
-        numbers[1:],
-        shape=prediction.shape,
-        voxel=None if prediction.voxel is None else math.prod(prediction.voxel.edges),
-    )
-    _write_whole_table(writer.path(WHOLE_TABLE), whole)
-    total = int(numbers.max())
-    _publish(writer, LABELS, writer.path(DRAFT), total, numbers, **_look(prediction, total))
-    return f"{total} cells of {sections} sections"
+        def is_done(block: Block) -> bool:
+            return self.segmenter.path("labels", block).exists()
 
+        missing = [block for block in self.blocks if not is_done(block)]
+        if len(missing) < len(self.blocks):
+            self.progress.say(
+                f"going on: {1 - len(missing) / len(self.blocks):.0%} is there already"
+            )
+        pixels = sum(self._piece(block).pixels for block in missing)
+        require_room(self.segmenter.drafts, LABEL_BYTES * pixels)
+        unit = "block" if len(self.blocks) > len(self.grids) else "slice"
+        self._finish(
+            self._do("segment", self.segmenter.segment, missing, unit=unit), missing, is_done
+        )
 
-def _write_each(
-    writer: StageWriter,
-    slices: Slices,
-    prediction: Micrographs,
-) -> int:
-    """Write labels of every micrograph, and a table of all."""
-    counts = []
-    drafts = [writer.path(f".{name}.npy") for name in prediction.names]
-    with writer.path(TABLE).open("w", newline="", encoding="utf-8") as file:
-        table = _begin_table(file, "name")
-        for (cells, measures), name, draft in zip(slices, prediction.names, drafts, strict=True):
-            with create_npy(draft, shape=(1, *cells.shape), dtype=np.uint32) as out:
-                out.append(cells)
-            _add_rows(table, measures, after=0, name=name)
-            counts.append(len(measures))
-    # Of one type, so that their folder can be opened as one.
-    dtype = label_dtype(max(counts))
-    for index, (name, draft) in enumerate(zip(_names(prediction), drafts, strict=True)):
-        with prediction.alone(index) as alone:
-            shape, voxel = alone.shape, alone.voxel
-        _publish(writer, name, draft, counts[index], shape=shape, dtype=dtype, voxel=voxel)
-    return sum(counts)
+    def _piece(self, block: Block) -> Piece:
+        return Piece.of(block.index, self.grids[block.index].around(block.place))
 
+    def _join(self) -> list[int]:
+        """Number the cells of every slice, joined across its seams; how many each has."""
 
-def _names(prediction: Volume) -> list[str]:
-    """Names of the labels."""
-    return [f"{name}.tif" for name in prediction.names] if prediction.separate else [LABELS]
+        def is_done(index: int) -> bool:
+            return self.segmenter.total_path(index).exists()
 
+        missing = [z for z in range(len(self.grids)) if not is_done(z)]
+        whole = len(self.blocks) == len(self.grids)  # there is nothing to join
+        steps = self._do("join", self.segmenter.join, missing, unit="slice", alone=whole)
+        self._finish(steps, missing, is_done)
+        totals = [self.segmenter.total(z) for z in range(len(self.grids))]
+        self.first = np.zeros(len(totals), np.int64)
+        if not self.prediction.separate:
+            self.first[1:] = np.cumsum(totals)[:-1]
+        save(self.segmenter.first_path, self.first)
+        return totals
 
-def _begin_table(file: TextIO, where: str) -> csv.DictWriter[str]:
-    names = ["label", where, *(field.name for field in dataclasses.fields(Cell)[1:])]
-    table = csv.DictWriter(file, names)
-    table.writeheader()
-    return table
+    def _link(self, sections: int) -> npt.NDArray[np.int64]:
+        """Decide which sections are one cell: for each its cell."""
+        path = self.segmenter.names_path
+        if not path.exists():
+            linker, began = Linker(), time.monotonic()
+            for z in self.progress.track(
+                range(len(self.grids)), total=len(self.grids), label="link", unit="slice"
+            ):
+                box = slice(0, self.grids[z].size[0]), slice(0, self.grids[z].size[1])
+                cells = self.segmenter.assemble(self.grids[z], z, box)
+                probability = self.prediction.own(z)
+                known = self.watershed.zero_is_missing
+                tissue = probability > 0 if known else np.ones(cells.shape, bool)
+                cells[cells > 0] += self.first[z]
+                linker.add(Layer(z, cells, probability, tissue))
+            save(path, linker.solve(sections))
+            self.seconds["link"] = round(time.monotonic() - began, 3)
+        numbers: npt.NDArray[np.int64] = np.load(path)
+        return numbers
 
+    def _write_stack(self, name: str, cells: int) -> None:
+        """Write the labels of a stack."""
+        shape, voxel, path = self.prediction.shape, self.prediction.voxel, self.writer.path(name)
+        zarr = is_zarr(Path(name))
+        dtype = np.dtype(np.uint32 if zarr else label_dtype(cells)).name
+        self.writer.describe(name, shape=shape, dtype=dtype, axes="ZYX")
+        target = Target(dtype, shape, path.resolve() if zarr else None)
+        if not zarr:
+            with TiffPieces(path, shape=shape, dtype=dtype, colours=cells, voxel=voxel) as out:
+                for block, pixels in self._write(self._unwritten(out.has), target):
+                    out.write(self._piece(block), pixels)
+            return
+        from unetseg.stacks.omezarr import ZarrPieces
 
-def _add_rows(table: csv.DictWriter[str], cells: list[Cell], *, after: int, **where: Any) -> None:
-    for cell in cells:
-        table.writerow({**dataclasses.asdict(cell), "label": cell.label + after, **where})
+        chunk = LAYOUT.multiple
+        with ZarrPieces(path, shape=shape, dtype=dtype, chunk=chunk, voxel=voxel) as out:
+            missing = self._unwritten(out.has)
+            self._finish(
+                self._write(missing, target),
+                missing,
+                lambda block: self._is_counted(block) and out.holds(self._piece(block)),
+            )
 
+    def _is_counted(self, block: Block) -> bool:
+        return self.segmenter.path("tally", block).exists()
 
-def _add_numbers(draft: Path, path: Path, numbers: npt.NDArray[np.int64]) -> None:
-    """Write a table of sections once more, with the cell of each, row by row."""
-    with (
-        draft.open(newline="", encoding="utf-8") as sections,
-        path.open("w", newline="", encoding="utf-8") as file,
-    ):
-        rows = csv.DictReader(sections)
-        label, *others = rows.fieldnames or []
-        table = csv.DictWriter(file, [label, "cell", *others])
-        table.writeheader()
-        for row in rows:
-            table.writerow({**row, "cell": numbers[int(row[label])]})
-    draft.unlink()
+    def _unwritten(self, has: Callable[[Piece], bool]) -> list[Block]:
+        """Blocks that are not in the result yet."""
+        return [
+            block
+            for block in self.blocks
+            if not (self._is_counted(block) and has(self._piece(block)))
+        ]
+
+    def _write(self, blocks: Sequence[Block], target: Target) -> Iterator[tuple[Block, Any]]:
+        work = partial(self.segmenter.write, target=target)
+        few = sum(self._piece(block).pixels for block in blocks) < FEW_PIXELS
+        return self._do("write", work, blocks, alone=few)
+
+    def _write_each(
+        self, names: Sequence[str], micrographs: Micrographs, totals: list[int]
+    ) -> None:
+        """Write labels of every micrograph, as if it were alone."""
+        # Of one type, so that their folder can be opened as one.
+        dtype = np.dtype(label_dtype(max(totals))).name
+        done = self._write(self.blocks, Target(dtype, micrographs.shape, None))
+        for z, blocks in groupby(done, key=lambda result: result[0].index):
+            with micrographs.alone(z) as alone:
+                shape, voxel = alone.shape, alone.voxel
+            self.writer.describe(names[z], shape=shape, dtype=dtype, axes="ZYX")
+            path = self.writer.path(names[z])
+            path.unlink(missing_ok=True)  # begun by a run that was killed
+            with TiffPieces(path, shape=shape, dtype=dtype, colours=totals[z], voxel=voxel) as out:
+                for block, pixels in blocks:
+                    out.write(dataclasses.replace(self._piece(block), index=0), pixels)
+
+    def _write_tables(self, numbers: npt.NDArray[np.int64] | None) -> None:
+        """Write the tables of sections and, if they are linked, of cells."""
+        prediction, described = self.prediction, list[npt.NDArray[np.float64]]()
+        where = "name" if prediction.separate else "slice"
+        linked = [] if numbers is None else ["cell"]
+        measures = [column.name for column in dataclasses.fields(Cell)[1:]]
+        with self.writer.path(TABLE).open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, ["label", *linked, where, *measures])
+            table.writeheader()
+            for z, grid in enumerate(self.grids):
+                tally = self.segmenter.tally(grid, z)
+                named: dict[str, Any] = {where: prediction.names[z] if prediction.separate else z}
+                for cell in measure_cells(tally):
+                    label = cell.label + int(self.first[z])
+                    if numbers is not None:
+                        named["cell"] = numbers[label]
+                    table.writerow({**dataclasses.asdict(cell), "label": label, **named})
+                if numbers is not None:
+                    described.append(describe_sections(tally, z=z))
+        if numbers is not None:
+            voxel = None if prediction.voxel is None else math.prod(prediction.voxel.edges)
+            whole = measure_whole_cells(
+                np.concatenate(described), numbers[1:], shape=prediction.shape, voxel=voxel
+            )
+            _write_whole_table(self.writer.path(WHOLE_TABLE), whole)
 
 
 def _write_whole_table(path: Path, cells: Iterable[WholeCell]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, [field.name for field in dataclasses.fields(WholeCell)])
+        table = csv.DictWriter(file, [column.name for column in dataclasses.fields(WholeCell)])
         table.writeheader()
         table.writerows(map(dataclasses.asdict, cells))
-
-
-def _look(prediction: Volume, total: int) -> dict[str, Any]:
-    """How the labels of a stack are written."""
-    return {"shape": prediction.shape, "dtype": label_dtype(total), "voxel": prediction.voxel}
-
-
-def _publish(
-    writer: StageWriter,
-    name: str,
-    draft: Path,
-    cells: int,
-    numbers: npt.NDArray[np.int64] | None = None,
-    **look: Any,
-) -> None:
-    """Write a draft as what Fiji opens, with other numbers if there are some."""
-    labels = open_npy(draft, dtype=np.uint32)
-    slices = labels if numbers is None else (numbers[section] for section in labels)
-    writer.write_stack(name, slices, colours=cells, **look)
-    del labels, slices  # mapped, and in the way of its removal on some systems
-    draft.unlink()

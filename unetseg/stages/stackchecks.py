@@ -1,8 +1,9 @@
-"""What may be wrong with a stack by itself: said before any work is done."""
+"""What may be wrong with a stack by itself, or with a name: said before any work is done."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from unetseg.arrays.intensity import Percentiles
 from unetseg.arrays.tiles import middle_of
 from unetseg.errors import InputError, UsageError
 from unetseg.progress import Progress
+from unetseg.stacks.micrographs import Micrographs
 from unetseg.stacks.volume import Volume, describe, name_in
 from unetseg.stacks.voxel import Voxel
 
@@ -128,3 +130,42 @@ def parse_voxel(text: str | None) -> Voxel | None:
             f"--voxel: expected depth, height and width in nanometres such as '50 4 4', "
             f"found {text!r}"
         ) from error
+
+
+def check_name(name: str, scheduler: str | None) -> None:
+    """Raise a UsageError unless a result can have a name, whose ending says what it is."""
+    path = Path(name)
+    hidden = name.startswith(".")
+    if path.name != name or hidden or path.suffix not in (".tif", ".tiff", ".zarr"):
+        raise UsageError(
+            f"--name: expected a file name that ends in .tif, .ome.tif or .ome.zarr, found {name}"
+        )
+    if scheduler and path.suffix != ".zarr":
+        raise UsageError(
+            f"--scheduler: expected --name to end in .ome.zarr, found {name}: many processes "
+            "cannot write one TIFF"
+        )
+
+
+def names_of_results(
+    volume: Volume, name: str, *, given: str | None, scheduler: str | None
+) -> list[str]:
+    """Names of all results: of separate micrographs each has its own, and none is given.
+
+    Parameters
+    ----------
+    volume : Volume
+    name : str
+        Of the result of a stack.
+    given, scheduler : str or None
+        Options, which name one result.
+    """
+    if not isinstance(volume, Micrographs):
+        return [name]
+    for option, value in (("--name", given), ("--scheduler", scheduler)):
+        if value is not None:
+            raise UsageError(
+                f"{option}: expected one stack, found separate micrographs in {volume.path}, each "
+                f"with a result of its own name; leave {option} out"
+            )
+    return [f"{micrograph}.tif" for micrograph in volume.names]

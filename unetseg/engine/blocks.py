@@ -1,0 +1,336 @@
+"""Cells in blocks: three steps, whose work is done by any process that sees the files.
+
+1. Each block of a slice is segmented, with a halo around it: `Segmenter.segment`.
+2. Cells of the blocks of a slice are joined, and numbered: `Segmenter.join`.
+3. Each block is written with these numbers, and its cells are counted: `Segmenter.write`.
+
+What a step has done lies in files, and is not done again by a run that goes on. The grid depends on
+the size of a slice alone: so do the cells, whatever the memory, and however many work.
+
+How far the cells may differ from those of a slice in one piece: in a core and its halo the smoothed
+probability is the same to the last bit, and so are the places there that cells grow from. Floods
+differ where they depend on what lies beyond the halo: a branch whose seed is farther away than that
+is flooded from elsewhere, and where probabilities are equal, the order of the flood may be another.
+A cell that is one pixel wide, and lies on the first pixels behind a seam, is lost.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.blocks import (
+    BAND,
+    Grid,
+    find_same,
+    number_cells,
+    overlap,
+    part_at_seams,
+    sure_pixels,
+    widen,
+    within,
+)
+from unetseg.arrays.cells import segment_cells
+from unetseg.arrays.tallies import APRON, Tally, merge_tallies, tally_cells
+from unetseg.arrays.tiles import Box
+from unetseg.engine.cluster import unseen
+from unetseg.errors import InputError
+from unetseg.stacks.files import replacing
+from unetseg.stacks.location import is_there
+from unetseg.stacks.opening import open_volume
+from unetseg.stacks.pieces import Piece, PieceWriter
+from unetseg.stacks.volume import Volume, check_probable
+
+# Of the Gaussian, SciPy sees so many standard deviations.
+REACH_OF_GAUSSIAN = 4
+
+# A second thread of a process would only take twice the memory.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How slices are cut: `edge` and `multiple` as for `Grid.of`, and the halo in pixels.
+
+    The halo is beside what smoothing reaches.
+    """
+
+    edge: int
+    halo: int
+    multiple: int
+
+
+LAYOUT = Layout(edge=2048, halo=128, multiple=512)
+
+
+@dataclass(frozen=True)
+class Watershed:
+    """Settings of `segment_cells`."""
+
+    smoothing: float
+    seed_threshold: float
+    smallest: int
+    grow: bool
+    zero_is_missing: bool
+
+
+@dataclass(frozen=True, order=True)
+class Block:
+    """One of the blocks of a slice: its slice, and its place in the grid."""
+
+    index: int
+    row: int
+    column: int
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Row and column in the grid."""
+        return self.row, self.column
+
+
+@dataclass(frozen=True)
+class Target:
+    """What numbers are written to: an OME-Zarr that exists already, or, without a path, nothing."""
+
+    dtype: str
+    shape: tuple[int, int, int]
+    path: Path | None
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """What whoever works on blocks must know; it goes to other processes and machines.
+
+    Attributes
+    ----------
+    prediction : Path
+    drafts : Path
+        Folder for the files between the steps.
+    watershed : Watershed
+    layout : Layout
+    identity : str
+        What the files hold: a worker outlives runs, and keeps open what it knows.
+    linked : bool
+        Whether sections are given the numbers of `names_path`.
+    patience : float
+        Seconds that files of other machines may take to appear.
+    """
+
+    prediction: Path
+    drafts: Path
+    watershed: Watershed
+    layout: Layout
+    identity: str
+    linked: bool
+    patience: float
+
+    @property
+    def first_path(self) -> Path:
+        """File of how many sections lie in the slices before each, (Z,)."""
+        return self.drafts / "first.npy"
+
+    @property
+    def names_path(self) -> Path:
+        """File of the cell of each section of the stack, (sections + 1,)."""
+        return self.drafts / "names.npy"
+
+    def grid(self, volume: Volume, index: int) -> Grid:
+        """Blocks of a slice."""
+        size = volume.own_size(index)
+        return Grid.of(size, edge=self.layout.edge, multiple=self.layout.multiple)
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a core that are looked at."""
+        return self.layout.halo + round(REACH_OF_GAUSSIAN * self.watershed.smoothing)
+
+    def path(self, kind: str, block: Block) -> Path:
+        """File of a block between the steps: labels, numbers or tally."""
+        return self.drafts / str(block.index) / f"{kind}-{block.row}-{block.column}.npy"
+
+    def total_path(self, index: int) -> Path:
+        """File that says how many cells a slice has; with it, all numbers of it are there."""
+        return self.drafts / str(index) / "total.npy"
+
+    def segment(self, block: Block) -> Block:
+        """Find the cells of a block, and keep what is seen of them in its core and near its seams.
+
+        Raises
+        ------
+        InputError
+            If the prediction cannot be read or is none.
+        """
+        with _ONE_AT_A_TIME:
+            volume = _open(self)
+            grid = self.grid(volume, block.index)
+            seen, kept = grid.around(block.place, self.halo), grid.around(block.place, BAND)
+            probability = volume.part(block.index, seen)
+            check_probable(probability, block.index, volume)
+            labels = segment_cells(probability, **asdict(self.watershed), cut=grid.goes_on(seen))
+            save(self.path("labels", block), labels[within(kept, seen)])
+        return block
+
+    def join(self, index: int) -> int:
+        """Join the cells of a slice across its seams, and number them from 1."""
+        with _ONE_AT_A_TIME:
+            grid = self.grid(_open(self), index)
+            blocks = [Block(index, *place) for place in grid.places]
+            sure, pairs = [], []
+            for number, block in enumerate(blocks):
+                seen = self._labels(grid, block, grid.around(block.place, BAND))
+                core = within(grid.around(block.place), grid.around(block.place, BAND))
+                sure.append(sure_pixels(seen, core, first=(block.row == 0, block.column == 0)))
+                pairs += [
+                    (number, number + step, self._same(grid, block, blocks[number + step]))
+                    for step in _steps_behind(grid, block)
+                ]
+            numbers, total = number_cells(sure, pairs)
+            for block, own in zip(blocks, numbers, strict=True):
+                save(self.path("numbers", block), own)
+            save(self.total_path(index), np.array(total))
+        return index
+
+    def _same(self, grid: Grid, block: Block, other: Block) -> npt.NDArray[np.int64]:
+        """Labels that a block, and the one below it or to its right, have in common."""
+        rows, columns = grid.around(other.place)
+        # As long as the seam, and no longer: around its ends are other blocks.
+        if other.row > block.row:
+            (band, _), seam = widen((slice(rows.start, rows.start), columns), BAND, grid.size), 0
+            box = band, columns
+        else:
+            (_, band), seam = widen((rows, slice(columns.start, columns.start)), BAND, grid.size), 1
+            box = rows, band
+        one, other_one = (
+            np.moveaxis(self._labels(grid, each, box), seam, 0) for each in (block, other)
+        )
+        return find_same(one, other_one, seam=(rows, columns)[seam].start - band.start)
+
+    def _labels(self, grid: Grid, block: Block, box: Box) -> npt.NDArray[np.int32]:
+        """What a block has seen of a box near its core."""
+        labels = self._load(self.path("labels", block))
+        return np.asarray(labels[within(box, grid.around(block.place, BAND))])
+
+    def assemble(self, grid: Grid, index: int, box: Box) -> npt.NDArray[np.int64]:
+        """Cells of any part of a slice, numbered from 1 in the slice.
+
+        On its first row and column pixels may be a cell's that are none's where a seam lies there.
+        """
+        cells = np.empty([side.stop - side.start for side in box], np.int64)
+        for place in grid.within(box):
+            block = Block(index, *place)
+            part = overlap(box, grid.around(place))
+            numbers = self._load(self.path("numbers", block))
+            cells[within(part, box)] = numbers[self._labels(grid, block, part)]
+        rows, columns = grid.seams(box)
+        part_at_seams(cells, rows=rows, columns=columns)
+        return cells
+
+    def total(self, index: int) -> int:
+        """How many cells a slice has."""
+        return int(self._load(self.total_path(index)))
+
+    def write(self, block: Block, target: Target) -> tuple[Block, npt.NDArray[Any] | None]:
+        """Number a block's cells through the stack, and count them.
+
+        Returns
+        -------
+        Block
+        (H, W) array or None
+            The numbers, if nobody has written them yet.
+        """
+        with _ONE_AT_A_TIME:
+            grid = self.grid(_open(self), block.index)
+            core, wide = grid.around(block.place), grid.around(block.place, APRON + 1)
+            cells = self.assemble(grid, block.index, wide)
+            inner = within(core, wide)
+            tally = tally_cells(cells, core=inner, origin=(wide[0].start, wide[1].start))
+            first = int(self._load(self.first_path)[block.index])
+            pixels = np.where(cells[inner] > 0, cells[inner] + first, 0)
+            if self.linked:
+                pixels = self._load(self.names_path)[pixels]
+            pixels = pixels.astype(target.dtype)
+            if target.path is not None:
+                _output(target, self).write(Piece.of(block.index, core), pixels)
+            # Behind the pixels, for which it vouches.
+            save(self.path("tally", block), tally)
+        return block, None if target.path else pixels
+
+    def tally(self, grid: Grid, index: int) -> Tally:
+        """What was counted on the cells of a slice, numbered from 1 in it."""
+        blocks = [Block(index, *place) for place in grid.places]
+        return merge_tallies([self._load(self.path("tally", block)) for block in blocks])
+
+    def _load(self, path: Path) -> npt.NDArray[Any]:
+        """A file of another step, which another machine may just have written."""
+        deadline = time.monotonic() + self.patience
+        while not path.exists():
+            if time.monotonic() >= deadline:
+                raise unseen(path)
+            time.sleep(0.2)
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r")
+        return array
+
+
+def _steps_behind(grid: Grid, block: Block) -> Iterator[int]:
+    """How many blocks later those below and to the right come."""
+    if block.row + 1 < len(grid.rows):
+        yield len(grid.columns)
+    if block.column + 1 < len(grid.columns):
+        yield 1
+
+
+def save(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write a file between the steps, whole or not at all."""
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as file:
+        np.save(file, array)
+
+
+_OPENED: dict[Segmenter, Volume] = {}
+
+
+def _open(segmenter: Segmenter) -> Volume:
+    """The prediction, which stays open from block to block.
+
+    Raises
+    ------
+    UnetsegError
+        If it, or the folder of the drafts, is not there: a worker must not begin one of its own.
+    """
+    if segmenter not in _OPENED:
+        forget()
+        if not segmenter.drafts.exists():
+            raise unseen(segmenter.drafts)
+        try:
+            _OPENED[segmenter] = open_volume(segmenter.prediction)
+        except InputError as error:
+            if is_there(segmenter.prediction):
+                raise
+            raise unseen(segmenter.prediction) from error
+    return _OPENED[segmenter]
+
+
+def forget() -> None:
+    """Close what this process has opened to work on blocks."""
+    while _OPENED:
+        _OPENED.popitem()[1].close()
+
+
+def _output(target: Target, segmenter: Segmenter) -> PieceWriter:
+    from unetseg.stacks.omezarr import ZarrPieces
+
+    assert target.path is not None
+    chunk = segmenter.layout.multiple
+    try:
+        return ZarrPieces(
+            target.path, shape=target.shape, dtype=target.dtype, chunk=chunk, create=False
+        )
+    except FileNotFoundError as error:
+        raise unseen(target.path) from error
