@@ -37,7 +37,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from skimage.metrics import adapted_rand_error, variation_of_information
 
-from unetseg.arrays.cells import segment_cells
+from unetseg.arrays.cells import WHOLE, segment_cells
 from unetseg.arrays.linking import REACH, Edges, Layer, Linker, link_neighbours, link_slices
 from unetseg.options import SegmentOptions
 
@@ -74,7 +74,7 @@ def make_case(seed: int, args: argparse.Namespace) -> Case:
         probability[z], truth[z] = (np.roll(each[z], by, (0, 1)) for each in (probability, truth))
         if args.lost and z % args.lost == args.lost // 2:
             probability[z], truth[z] = 0, 0
-        cells = segment_cells(probability[z], **SETTINGS, zero_is_missing=True)
+        cells = segment_cells(probability[z], **SETTINGS, zero_is_missing=True, cut=WHOLE)
         sections = np.where(cells > 0, cells + total, 0)
         layers.append(Layer(z, sections, probability[z], probability[z] > 0))
         total += int(cells.max())

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unetseg.arrays.cells import segment_cells
+from unetseg.arrays.cells import WHOLE, segment_cells
 from unetseg.arrays.metrics import THRESHOLDS, StackScores, score_slice, segmentation_scores
 from unetseg.arrays.segments import label_cells
 from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
@@ -28,7 +28,7 @@ SETTINGS = {
     key: value
     for key, value in dataclasses.asdict(SegmentOptions()).items()
     if key in ("smoothing", "seed_threshold", "smallest", "grow")
-} | {"zero_is_missing": False}
+} | {"zero_is_missing": False, "cut": WHOLE}
 
 
 def score_cells(predictions: list[np.ndarray], labels: list[np.ndarray]) -> tuple[float, float]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from unetseg.arrays.cells import measure_cells, segment_cells
+from unetseg.arrays.cells import WHOLE, Cell, measure_cells, segment_cells
+from unetseg.arrays.tallies import tally_cells
 
 SETTINGS = {
     "smoothing": 0.0,
@@ -14,7 +15,13 @@ SETTINGS = {
     "smallest": 4,
     "grow": True,
     "zero_is_missing": False,
+    "cut": WHOLE,
 }
+
+
+def measure(cells: np.ndarray) -> list[Cell]:
+    whole = (slice(0, cells.shape[0]), slice(0, cells.shape[1]))
+    return list(measure_cells(tally_cells(cells, core=whole, origin=(0, 0))))
 
 
 def two_rooms(door: float) -> np.ndarray:
@@ -53,10 +60,22 @@ def test_small_pieces_go_to_their_neighbour():
     assert segment_cells(probability, **SETTINGS).max() == 2
 
 
+def test_what_is_cut_off_may_be_larger_than_it_looks():
+    """Two pixels at the left are too few in a slice that begins there, and only then."""
+    probability = two_rooms(0.1)
+    probability[:, :5] = 0.1
+    probability[2, :2] = 0.9
+    assert segment_cells(probability, **SETTINGS).max() == 1
+    for side in range(4):
+        cut = tuple(side == each for each in range(4))
+        cells = segment_cells(probability, **{**SETTINGS, "cut": cut})
+        assert cells.max() == (2 if side == 2 else 1)
+
+
 def test_nothing_but_membrane_has_no_cells():
     cells = segment_cells(np.full((6, 7), 0.1), **SETTINGS)
     assert (cells == 0).all()
-    assert list(measure_cells(cells)) == []
+    assert measure(cells) == []
 
 
 def test_measures_by_hand():
@@ -68,7 +87,7 @@ def test_measures_by_hand():
         ],
         np.int32,
     )
-    one, two = measure_cells(cells)
+    one, two = measure(cells)
     # Cell 1 touches the line between them with three edges, its other sides are the slice's own.
     assert (one.label, one.area, one.border) == (1, 6, 3)
     assert (one.centroid_y, one.centroid_x) == (1.0, 0.5)

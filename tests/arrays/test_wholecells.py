@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unetseg.arrays.cells import measure_cells
+from unetseg.arrays.tallies import tally_cells
 from unetseg.arrays.wholecells import WholeCell, describe_sections, measure_whole_cells
 
 
 def describe(stack: list[list[list[int]]]) -> np.ndarray:
+    slices = np.array(stack, np.int32)
+    core = (slice(0, slices.shape[1]), slice(0, slices.shape[2]))
     return np.concatenate(
         [
-            describe_sections(cells, list(measure_cells(cells)), z=z)
-            for z, cells in enumerate(np.array(stack, np.int32))
+            describe_sections(tally_cells(cells, core=core, origin=(0, 0)), z=z)
+            for z, cells in enumerate(slices)
         ]
     )
 

@@ -19,14 +19,17 @@ import tifffile
 from conftest import Cli, coarse
 from distributed import LocalCluster
 from PIL import Image
+from scipy import ndimage
 
 from unetseg.engine import cluster as cluster_engine
+from unetseg.engine.blocks import Block, Layout, Segmenter, Watershed
 from unetseg.engine.cluster import Job
 from unetseg.engine.ensemble import Treatment
 from unetseg.errors import UnetsegError
 from unetseg.stacks.omezarr import ZarrPieces
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.pieces import Piece
+from unetseg.stages import segment as segmenting
 
 pytestmark = pytest.mark.slow
 
@@ -217,3 +220,83 @@ def test_no_scheduler_is_one_line(
     nowhere = "tcp://127.0.0.1:1"
     (line,) = cli("predict", "--model", model, "--scheduler", nowhere, code=1).stderr.splitlines()
     assert f"--scheduler {nowhere}: expected a dask scheduler, found none there" in line
+
+
+SEGMENT = ("segment", "--prediction", "p.tif", "--output")
+
+
+@pytest.fixture
+def prediction(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A prediction whose two slices have 24 blocks; (2, 110, 150)."""
+    noise = np.random.default_rng(0).normal(size=(2, 110, 150))
+    smooth = np.abs(ndimage.gaussian_filter(noise, (0, 5, 5)))
+    probability = np.clip(1.5 * smooth / smooth.std(), 0, 1).astype(np.float32)
+    tifffile.imwrite("p.tif", probability, photometric="minisblack")
+    monkeypatch.setattr(segmenting, "LAYOUT", Layout(edge=48, halo=40, multiple=16))
+    return Path("p.tif")
+
+
+def results_of(folder: str) -> list[tuple[str, str]]:
+    manifest = json.loads((Path(folder) / "manifest.json").read_text())
+    return [(output["name"], output["sha256"]) for output in manifest["outputs"]]
+
+
+def test_cells_are_the_same_whoever_works_and_dies(
+    tmp_path: Path,
+    prediction: Path,
+    cli: Cli,
+    cluster: tuple[str, list[subprocess.Popen[bytes]]],
+):
+    scheduler, (*workers, _) = cluster
+    with_cluster = ("--scheduler", scheduler, "--memory", "1.5GB")
+    killer = when_written(tmp_path / "two/.unfinished/.blocks", 3, lambda _: workers[0].kill())
+    cli(*SEGMENT, "two", "--link", *with_cluster)
+    killer.join(1)
+    assert workers[0].wait(10) == -9
+    assert workers[1].poll() is None
+    cli(*SEGMENT, "alone", "--link", "--jobs", 1, "--name", "labels.ome.zarr", "--memory", "8GB")
+    assert results_of("two") == results_of("alone")
+    assert [name for name, _ in results_of("two")] == [
+        "cells-3d.csv",
+        "cells.csv",
+        "labels.ome.zarr",
+    ]
+    # What one process has begun, the worker that is left goes on with.
+    shutil.rmtree("alone")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmenting._Work, "_join", stop)
+        cli(*SEGMENT, "alone", "--jobs", 1, "--name", "labels.ome.zarr", code=130)
+    assert len(list(Path("alone/.unfinished").rglob("*.npy"))) == 24
+    assert "going on: 100% is there" in cli(*SEGMENT, "alone", "--scheduler", scheduler).stderr
+    cli(*SEGMENT, "again", "--jobs", 1, "--name", "labels.ome.zarr")
+    assert results_of("alone") == results_of("again")
+
+
+@pytest.mark.parametrize("name", ["prediction", "drafts"])
+def test_a_worker_that_does_not_see_blocks_begins_none(
+    tmp_path: Path, prediction: Path, name: str
+):
+    (tmp_path / "drafts").mkdir()
+    paths = {"prediction": prediction, "drafts": tmp_path / "drafts", name: tmp_path / "elsewhere"}
+    segmenter = Segmenter(
+        **paths,
+        watershed=Watershed(1.0, 0.7, 20, True, False),
+        layout=segmenting.LAYOUT,
+        identity="",
+        linked=False,
+        patience=0,
+    )
+    with pytest.raises(UnetsegError, match=rf"^worker .* does not see {paths[name]}: give a path"):
+        segmenter.segment(Block(0, 0, 0))
+    assert not (tmp_path / "elsewhere").exists()
+    assert not list((tmp_path / "drafts").iterdir())
+
+
+def test_a_cluster_writes_no_tiff_of_cells(prediction: Path, cli: Cli):
+    command = (*SEGMENT, "c", "--scheduler", "tcp://127.0.0.1:1", "--name", "labels.tif")
+    (line,) = cli(*command, code=2).stderr.splitlines()
+    assert "--scheduler: expected --name to end in .ome.zarr, found labels.tif" in line

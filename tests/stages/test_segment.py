@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from conftest import Cli
+from ome_zarr_models import open_ome_zarr
+from scipy import ndimage
+from skimage import measure
 
+from unetseg.engine.blocks import LAYOUT, Layout
+from unetseg.stacks.opening import open_numbers
 from unetseg.stages import segment as stage
+
+LARGE = "labels.ome.zarr"
+# A block of 2048 pixels would take minutes.
+SMALL = Layout(edge=48, halo=40, multiple=16)
+
+
+def read(path: Path) -> np.ndarray:
+    with open_numbers(path) as volume:
+        return np.stack(list(volume))
 
 
 def read_table(name: str = "cells.csv") -> list[dict[str, str]]:
@@ -85,19 +102,22 @@ def test_smoothing_closes_gaps_that_noise_makes(cli: Cli):
         assert np.squeeze(cells).tolist() == [line] * 9
 
 
-def test_more_cells_than_16_bits_hold(data: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch):
-    labels = tifffile.imread(data / "train-labels.tif")
-    tifffile.imwrite("p.tif", (labels / 255).astype(np.float32), metadata={"axes": "ZYX"})
-    cli("segment", "--prediction", "p.tif", "--jobs", 1)
-    few = tifffile.imread("work/cells/labels.tif")
-    # Begin to count where 16 bits end.
-    real = stage.measure_cells
-    monkeypatch.setattr(stage, "measure_cells", lambda cells: [*real(cells)] * 9000)
-    cli("segment", "--prediction", "p.tif", "--jobs", 1, "--force")
-    many = tifffile.imread("work/cells/labels.tif")
-    assert many.dtype == np.uint32
-    assert many.max() > 2**16
-    np.testing.assert_array_equal(many[0], few[0])
+def test_more_cells_than_16_bits_hold(cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    """67,600 cells of one pixel each, in one block and in 25."""
+    dots = np.zeros((1, 520, 520), np.float32)
+    dots[:, 1::2, 1::2] = 1  # on no seam
+    tifffile.imwrite("p.tif", dots, metadata={"axes": "ZYX"})
+    settings = ("--smoothing", 0, "--smallest", 1, "--no-grow", "--jobs", 1)
+    cli("segment", "--prediction", "p.tif", *settings)
+    cells = read(Path("work/cells/labels.tif"))
+    assert cells.dtype == np.uint32
+    assert cells[0, 1::2, 1::2].ravel().tolist() == list(range(1, 67_601))
+    monkeypatch.setattr(stage, "LAYOUT", Layout(edge=112, halo=32, multiple=16))
+    cli("segment", "--prediction", "p.tif", *settings, "--name", LARGE)
+    cells = read(Path("work/cells", LARGE))
+    assert cells.dtype == np.uint32
+    assert sorted(cells[0, 1::2, 1::2].ravel()) == list(range(1, 67_601))
+    assert [int(row["label"]) for row in read_table()] == list(range(1, 67_601))
 
 
 def test_a_trained_model_can_be_segmented(model: Path, cli: Cli):
@@ -200,3 +220,157 @@ def test_what_is_no_probability_is_refused(data: Path, cli: Cli):
     assert "expected probabilities from 0 to 1" in line
     (line,) = cli("segment", code=1).stderr.splitlines()
     assert "work/prediction: expected the finished results of unetseg predict" in line
+
+
+@pytest.fixture
+def membranes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """A prediction of crooked cells, many of which lie across blocks; (2, 110, 150)."""
+    noise = np.random.default_rng(0).normal(size=(2, 110, 150))
+    smooth = np.abs(ndimage.gaussian_filter(noise, (0, 5, 5)))
+    probability = np.clip(1.5 * smooth / smooth.std(), 0, 1).astype(np.float32)
+    voxel = {"axes": "ZYX", "spacing": 50, "unit": "nm"}
+    tifffile.imwrite(
+        tmp_path / "p.tif", probability, imagej=True, resolution=(1 / 4, 1 / 4), metadata=voxel
+    )
+    monkeypatch.setattr(stage, "LAYOUT", SMALL)
+    return probability
+
+
+def outputs(folder: str) -> dict[str, str]:
+    manifest = json.loads(Path(folder, "manifest.json").read_text())
+    return {output["name"]: output["sha256"] for output in manifest["outputs"]}
+
+
+SEGMENT = ("segment", "--prediction", "p.tif")
+
+
+def test_blocks_give_cells_that_are_whole(membranes: np.ndarray, cli: Cli):
+    """Everything that is said of them holds of the labels as they are."""
+    cli(*SEGMENT, "--jobs", 1)
+    cells = tifffile.imread("work/cells/labels.tif")
+    table = read_table()
+    assert [int(row["label"]) for row in table] == list(range(1, cells.max() + 1))
+    rows = {int(row["label"]): row for row in table}
+    across = 0
+    for z, numbers in enumerate(cells):
+        for one, other in ((numbers[1:], numbers[:-1]), (numbers[:, 1:], numbers[:, :-1])):
+            assert not ((one > 0) & (other > 0) & (one != other)).any(), "no line is between them"
+        for region in measure.regionprops(numbers):
+            row = rows.pop(region.label)
+            assert (int(row["slice"]), int(row["area"])) == (z, region.area)
+            assert float(row["perimeter"]) == round(region.perimeter, 2)
+            assert float(row["centroid_y"]) == round(region.centroid[0], 2)
+            assert float(row["centroid_x"]) == round(region.centroid[1], 2)
+            inside = np.pad(numbers == region.label, 1, mode="edge").astype(int)
+            edges = sum(abs(np.diff(inside, axis=axis)).sum() for axis in (0, 1))
+            # Those of the two rows and columns that were added are there twice.
+            edges -= sum(
+                abs(np.diff(side)).sum() for side in (*inside[[0, -1]], *inside[:, [0, -1]].T)
+            )
+            assert int(row["border"]) == edges
+            assert measure.label(region.image, connectivity=1).max() == 1
+            top, left, bottom, right = region.bbox
+            across += top < 48 < bottom or left < 48 < right
+    assert not rows
+    assert across > 10
+
+
+def test_blocks_give_the_cells_of_the_whole_slice(
+    membranes: np.ndarray, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    cli(*SEGMENT, "--jobs", 1)
+    blocks = tifffile.imread("work/cells/labels.tif")
+    monkeypatch.setattr(stage, "LAYOUT", LAYOUT)
+    cli(*SEGMENT, "--jobs", 1, "--output", "whole")
+    whole = tifffile.imread("whole/labels.tif")
+    pairs, shared = np.unique(np.stack([blocks.ravel(), whole.ravel()]), axis=1, return_counts=True)
+    assert blocks.max() == whole.max()
+    # Each cell of the one is all but a few pixels of one of the other.
+    most = {pair[0]: 0 for pair in pairs.T}
+    for (block, other), pixels in zip(pairs.T, shared, strict=True):
+        if other:
+            most[block] = max(most[block], pixels)
+    area = np.bincount(blocks.ravel())
+    assert all(most[cell] > 0.95 * area[cell] for cell in range(1, len(area)))
+
+
+@pytest.mark.parametrize("link", ["--link", "--no-link"])
+def test_neither_memory_nor_processes_change_anything(membranes: np.ndarray, cli: Cli, link: str):
+    cli(*SEGMENT, link, "--jobs", 1, "--memory", "1.5GB")
+    cli(*SEGMENT, link, "--jobs", 2, "--memory", "8GB", "--output", "two")
+    assert outputs("two") == outputs("work/cells")
+    cli(*SEGMENT, link, "--jobs", 1, "--name", LARGE, "--output", "zarr")
+    assert outputs("zarr")["cells.csv"] == outputs("two")["cells.csv"]
+    np.testing.assert_array_equal(read(Path("zarr", LARGE)), tifffile.imread("two/labels.tif"))
+    assert sorted(path.name for path in Path("zarr").iterdir()) == sorted(
+        [LARGE, "cells.csv", "manifest.json", *(["cells-3d.csv"] if link == "--link" else [])]
+    )
+
+
+def test_labels_of_ome_zarr_are_valid(membranes: np.ndarray, cli: Cli):
+    cli(*SEGMENT, "--jobs", 1, "--name", LARGE)
+    group = zarr.open_group(Path("work/cells", LARGE), mode="r")
+    labels = open_ome_zarr(group)
+    assert "image_label" in type(labels.attributes.ome).model_fields
+    ome = group.attrs["ome"]
+    assert (ome["version"], ome["image-label"]) == ("0.5", {})
+    assert group["0"].dtype == np.uint32
+    (scale,) = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"]
+    assert scale["scale"] == [50, 4, 4]
+    assert "up to date" in cli(*SEGMENT, "--name", LARGE).stdout
+    assert "up to date" not in cli(*SEGMENT, "--jobs", 1).stdout
+    assert not Path("work/cells", LARGE).exists()
+
+
+def kill_when(count: int, pattern: str, *arguments: object) -> None:
+    """Run a command on small blocks, and kill it as soon as so many files are there."""
+    code = (
+        "import sys; from unetseg.stages import segment; from unetseg.engine.blocks import Layout; "
+        f"segment.LAYOUT = {SMALL!r}; "
+        "from unetseg.cli.commands import main; main(sys.argv[1:])"
+    )
+    run = subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)])
+    while len(list(Path().glob(pattern))) < count:
+        assert run.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    run.kill()
+    assert run.wait() == -9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["labels.tif", LARGE])
+def test_what_was_killed_goes_on(membranes: np.ndarray, cli: Cli, name: str):
+    arguments = (*SEGMENT, "--jobs", 1, "--name", name)
+    cli(*arguments, "--output", "whole")
+    drafts = Path("killed/.unfinished/.blocks")
+    kill_when(5, f"{drafts}/*/labels-*.npy", *arguments, "--output", "killed")
+    kept = {path: path.stat().st_mtime_ns for path in drafts.glob("*/labels-*.npy")}
+    assert len(kept) < 24
+    kill_when(1, f"{drafts}/*/total.npy", *arguments, "--output", "killed")
+    kill_when(2, f"{drafts}/*/tally-*.npy", *arguments, "--output", "killed")
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "done twice"
+    shown = cli(*arguments, "--output", "killed", "--smallest", 30, code=1).stderr
+    assert "found one that differs in smallest (20)" in shown
+    assert "going on: 100% is there" in cli(*arguments, "--output", "killed").stderr
+    assert outputs("killed") == outputs("whole")
+
+
+def test_too_little_memory_is_one_line(membranes: np.ndarray, cli: Cli):
+    (line,) = cli(*SEGMENT, "--memory", "100MB", code=2).stderr.splitlines()
+    assert "--memory: expected more than 0.1GB, which a block of" in line
+    assert line.endswith("does not fit into; give 0.2GB")
+    tifffile.imwrite("wide.tif", np.zeros((1, 3, 4_000_000), np.float32))
+    linked = ("segment", "--prediction", "wide.tif", "--link", "--memory", "1.5GB")
+    (line,) = cli(*linked, code=2).stderr.splitlines()
+    assert "which linking, which compares whole slices, does not fit into; give 2.0GB" in line
+
+
+def test_the_largest_stacks_become_ome_zarr(cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    tifffile.imwrite("p.tif", np.ones((2, 20, 30), np.float32), metadata={"axes": "ZYX"})
+    monkeypatch.setattr(stage, "IMAGEJ_LIMIT", 2 * 20 * 30 * 4 - 1)
+    cli(*SEGMENT, "--jobs", 1)
+    np.testing.assert_array_equal(read(Path("work/cells", LARGE))[:, 0, 0], [1, 2])
+    cli(*SEGMENT, "--jobs", 1, "--name", "labels.tif")
+    assert list(outputs("work/cells")) == ["cells.csv", "labels.tif"]
+    (line,) = cli(*SEGMENT, "--name", "labels.png", code=2).stderr.splitlines()
+    assert "--name: expected a file name that ends in .tif" in line

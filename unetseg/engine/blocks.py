@@ -59,7 +59,7 @@ _ONE_AT_A_TIME = threading.Lock()
 class Layout:
     """How slices are cut: `edge` and `multiple` as for `Grid.of`, and the halo in pixels.
 
-    The halo is beside what smoothing reaches.
+    The halo is beside what smoothing reaches, and no narrower than the band at the seams.
     """
 
     edge: int

@@ -223,7 +223,7 @@ def _predicted_parts(stages: dict[str, Stage], stale: set[str]) -> dict[str, Any
     with ExitStack() as opened:
         prediction = opened.enter_context(open_volume(predict.folder / result.name))
         image = opened.enter_context(open_volume(path)) if is_there(path) else None
-        labels = opened.enter_context(open_numbers(cells.folder / "labels.tif")) if cells else None
+        labels = opened.enter_context(open_numbers(_labels(cells))) if cells else None
         # If all of it is too much for a page.
         box = middle_of(prediction.shape[1:], most=PREDICTED_EDGE)
         chosen = contents.choose(list(range(len(prediction))), PREDICTED_SLICES)
@@ -241,6 +241,11 @@ def _predicted_parts(stages: dict[str, Stage], stale: set[str]) -> dict[str, Any
             shape=prediction.shape,
             models=len(models),
         )
+
+
+def _labels(cells: Stage) -> Path:
+    """The stack of numbers, beside which there are tables."""
+    return cells.folder / next(o.name for o in cells.manifest.outputs if o.shape)
 
 
 def _describe_stages(stages: dict[str, Stage], work: Path) -> list[dict[str, Any]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -17,9 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from unetseg.arrays.cells import Cell, measure_cells
 from unetseg.arrays.linking import Layer, Linker, import_graphs
-from unetseg.arrays.wholecells import WholeCell, describe_sections, measure_whole_cells
+from unetseg.artifacts.celltables import write_cells, write_sections
 from unetseg.artifacts.finding import find_prediction, zero_is_missing
 from unetseg.artifacts.manifest import Seen
 from unetseg.artifacts.writer import StageWriter
@@ -126,6 +124,9 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
             )
             try:
                 found = work.run(labels)
+            except KeyboardInterrupt:
+                progress.say("the same command goes on from here")
+                raise
             except ImprobableError:
                 writer.begin_anew()
                 raise
@@ -172,12 +173,12 @@ class _Work:
             linked=options.link,
             patience=SECONDS_TO_APPEAR if options.scheduler else 0,
         )
-        self.segmenter.drafts.mkdir(exist_ok=True)
         self.grids = [self.segmenter.grid(prediction, z) for z in range(len(prediction))]
         self.blocks = [
             Block(z, *place) for z, grid in enumerate(self.grids) for place in grid.places
         ]
         self._plan_processes()
+        self.segmenter.drafts.mkdir(exist_ok=True)
         self._segment()
         totals = self._join()
         sections = sum(totals)
@@ -238,12 +239,8 @@ class _Work:
         self, steps: Iterator[Item], items: Sequence[Item], is_done: Callable[[Item], bool]
     ) -> None:
         """Let a step be done whose results lie in files."""
-        try:
-            for _ in steps:
-                pass
-        except KeyboardInterrupt:
-            self.progress.say("the same command goes on from here")
-            raise
+        for _ in steps:
+            pass
         if self.options.scheduler:
             check_written(items, is_done, where=self.segmenter.drafts)
 
@@ -363,33 +360,12 @@ class _Work:
 
     def _write_tables(self, numbers: npt.NDArray[np.int64] | None) -> None:
         """Write the tables of sections and, if they are linked, of cells."""
-        prediction, described = self.prediction, list[npt.NDArray[np.float64]]()
-        where = "name" if prediction.separate else "slice"
-        linked = [] if numbers is None else ["cell"]
-        measures = [column.name for column in dataclasses.fields(Cell)[1:]]
-        with self.writer.path(TABLE).open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, ["label", *linked, where, *measures])
-            table.writeheader()
-            for z, grid in enumerate(self.grids):
-                tally = self.segmenter.tally(grid, z)
-                named: dict[str, Any] = {where: prediction.names[z] if prediction.separate else z}
-                for cell in measure_cells(tally):
-                    label = cell.label + int(self.first[z])
-                    if numbers is not None:
-                        named["cell"] = numbers[label]
-                    table.writerow({**dataclasses.asdict(cell), "label": label, **named})
-                if numbers is not None:
-                    described.append(describe_sections(tally, z=z))
+        prediction = self.prediction
+        slices = (self.segmenter.tally(grid, z) for z, grid in enumerate(self.grids))
+        names = prediction.names if prediction.separate else None
+        path = self.writer.path(TABLE)
+        described = write_sections(path, slices, first=self.first, names=names, cells=numbers)
         if numbers is not None:
             voxel = None if prediction.voxel is None else math.prod(prediction.voxel.edges)
-            whole = measure_whole_cells(
-                np.concatenate(described), numbers[1:], shape=prediction.shape, voxel=voxel
-            )
-            _write_whole_table(self.writer.path(WHOLE_TABLE), whole)
-
-
-def _write_whole_table(path: Path, cells: Iterable[WholeCell]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, [column.name for column in dataclasses.fields(WholeCell)])
-        table.writeheader()
-        table.writerows(map(dataclasses.asdict, cells))
+            path = self.writer.path(WHOLE_TABLE)
+            write_cells(path, described, numbers[1:], shape=prediction.shape, voxel=voxel)

@@ -163,9 +163,10 @@ def _find_cells(options: ViewOptions, prediction: Path | None) -> Path | None:
     if options.cells is None and not _same(manifest.inputs[0].seen_from(path), prediction):
         return None
     # Beside labels there are tables.
-    if sum(output.name.endswith(".tif") for output in manifest.outputs) > 1:
+    labels = [output.name for output in manifest.outputs if output.shape]
+    if len(labels) > 1:
         raise _separate(path)
-    return path / "labels.tif"
+    return path / labels[0]
 
 
 def _same(path: Path, other: Path | None) -> bool:
