@@ -223,8 +223,9 @@ def segment(prediction: Stack | Result, **options: Any) -> Result:
     Returns
     -------
     Result
-        With the stack labels.tif, 0 between the cells of each slice; with ``link=True``, one number
-        for all sections of a cell. Of separate micrographs, with one stack of the name of each.
+        With the stack labels.tif (of more than a gigapixel labels.ome.zarr), 0 between the cells of
+        each slice; with ``link=True``, one number for all sections of a cell. Of separate
+        micrographs, with one stack of the name of each.
 
     Raises
     ------

@@ -226,14 +226,14 @@ SEGMENT = ("segment", "--prediction", "p.tif", "--output")
 
 
 @pytest.fixture
-def prediction(monkeypatch: pytest.MonkeyPatch) -> Path:
+def prediction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A prediction whose two slices have 24 blocks; (2, 110, 150)."""
     noise = np.random.default_rng(0).normal(size=(2, 110, 150))
     smooth = np.abs(ndimage.gaussian_filter(noise, (0, 5, 5)))
     probability = np.clip(1.5 * smooth / smooth.std(), 0, 1).astype(np.float32)
-    tifffile.imwrite("p.tif", probability, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "p.tif", probability, photometric="minisblack")
     monkeypatch.setattr(segmenting, "LAYOUT", Layout(edge=48, halo=40, multiple=16))
-    return Path("p.tif")
+    return tmp_path / "p.tif"
 
 
 def results_of(folder: str) -> list[tuple[str, str]]:
@@ -277,9 +277,7 @@ def test_cells_are_the_same_whoever_works_and_dies(
 
 
 @pytest.mark.parametrize("name", ["prediction", "drafts"])
-def test_a_worker_that_does_not_see_blocks_begins_none(
-    tmp_path: Path, prediction: Path, name: str
-):
+def test_a_worker_that_does_not_see_blocks_begins_none(tmp_path: Path, prediction: Path, name: str):
     (tmp_path / "drafts").mkdir()
     paths = {"prediction": prediction, "drafts": tmp_path / "drafts", name: tmp_path / "elsewhere"}
     segmenter = Segmenter(

@@ -259,8 +259,8 @@ def test_blocks_give_cells_that_are_whole(membranes: np.ndarray, cli: Cli):
             row = rows.pop(region.label)
             assert (int(row["slice"]), int(row["area"])) == (z, region.area)
             assert float(row["perimeter"]) == round(region.perimeter, 2)
-            assert float(row["centroid_y"]) == round(region.centroid[0], 2)
-            assert float(row["centroid_x"]) == round(region.centroid[1], 2)
+            assert float(row["centroid_y"]) == round(float(region.centroid[0]), 2)
+            assert float(row["centroid_x"]) == round(float(region.centroid[1]), 2)
             inside = np.pad(numbers == region.label, 1, mode="edge").astype(int)
             edges = sum(abs(np.diff(inside, axis=axis)).sum() for axis in (0, 1))
             # Those of the two rows and columns that were added are there twice.
