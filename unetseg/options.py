@@ -506,8 +506,13 @@ class SegmentOptions(Options):
     )
     link: bool = option(
         False,
-        "Give all sections of a cell one number, through the slices of a stack, and write a table "
-        "of whole cells.",
+        "Give all sections of a cell one number, through the slices of a stack, and write tables "
+        "of whole cells and of the least sure links.",
+    )
+    binary: bool = option(
+        False,
+        "Write a binary stack too, 255 inside cells and 0 on membrane: binary.tif, or of separate "
+        "micrographs a folder, binary, with a file of the same name for each.",
     )
     memory: str = option(
         "2GB",
@@ -591,6 +596,14 @@ class ViewOptions(Options):
         "are of this prediction]",
     )
     voxel: str | None = option(None, VOXEL_HELP + "stacks say of themselves]")
+    three_d: bool = option(
+        False,
+        "Open in 3-D, with the cells as solids and everything else hidden; all slices are read "
+        "into memory for it.",
+    )
+    only: str | None = option(
+        None, "Cells to show, by their numbers, such as '12,47-49'.  [default: all of them]"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from ome_zarr_models import open_ome_zarr
 from scipy import ndimage
 from skimage import measure
 
+from unetseg.artifacts.finding import find_cells
 from unetseg.engine.blocks import LAYOUT, Layout
-from unetseg.stacks.opening import open_numbers
+from unetseg.stacks.opening import open_numbers, open_volume
+from unetseg.stacks.voxel import Voxel
 from unetseg.stages import segment as stage
 
 LARGE = "labels.ome.zarr"
@@ -35,6 +38,11 @@ def read(path: Path) -> np.ndarray:
 def read_table(name: str = "cells.csv") -> list[dict[str, str]]:
     with Path("work/cells", name).open() as file:
         return list(csv.DictReader(file))
+
+
+def manifest_of(folder: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(Path(folder, "manifest.json").read_text())
+    return read
 
 
 @pytest.fixture
@@ -161,13 +169,14 @@ def test_sections_of_a_cell_get_one_number(tubes: np.ndarray, cli: Cli):
         "cells-3d.csv",
         "cells.csv",
         "labels.tif",
+        "links.csv",
     ]
 
 
 def test_linking_is_the_same_however_many_processes_work(tubes: np.ndarray, cli: Cli):
     for jobs in (1, 2):
         cli("segment", "--prediction", "p.tif", "--link", "--jobs", jobs, "--output", f"c{jobs}")
-    for name in ("labels.tif", "cells.csv", "cells-3d.csv"):
+    for name in ("labels.tif", "cells.csv", "cells-3d.csv", "links.csv"):
         assert Path("c1", name).read_bytes() == Path("c2", name).read_bytes()
 
 
@@ -184,7 +193,8 @@ def test_linking_renumbers_sections_and_moves_none(tubes: np.ndarray, cli: Cli):
     cli("segment", "--prediction", "p.tif", "--link", "--jobs", 1)
     linked, rows = tifffile.imread("work/cells/labels.tif"), read_table()
     cli("segment", "--prediction", "p.tif", "--no-link", "--jobs", 1)
-    assert not Path("work/cells/cells-3d.csv").exists()
+    for name in ("cells-3d.csv", "links.csv"):
+        assert not Path("work/cells", name).exists()
     sections = tifffile.imread("work/cells/labels.tif")
     number = np.array([0, *(int(row.pop("cell")) for row in rows)])
     np.testing.assert_array_equal(number[sections], linked)
@@ -213,6 +223,77 @@ def test_nothing_to_link(cli: Cli):
     assert "0 cells of 0 sections" in cli("segment", "--prediction", "p.tif", "--link").stdout
     assert not read_table()
     assert not read_table("cells-3d.csv")
+    assert not read_table("links.csv")
+
+
+def test_the_table_of_links_says_how_narrowly_they_were_decided(cli: Cli):
+    # Cells of 6 x 4 and, half of it, 3 x 4 pixels, of the same probability.
+    probability = np.full((2, 12, 14), 0.0, np.float32)
+    probability[0, 2:8, 3:7] = probability[1, 2:5, 3:7] = 1
+    tifffile.imwrite("p.tif", probability, metadata={"axes": "ZYX"})
+    plain = ("--smoothing", 0, "--smallest", 1, "--no-grow")
+    cli("segment", "--prediction", "p.tif", "--link", "--jobs", 1, *plain)
+    (link,) = read_table("links.csv")
+    margin = float(link.pop("margin"))
+    expected = {"slice": "1", "y": "3.0", "x": "4.5", "label": "2", "cell": "1", "joined": "True"}
+    assert link == expected | {"other_slice": "0", "other_label": "1", "other_cell": "1"}
+    # 12 pixels of a union of 24, and all of the smaller; softened by 0.01.
+    weights = (2.48, 1.06, 0.35)
+    odds = np.dot(weights, [1, np.log(0.51 / 0.51), np.log(1.01 / 0.01)])
+    assert margin == pytest.approx(odds * 12**0.25, abs=1e-4)
+
+
+def test_links_are_sorted_and_say_where_they_are(tubes: np.ndarray, cli: Cli):
+    tubes[4:, 3:13, 2:18] = 0.05
+    tubes[4:, 7:13, 6:20] = 0.95  # of the first tube, a half goes on
+    tifffile.imwrite("p.tif", tubes, metadata={"axes": "ZYX"})
+    cli("segment", "--prediction", "p.tif", "--link", "--jobs", 1, "--no-grow")
+    links, sections = read_table("links.csv"), {row["label"]: row for row in read_table()}
+    margins = [float(link["margin"]) for link in links]
+    assert margins == sorted(margins)
+    assert margins[0] >= 0
+    # Where it narrows, as many edges hold the tube together as one slice above, and hold less.
+    margin = {
+        "".join(sorted((link["slice"], link["other_slice"]))): float(link["margin"])
+        for link in links
+        if link["cell"] == link["other_cell"] == sections["1"]["cell"]
+    }
+    assert margin["34"] < 0.7 * margin["23"]
+    # One for each further section of a cell, and one for each two cells that might have been one.
+    joined = [link for link in links if link["joined"] == "True"]
+    assert len(joined) == len(sections) - len(read_table("cells-3d.csv"))
+    for link in links:
+        assert (link["cell"] == link["other_cell"]) == (link["joined"] == "True")
+        small, large = (sections[link[name]] for name in ("label", "other_label"))
+        assert int(small["area"]) <= int(large["area"])
+        assert (small["cell"], large["cell"]) == (link["cell"], link["other_cell"])
+        assert (small["slice"], large["slice"]) == (link["slice"], link["other_slice"])
+        assert (small["centroid_y"], small["centroid_x"]) == (link["y"], link["x"])
+
+
+@pytest.mark.parametrize("link", ["--link", "--no-link"])
+def test_a_binary_stack_says_what_is_inside_cells(tubes: np.ndarray, cli: Cli, link: str):
+    segment = ("segment", "--prediction", "p.tif", link, "--jobs", 1)
+    cli(*segment, "--binary")
+    with open_volume(Path("work/cells/binary.tif")) as binary:
+        assert binary.voxel == Voxel(50, 4, 4)
+        pixels = np.stack(list(binary))
+    cells = tifffile.imread("work/cells/labels.tif")
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(pixels, np.where(cells > 0, 255, 0))
+    assert 0 < pixels.mean() < 255
+    assert find_cells(Path("work/cells")) == Path("work/cells/labels.tif")
+    (output,) = (o for o in manifest_of("work/cells")["outputs"] if o["name"] == "binary.tif")
+    assert (output["shape"], output["dtype"], output["axes"]) == ([8, 30, 40], "uint8", "ZYX")
+    # They are no numbers of cells.
+    labels = ("--labels", "work/cells/labels.tif", "--labels-as", "cells")
+    (line,) = cli(
+        "evaluate", "--prediction", "work/cells/binary.tif", *labels, code=1
+    ).stderr.splitlines()
+    assert "expected probabilities from 0 to 1" in line
+    assert "up to date" in cli(*segment, "--binary").stdout
+    cli(*segment)
+    assert not Path("work/cells/binary.tif").exists()
 
 
 def test_what_is_no_probability_is_refused(data: Path, cli: Cli):

@@ -16,6 +16,7 @@ from PIL import Image
 
 from unetseg import api
 from unetseg.arrays.synthetic import synthesize
+from unetseg.artifacts.finding import find_cells
 from unetseg.engine.ensemble import Ensemble
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.pieces import Piece
@@ -224,6 +225,32 @@ def test_cells_of_each_are_those_of_it_alone(
     cli("segment", *settings, "--jobs", 1, "--force")
     for name in SIZES:
         assert tifffile.imread(f"work/cells/{name}.tif").dtype == np.uint32
+
+
+def test_binary_micrographs_are_named_as_their_labels(predicted: Path, cli: Cli):
+    # A name that is that of the binary stack where there is one stack.
+    names = ["binary", *list(SIZES)[1:]]
+    shutil.copytree(predicted, "renamed")
+    Path("renamed/manifest.json").unlink()
+    Path(f"renamed/{next(iter(SIZES))}.tif").rename("renamed/binary.tif")
+    settings = ("--seed-threshold", 0.4, "--smallest", 1, "--binary")
+    cli("segment", "--prediction", "renamed", *settings)
+    assert sorted(p.name for p in Path("work/cells/binary").iterdir()) == sorted(
+        f"{name}.tif" for name in names
+    )
+    for name in names:
+        with open_volume(Path(f"work/cells/binary/{name}.tif")) as binary:
+            assert binary.voxel is not None
+            pixels = binary[0]
+        assert pixels.dtype == np.uint8
+        cells = read(Path(f"work/cells/{name}.tif"))[0]
+        np.testing.assert_array_equal(pixels, np.where(cells > 0, 255, 0))
+    # Both are folders of micrographs.
+    for folder in (find_cells(Path("work/cells")), Path("work/cells/binary")):
+        with open_volume(folder) as volume:
+            assert sorted(volume.names) == sorted(names)
+    cli("segment", "--prediction", "renamed", *settings[:-1])
+    assert not Path("work/cells/binary").exists()
 
 
 def test_scores_count_what_each_micrograph_has(predicted: Path, cli: Cli):

@@ -165,8 +165,12 @@ class Linker:
             For each section the number of its cell: from 1, in the order of their first sections.
             0 for 0, which is none.
         """
+        return solve_multicut(sections, *self.edges())
+
+    def edges(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Pairs of sections, (N, 2), and what speaks for one cell, (N,), as gathered so far."""
         pairs = np.concatenate([np.empty((0, 2), np.int64), *self._pairs])
-        return solve_multicut(sections, pairs, np.concatenate([np.empty(0), *self._evidence]))
+        return pairs, np.concatenate([np.empty(0), *self._evidence])
 
 
 def solve_multicut(

@@ -12,6 +12,11 @@ from unetseg.stacks.opening import files_of
 HELD_OUT_PREDICTION = "held-out-prediction.tif"
 HELD_OUT_LABELS = "held-out-labels.tif"
 
+# What `unetseg segment --binary` writes beside labels.tif, or of separate micrographs, in a folder.
+BINARY, BINARY_FOLDER = "binary.tif", "binary"
+# What of its decisions `unetseg segment --link` was least sure of.
+LINKS = "links.csv"
+
 STARTER = Path("starter")
 """What the model that comes with unetseg is called, wherever a model is taken."""
 STARTER_FOLDER = Path(__file__).parents[1] / "models" / "starter"
@@ -62,11 +67,24 @@ def find_cells(folder: Path) -> Path:
     return _stack_of(folder, open_stage(folder, stage="segment", fresh=True))
 
 
+def stacks_of(manifest: Manifest) -> list[str]:
+    """Names of the stacks that a stage wrote: one, or one for each of separate micrographs.
+
+    The same cells as a binary stack are not counted.
+    """
+    names = [output.name for output in manifest.outputs]
+    # Beside cells lie tables.
+    stacks = [output.name for output in manifest.outputs if output.shape] or names
+    # With the folder, a file of that name holds labels of a micrograph.
+    if manifest.options.get("binary") and BINARY_FOLDER not in names and BINARY in stacks:
+        stacks.remove(BINARY)
+    return stacks
+
+
 def _stack_of(folder: Path, manifest: Manifest) -> Path:
     """The only stack in a folder, or the folder of separate micrographs."""
     names = [output.name for output in manifest.outputs]
-    # Beside cells lies a table.
-    stacks = [output.name for output in manifest.outputs if output.shape] or names
+    stacks = stacks_of(manifest)
     if len(stacks) == 1:
         return folder / stacks[0]
     others = [file.name for file in files_of(folder) if file.name not in names]

@@ -110,7 +110,11 @@ def understand(options: LabelOptions, voxel: Voxel | None) -> Understanding:
     understanding = Understanding(
         labels_as=options.labels_as,
         unlabelled=options.unlabelled,
-        unlabelled_slices=_parse_slices(options.unlabelled_slices),
+        unlabelled_slices=parse_numbers(
+            options.unlabelled_slices,
+            flag="--unlabelled-slices",
+            expected="slices, counted from 0, such as '3,7-9'",
+        ),
         zero_counts=options.background == "membrane",
         membrane=_parse_width(options.membrane),
         voxel=voxel,
@@ -123,22 +127,26 @@ def understand(options: LabelOptions, voxel: Voxel | None) -> Understanding:
     return understanding
 
 
-def _parse_slices(text: str | None) -> frozenset[int]:
+def parse_numbers(text: str | None, *, flag: str, expected: str) -> frozenset[int]:
+    """Understand an option that names numbers, one by one or from a first to a last.
+
+    Raises
+    ------
+    UsageError
+        If it makes no sense.
+    """
     found: set[int] = set()
     for part in [] if text is None else text.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part, re.ASCII)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        # A number that no stack has needs no set of that size.
-        if first > last or last - first > MOST_SLICES:
-            raise UsageError(
-                "--unlabelled-slices: expected slices, counted from 0, such as '3,7-9', "
-                f"found {text!r}"
-            )
+        # Numbers that no stack has need no set of that size.
+        if first > last or last - first > MOST_NUMBERS:
+            raise UsageError(f"{flag}: expected {expected}, found {text!r}")
         found.update(range(first, last + 1))
     return frozenset(found)
 
 
-MOST_SLICES = 10**6
+MOST_NUMBERS = 10**6
 
 
 def _parse_width(text: str | None) -> tuple[float, str] | None:

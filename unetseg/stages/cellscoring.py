@@ -22,7 +22,7 @@ from unetseg.arrays.contingency import Overlaps, OverlapSum, count_overlaps, cou
 from unetseg.arrays.labelling import INTERIOR
 from unetseg.arrays.metrics import name_scores, segmentation_scores
 from unetseg.arrays.segments import label_sections
-from unetseg.artifacts.finding import find_writer
+from unetseg.artifacts.finding import find_writer, stacks_of
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import InputError
 from unetseg.progress import Progress
@@ -51,7 +51,7 @@ def holds_cells(path: Path, *, said: str) -> bool:
         return said == "cells"
     manifest = find_writer(path)
     if manifest is not None and manifest.stage in ("segment", "predict", "train"):
-        return manifest.stage == "segment"
+        return manifest.stage == "segment" and path.name in stacks_of(manifest)
     try:
         stack = open_numbers(path)
     except InputError:

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from unetseg.arrays.decisions import weigh_decisions
 from unetseg.arrays.linking import Layer, Linker, import_graphs
 from unetseg.artifacts.celltables import write_cells, write_sections
-from unetseg.artifacts.finding import find_prediction, zero_is_missing
+from unetseg.artifacts.finding import LINKS, find_prediction, zero_is_missing
 from unetseg.artifacts.manifest import Seen
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.blocks import LAYOUT, Block, Segmenter, Target, Watershed, forget, save
@@ -34,6 +35,8 @@ from unetseg.stacks.opening import open_volume
 from unetseg.stacks.pieces import Piece, TiffPieces
 from unetseg.stacks.tiffwriter import IMAGEJ_LIMIT, label_dtype
 from unetseg.stacks.volume import ImprobableError, Volume, is_zarr
+from unetseg.stages.binarystack import binary_name, write_binary
+from unetseg.stages.linktable import write_links
 from unetseg.stages.stackchecks import check_name, names_of_results
 
 LABELS = "labels.tif"
@@ -99,7 +102,7 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
             stage="segment",
             options={**options.recorded(), "name": None if name == LABELS else name},
             inputs=[seen],
-            names=[*labels, TABLE, *([WHOLE_TABLE] if options.link else [])],
+            names=[*labels, *_beside(options, prediction)],
             resumable=True,
             conditions={"layout": dataclasses.asdict(LAYOUT)},
         ) as writer:
@@ -124,6 +127,8 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
             )
             try:
                 found = work.run(labels)
+                if options.binary:
+                    write_binary(writer, labels, separate=prediction.separate)
             except KeyboardInterrupt:
                 progress.say("the same command goes on from here")
                 raise
@@ -147,6 +152,13 @@ def _name(options: SegmentOptions, prediction: Volume) -> str:
 
         import_zarr()  # said now if it is missing
     return name
+
+
+def _beside(options: SegmentOptions, prediction: Volume) -> list[str]:
+    """Names of what is written beside the labels."""
+    linked = [WHOLE_TABLE, LINKS] if options.link else []
+    binary = [binary_name(separate=prediction.separate)] if options.binary else []
+    return [TABLE, *linked, *binary]
 
 
 @dataclass(kw_only=True)
@@ -297,10 +309,17 @@ class _Work:
                 tissue = probability > 0 if known else np.ones(cells.shape, bool)
                 cells[cells > 0] += self.first[z]
                 linker.add(Layer(z, cells, probability, tissue))
+            for kept, array in zip(self._edges, linker.edges(), strict=True):
+                save(kept, array)
             save(path, linker.solve(sections))
             self.seconds["link"] = round(time.monotonic() - began, 3)
         numbers: npt.NDArray[np.int64] = np.load(path)
         return numbers
+
+    @property
+    def _edges(self) -> tuple[Path, Path]:
+        """Files of the pairs of sections that were compared, and of what speaks for one cell."""
+        return self.segmenter.drafts / "pairs.npy", self.segmenter.drafts / "evidence.npy"
 
     def _write_stack(self, name: str, cells: int) -> None:
         """Write the labels of a stack."""
@@ -369,3 +388,6 @@ class _Work:
             voxel = None if prediction.voxel is None else math.prod(prediction.voxel.edges)
             path = self.writer.path(WHOLE_TABLE)
             write_cells(path, described, numbers[1:], shape=prediction.shape, voxel=voxel)
+            decisions = weigh_decisions(*map(np.load, self._edges), numbers)
+            path = self.writer.path(LINKS)
+            write_links(path, decisions, sections=described, numbers=numbers)

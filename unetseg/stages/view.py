@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
+from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION, stacks_of
 from unetseg.artifacts.manifest import find_manifest
 from unetseg.artifacts.workfolder import trained_on
-from unetseg.errors import InputError
+from unetseg.errors import InputError, UsageError
 from unetseg.options import CELLS, DATA, PREDICTION, ViewOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.stacks.location import is_there
 from unetseg.stacks.opening import find_stack, open_numbers, open_volume
+from unetseg.stacks.understanding import parse_numbers
 from unetseg.stacks.volume import Volume, describe, name_slices
 from unetseg.stages.stackchecks import parse_voxel
-from unetseg.viewer.window import LABELS, Shown, add_layers, import_napari
+from unetseg.viewer.window import (
+    LABELS,
+    Shown,
+    add_layers,
+    import_napari,
+    show_in_three_dimensions,
+)
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,13 @@ def view(options: ViewOptions, progress: Progress) -> StageResult:
         If a stack cannot be read, or they do not fit each other, or there is none.
     UnetsegError
         If napari is not installed.
+    UsageError
+        If options make no sense.
     """
     voxel = parse_voxel(options.voxel)
+    only = parse_numbers(
+        options.only, flag="--only", expected="numbers of cells, such as '12,47-49'"
+    )
     with ExitStack() as opened:
         paths, held_out = find_stacks(options, progress)
         stacks = [
@@ -67,11 +79,16 @@ def view(options: ViewOptions, progress: Progress) -> StageResult:
             for kind, path in paths.items()
         ]
         _check_same_shape(stacks)
+        if only and "cells" not in paths:
+            raise UsageError("--only: expected cells to choose from, found none; see --cells")
+        stacks = [replace(s, only=only) if s.kind == "cells" else s for s in stacks]
         voxels = [voxel, *(shown.volume.voxel for shown in stacks)]
         voxel = next((known for known in voxels if known is not None), None)
         napari = import_napari()
         viewer = napari.Viewer(title="unetseg")
         add_layers(viewer, stacks, voxel=voxel)
+        if options.three_d:
+            show_in_three_dimensions(viewer)
         if voxel is None:
             progress.say("no stack says how large a voxel is: shown as cubes; see --voxel")
         napari.run()
@@ -162,11 +179,10 @@ def _find_cells(options: ViewOptions, prediction: Path | None) -> Path | None:
         )
     if options.cells is None and not _same(manifest.inputs[0].seen_from(path), prediction):
         return None
-    # Beside labels there are tables.
-    labels = [output.name for output in manifest.outputs if output.shape]
-    if len(labels) > 1:
+    stacks = stacks_of(manifest)
+    if len(stacks) > 1:
         raise _separate(path)
-    return path / labels[0]
+    return path / stacks[0]
 
 
 def _same(path: Path, other: Path | None) -> bool:

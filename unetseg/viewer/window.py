@@ -31,6 +31,8 @@ LOOKS: dict[str, dict[str, Any]] = {
     "cells": {"opacity": 0.3},
 }
 LABELS = ("true labels", "cells")
+# From above and the side, in degrees: seen along z, cells would be as in a slice.
+OBLIQUE = (-20.0, 25.0, 110.0)
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,14 @@ class Shown:
         Must stay open while it is shown.
     slices : sequence of int, optional
         Which of its slices; all of them by default.
+    only : set of int, optional
+        Which of its numbers, if it is one of cells; all of them by default.
     """
 
     kind: str
     volume: Volume
     slices: Sequence[int] | None = None
+    only: frozenset[int] = frozenset()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -66,6 +71,7 @@ class _Slices:
     def __init__(self, shown: Shown) -> None:
         self._volume = shown.volume
         self._slices = shown.slices or range(len(shown.volume))
+        self._only = sorted(shown.only)
         self.shape = shown.shape
         self.dtype = shown.volume.dtype
         if shown.kind in LABELS and self.dtype.kind == "f":
@@ -79,7 +85,10 @@ class _Slices:
             slice(*columns.indices(self.shape[2])),
         )
         parts = [self._volume.part(self._slices[index], box) for index in indices]
-        return np.stack(parts).astype(self.dtype, copy=False)
+        pixels = np.stack(parts).astype(self.dtype, copy=False)
+        if self._only:
+            pixels[~np.isin(pixels, self._only)] = 0
+        return pixels
 
 
 def import_napari() -> Any:
@@ -137,3 +146,23 @@ def add_layers(viewer: Any, stacks: Iterable[Shown], *, voxel: Voxel | None) -> 
         add = viewer.add_labels if shown.kind in LABELS else viewer.add_image
         add(array, name=shown.kind, **place, **LOOKS[shown.kind])
     viewer.canvas.overlays.scale_bar.visible = voxel is not None
+
+
+def show_in_three_dimensions(viewer: Any) -> None:
+    """Turn the view to three dimensions, with the cells as solids if there are some.
+
+    What lies over them would hide them: only they are left to be seen.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or napari.components.ViewerModel
+        With the layers of `add_layers`.
+    """
+    if "cells" in viewer.layers:
+        for layer in viewer.layers:
+            layer.visible = layer.name == "cells"
+        cells = viewer.layers["cells"]
+        cells.rendering, cells.iso_gradient_mode = "iso_categorical", "smooth"
+        cells.opacity = 1.0
+    viewer.dims.ndisplay = 3
+    viewer.camera.angles = OBLIQUE

@@ -1,0 +1,58 @@
+"""Cells as a binary stack, for programs that know inside and membrane alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from unetseg.artifacts.finding import BINARY, BINARY_FOLDER
+from unetseg.artifacts.writer import StageWriter
+from unetseg.stacks.opening import open_numbers
+from unetseg.stacks.tiffwriter import create_stack
+
+INSIDE = 255
+
+
+def binary_name(*, separate: bool) -> str:
+    """What `write_binary` writes: a file, or of separate micrographs a folder."""
+    return BINARY_FOLDER if separate else BINARY
+
+
+def write_binary(writer: StageWriter, names: list[str], *, separate: bool) -> None:
+    """Write, of labels that are written, what is inside cells: 255, and 0 elsewhere.
+
+    Parameters
+    ----------
+    writer : StageWriter
+        Of the stage that wrote the labels.
+    names : list of str
+        Of their files.
+    separate : bool
+        Whether they are of separate micrographs: then each has a file of its name, in a folder of
+        their own, because what lies beside them would be taken for one of them.
+    """
+    target = writer.path(binary_name(separate=separate))
+    if separate:
+        target.mkdir()
+    for name in names:
+        shape = _write(writer.path(name), target / name if separate else target)
+    if not separate:
+        writer.describe(BINARY, shape=shape, dtype=np.uint8, axes="ZYX")
+
+
+def _write(labels: Path, target: Path) -> tuple[int, int, int]:
+    """Write the binary stack of one stack of labels; its shape."""
+    with (
+        open_numbers(labels) as cells,
+        create_stack(
+            target,
+            shape=cells.shape,
+            dtype=np.uint8,
+            display_range=(0, INSIDE),
+            voxel=cells.voxel,
+        ) as out,
+    ):
+        for section in cells:
+            out.append(np.where(section > 0, INSIDE, 0).astype(np.uint8))
+        return cells.shape
