@@ -567,7 +567,12 @@ class ReportOptions(Options):
     slices: int = option(
         3, "Held-out slices to show: from the best to the worst, evenly.", minimum=1
     )
-    places: int = option(4, "Splits to enlarge, and as many merges: the worst.", minimum=0)
+    places: int = option(
+        4,
+        "Splits to enlarge, and as many merges: the worst. Of linked cells, decisions to join and "
+        "to keep apart, as many of each: the least sure.",
+        minimum=0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

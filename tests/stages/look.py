@@ -23,6 +23,8 @@ def describe(layer: napari.layers.Layer) -> dict[str, object]:
         "dtype": str(pixels.dtype),
         "scale": list(layer.scale),
         "units": [str(unit) for unit in layer.units],
+        "visible": layer.visible,
+        "rendering": str(layer.rendering),
         "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
     }
 
@@ -49,6 +51,8 @@ def look(report: list[object], model: str | None) -> None:
     report.append(
         {
             "layers": {layer.name: describe(layer) for layer in viewer.layers},
+            "ndisplay": viewer.dims.ndisplay,
+            "drawn": float((picture[..., :3].max(axis=2) > 0).mean()),
             "colours": len(np.unique(picture.reshape(-1, 4), axis=0)),
         }
     )

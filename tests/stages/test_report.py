@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import io
 import json
@@ -53,7 +54,9 @@ def work(
     run(
         "predict", "--model", folder / "model", "--volume", stack, "--output", folder / "prediction"
     )
-    run("segment", "--prediction", folder / "prediction", "--output", folder / "cells")
+    cells = ("--prediction", folder / "prediction", "--output", folder / "cells", "--jobs", 1)
+    # So short a training leaves no pixel above the default.
+    run("segment", *cells, "--seed-threshold", 0.3, "--link")
     run("evaluate", "--prediction", folder / "model", "--output", folder / "evaluation")
     return folder
 
@@ -342,6 +345,7 @@ def test_what_is_missing_is_said(model: Path, tmp_path: Path):
         assert sentence in text
     assert 'id="slices"' in text  # label and prediction travel with the model
     assert 'id="errors"' not in text
+    assert 'id="linked"' not in text
 
 
 def test_drawn_images_are_not_taken_for_real_ones(model: Path, page_path: Path, tmp_path: Path):
@@ -365,6 +369,47 @@ def test_a_name_that_is_no_text_does_not_stop_a_page(model: Path, tmp_path: Path
     run("report", "--work", tmp_path)
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "Cell membranes in v?.tif" in page
+
+
+def test_the_page_says_what_the_tables_of_linked_cells_say(work: Path, page_path: Path):
+    whole, links = (
+        list(csv.DictReader((work / "cells" / name).open(encoding="utf-8", newline="")))
+        for name in ("cells-3d.csv", "links.csv")
+    )
+    text = page_path.read_text(encoding="utf-8")
+    section = text[text.index('<section id="linked"') : text.index('<section id="made"')]
+    assert f"<b>{len(whole)} cells</b> of {sum(int(c['sections']) for c in whole)} sections" in section
+
+    def slices(cell: dict[str, str]) -> int:
+        return int(cell["z_last"]) - int(cell["z_first"]) + 1
+
+    longest = sorted(whole, key=lambda cell: (-slices(cell), -int(cell["voxels"])))[:10]
+    rows = re.findall(r'<tr><th scope="row">(\d+)</th><td>(\d)</td><td>(\d)</td><td>(\d)', section)
+    assert rows == [
+        (cell["cell"], str(slices(cell)), cell["z_first"], cell["z_last"]) for cell in longest
+    ]
+    numbers = ",".join(cell["cell"] for cell in longest)
+    assert f" --three-d --only {numbers}</code>" in section
+    shown = re.findall(r"Margin ([\d.e-]+)\.", section)
+    assert shown == [
+        f"{float(link['margin']):.3g}"
+        for joined in ("True", "False")
+        for link in [link for link in links if link["joined"] == joined][:4]
+    ]
+    assert 4 < len(shown) <= 8
+    for link in [link for link in links if link["joined"] == "False"][:4]:
+        assert f"cells {link['cell']} and {link['other_cell']}." in section
+
+
+def test_cells_that_are_not_linked_have_no_part(work: Path, tmp_path: Path):
+    folder = tmp_path / "work"
+    shutil.copytree(work, folder)
+    cells = ("--prediction", folder / "prediction", "--output", folder / "cells", "--jobs", 1)
+    run("segment", *cells, "--seed-threshold", 0.3, "--binary")
+    run("report", "--work", folder)
+    text = (folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert 'id="linked"' not in text
+    assert "each in a colour of its own" in text
 
 
 @pytest.mark.slow

@@ -65,8 +65,11 @@ def test_what_does_not_fit_is_one_line(pipeline: Path, cli: Cli):
         ("--cells", "work/prediction", 1, "found those of unetseg predict"),
         ("--prediction", "work/cells", 1, "found those of unetseg segment"),
         ("--prediction", "elsewhere", 1, "found no such file"),
+        ("--only", "4-2", 2, "--only: expected numbers of cells, such as '12,47-49', found '4-2'"),
     ):
         assert found in cli("view", option, value, code=code).stderr.splitlines()[-1]
+    alone = ("--volume", "data/train-volume.tif", "--only", 3)
+    assert "--only: expected cells to choose from, found none" in cli("view", *alone, code=2).stderr
 
 
 def test_nothing_to_show_is_one_line(tmp_path: Path, cli: Cli):
@@ -87,8 +90,9 @@ def test_a_work_folder_elsewhere(model: Path, data: Path, cli: Cli):
     cli("segment", "--prediction", "w2/prediction", "--output", "w2/cells", "--jobs", 1)
     found["cells"] = Path("w2/cells/labels.tif")
     assert resolved(find_stacks(options, Silent())[0]) == resolved(found)
-    # With one table more they are still cells of one stack.
-    cli("segment", "--prediction", "w2/prediction", "--output", "w2/cells", "--jobs", 1, "--link")
+    # With more tables and a binary stack they are still cells of one stack.
+    more = ("--jobs", 1, "--link", "--binary")
+    cli("segment", "--prediction", "w2/prediction", "--output", "w2/cells", *more)
     assert resolved(find_stacks(options, Silent())[0]) == resolved(found)
 
 
@@ -129,9 +133,11 @@ def test_windows_hold_what_belongs_together(pipeline: Path, model: Path):
         ([], str(model) if is_installed_as_plugin() else None),
         (["--prediction", str(model), "--voxel", "30 8 8"], None),
         (["--volume", str(source / "train-volume.tif")], None),
+        (["--three-d", "--only", "1,3-4"], None),
     ]
     argument = [{"arguments": arguments, "model": model} for arguments, model in scenes]
-    here, held_out, other = run_on_a_screen(Path(__file__).with_name("look.py"), argument)
+    here, held_out, other, solid = run_on_a_screen(Path(__file__).with_name("look.py"), argument)
+    assert [window["ndisplay"] for window in (here, held_out, other, solid)] == [2, 2, 2, 3]
     truth, volume = (read(source / f"train-{kind}.tif") for kind in ("labels", "volume"))
     prediction = read(pipeline / "work/prediction/prediction.tif")
     cells = read(pipeline / "work/cells/labels.tif")
@@ -170,3 +176,13 @@ def test_windows_hold_what_belongs_together(pipeline: Path, model: Path):
             assert plugin["scale"] == voxel
             assert plugin["units"] == ["nanometer"] * 3
             assert plugin["sha256"] == sha256(prediction)
+    assert [name for name, layer in solid["layers"].items() if layer["visible"]] == ["cells"]
+    chosen = solid["layers"]["cells"]
+    assert chosen["scale"] == [50, 4, 4]
+    assert chosen["rendering"] == "iso_categorical"
+    some = np.where(np.isin(cells, [1, 3, 4]), cells, 0)
+    assert some.any()
+    assert chosen["sha256"] == sha256(some)
+    # Three cells and their shades, and a scale bar, on one colour.
+    assert solid["colours"] > 20
+    assert 0.01 < solid["drawn"] < 0.9

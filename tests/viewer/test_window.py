@@ -9,7 +9,7 @@ import pytest
 
 from unetseg.stacks.volume import ArrayVolume
 from unetseg.stacks.voxel import Voxel
-from unetseg.viewer.window import LOOKS, Shown, add_layers
+from unetseg.viewer.window import LOOKS, Shown, add_layers, show_in_three_dimensions
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +59,36 @@ def test_layers_are_aligned_and_read_only_what_is_shown():
         np.testing.assert_array_equal(layer.data[2:4], [shown.volume[first + i] for i in (2, 3)])
     place = (2 * 50, 7 * 4, 11 * 3)
     assert viewer.layers["image"].get_value(place, world=True) == image[12][7, 11]
+
+
+def test_in_three_dimensions_chosen_cells_are_solids():
+    components = pytest.importorskip("napari.components")
+    viewer = components.ViewerModel()
+    image = ArrayVolume("mine", np.zeros((2, 3, 4), np.uint8))
+    numbers = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
+    cells = ArrayVolume("cells", numbers)
+    stacks = [Shown("image", image), Shown("cells", cells, only=frozenset({3, 17}))]
+    add_layers(viewer, stacks, voxel=Voxel(50, 4, 4))
+    show_in_three_dimensions(viewer)
+    assert viewer.dims.ndisplay == 3
+    assert [layer.visible for layer in viewer.layers] == [False, True]
+    layer = viewer.layers["cells"]
+    assert (layer.rendering, layer.opacity, tuple(layer.scale)) == ("iso_categorical", 1, (50, 4, 4))
+    pixels = np.asarray(layer.data)
+    assert sorted({*pixels.flat}) == [0, 3, 17]
+    assert pixels.dtype == np.uint16
+    assert (pixels[0, 0, 3], pixels[1, 1, 1]) == (3, 17)
+    assert numbers.max() == 23  # they were not written to
+
+
+def test_in_three_dimensions_without_cells_everything_stays():
+    components = pytest.importorskip("napari.components")
+    viewer = components.ViewerModel()
+    stack = ArrayVolume("mine", np.zeros((2, 3, 4), np.uint8))
+    add_layers(viewer, [Shown("image", stack)], voxel=None)
+    show_in_three_dimensions(viewer)
+    assert viewer.dims.ndisplay == 3
+    assert viewer.layers["image"].visible
 
 
 def test_without_a_voxel_size_the_scale_is_in_pixels():

@@ -100,6 +100,16 @@ def middle_of(shape: Sequence[int], *, most: int) -> Box:
     return rows, columns
 
 
+def square_around(middle: tuple[int, int], *, edge: int, size: Sequence[int]) -> Box:
+    """A square around a pixel, moved to lie inside a slice (H, W), and no larger than that."""
+    box = []
+    for centre, length in zip(middle, size, strict=True):
+        side = min(edge, length)
+        start = min(max(centre - side // 2, 0), length - side)
+        box.append(slice(start, start + side))
+    return box[0], box[1]
+
+
 def mirrored(side: slice, *, border: int, size: int) -> npt.NDArray[np.intp]:
     """Which row (or column) of a slice each row of a part of its canvas shows.
 

@@ -13,7 +13,12 @@ import numpy as np
 
 from unetseg.arrays.metrics import THRESHOLDS
 from unetseg.arrays.tiles import middle_of
-from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
+from unetseg.artifacts.finding import (
+    HELD_OUT_LABELS,
+    HELD_OUT_PREDICTION,
+    LINKS,
+    stacks_of,
+)
 from unetseg.artifacts.forms import MODEL, require
 from unetseg.artifacts.manifest import MANIFEST, matches
 from unetseg.artifacts.workfolder import Stage, command_of, find_stages
@@ -29,6 +34,7 @@ from unetseg.stacks.location import is_there, name_of
 from unetseg.stacks.npy import open_npy
 from unetseg.stacks.opening import open_numbers, open_volume
 from unetseg.stacks.volume import Volume
+from unetseg.stages.linkedcells import Linked, linked_parts
 from unetseg.version import __version__
 
 NAME = "report.html"
@@ -75,9 +81,10 @@ def report(options: ReportOptions, progress: Progress) -> StageResult:
                 "options": model.manifest.options,
                 **_held_out_parts(stages, options, progress),
                 **_training_parts(stages),
-                **_predicted_parts(stages, stale),
+                **_predicted_parts(stages, stale, options),
                 "stages": _describe_stages(stages, options.work),
                 "command": _own_command(options),
+                "view": _view_command(options),
             }
         )
         writer.check_inputs()  # all that is shown belongs together
@@ -194,8 +201,10 @@ def _training_parts(stages: dict[str, Stage]) -> dict[str, Any]:
     return contents.training(history, preview=preview, weights=weights)
 
 
-def _predicted_parts(stages: dict[str, Stage], stale: set[str]) -> dict[str, Any]:
-    """Some slices of the predicted stack, or why there are none."""
+def _predicted_parts(
+    stages: dict[str, Stage], stale: set[str], options: ReportOptions
+) -> dict[str, Any]:
+    """Some slices of the predicted stack and its linked cells, or why there are none."""
     if "predict" in stale:
         return contents.unpredicted(
             "The stack was predicted by an earlier model, or has changed since: unetseg predict "
@@ -224,6 +233,10 @@ def _predicted_parts(stages: dict[str, Stage], stale: set[str]) -> dict[str, Any
         prediction = opened.enter_context(open_volume(predict.folder / result.name))
         image = opened.enter_context(open_volume(path)) if is_there(path) else None
         labels = opened.enter_context(open_numbers(_labels(cells))) if cells else None
+        linked: dict[str, Any] = {"linked": None}
+        if cells and labels and cells.holds(LINKS):
+            shown = prediction if image is None else image
+            linked = linked_parts(Linked(cells, labels, shown), places=options.places)
         # If all of it is too much for a page.
         box = middle_of(prediction.shape[1:], most=PREDICTED_EDGE)
         chosen = contents.choose(list(range(len(prediction))), PREDICTED_SLICES)
@@ -240,12 +253,12 @@ def _predicted_parts(stages: dict[str, Stage], stale: set[str]) -> dict[str, Any
             name=name_of(path),
             shape=prediction.shape,
             models=len(models),
-        )
+        ) | linked
 
 
 def _labels(cells: Stage) -> Path:
-    """The stack of numbers, beside which there are tables."""
-    return cells.folder / next(o.name for o in cells.manifest.outputs if o.shape)
+    """The stack of numbers, beside which there may be others, and tables."""
+    return cells.folder / stacks_of(cells.manifest)[0]
 
 
 def _describe_stages(stages: dict[str, Stage], work: Path) -> list[dict[str, Any]]:
@@ -255,6 +268,13 @@ def _describe_stages(stages: dict[str, Stage], work: Path) -> list[dict[str, Any
         contents.stage(name, stage.manifest, command_of(name, stage, base=base))
         for name, stage in stages.items()
     ]
+
+
+def _view_command(options: ReportOptions) -> str:
+    """The line that shows chosen cells, but for their numbers, from beside the work folder."""
+    name = options.work.resolve().name
+    work = [] if name == WORK.name else flags_of("work", name)
+    return " ".join(["unetseg", "view", *work, "--three-d", "--only"])
 
 
 def _own_command(options: ReportOptions) -> str:

@@ -165,4 +165,4 @@ def show_in_three_dimensions(viewer: Any) -> None:
         cells.rendering, cells.iso_gradient_mode = "iso_categorical", "smooth"
         cells.opacity = 1.0
     viewer.dims.ndisplay = 3
-    viewer.camera.angles = OBLIQUE
+    viewer.scene.camera.angles = OBLIQUE

@@ -257,7 +257,7 @@ class Predicted:
 
 def unpredicted(why: str) -> dict[str, Any]:
     """Part of a page without a predicted stack."""
-    return {"predicted": None, "unpredicted": why}
+    return {"predicted": None, "unpredicted": why, "linked": None}
 
 
 def predicted(

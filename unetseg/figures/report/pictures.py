@@ -52,7 +52,7 @@ def as_grey(share: Pixels) -> npt.NDArray[np.uint8]:
     return grey
 
 
-def photo(pixels: npt.NDArray[np.uint8], alt: str) -> Picture:
+def photo(pixels: npt.NDArray[np.uint8], alt: str, *, most: int = LARGEST) -> Picture:
     """Encode greys or colours that vary smoothly: JPEG.
 
     Parameters
@@ -60,8 +60,10 @@ def photo(pixels: npt.NDArray[np.uint8], alt: str) -> Picture:
     pixels : (H, W) or (H, W, 3) uint8
     alt : str
         What it shows.
+    most : int
+        Edge in pixels above which it is made smaller.
     """
-    image = _fitted(Image.fromarray(pixels), Image.Resampling.LANCZOS)
+    image = _fitted(Image.fromarray(pixels), Image.Resampling.LANCZOS, most=most)
     return _encoded(image, alt, "JPEG", quality=88, subsampling=0, optimize=True)
 
 
@@ -125,8 +127,10 @@ def coloured_cells(cells: Pixels) -> Pixels:
     return np.round(colours * 255).astype(np.uint8)
 
 
-def _fitted(image: Image.Image, resampling: Image.Resampling) -> Image.Image:
-    factor = LARGEST / max(image.size)
+def _fitted(
+    image: Image.Image, resampling: Image.Resampling, *, most: int = LARGEST
+) -> Image.Image:
+    factor = most / max(image.size)
     if factor >= 1:
         return image
     width, height = (max(1, round(edge * factor)) for edge in image.size)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from unetseg.arrays.disagreement import Disagreement, find_merges, find_splits
 from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.segments import label_cells, thin_borders
+from unetseg.arrays.tiles import square_around
 from unetseg.figures.report.pictures import (
     MARKS,
     TINTS,
@@ -216,10 +217,4 @@ def draw_place(place: Place, where: Compared) -> list[tuple[str, Picture]]:
 def _box(place: Place, shape: tuple[int, ...]) -> tuple[slice, slice]:
     """A square around a place, moved to lie inside the slice."""
     edge = min(max(2 * (place.reach + ROOM), SMALLEST), LARGEST)
-    box = []
-    middle = (place.error.row, place.error.column)
-    for centre, length in zip(middle, shape, strict=True):
-        size = min(edge, length)
-        start = min(max(centre - size // 2, 0), length - size)
-        box.append(slice(start, start + size))
-    return box[0], box[1]
+    return square_around((place.error.row, place.error.column), edge=edge, size=shape)
