@@ -176,7 +176,7 @@ def test_python_that_is_shown_compiles(page: Path):
 @pytest.mark.slow
 def test_files_that_are_described_are_those_that_are_written(model: Path, data: Path, cli: Cli):
     cli("predict", "--model", model, "--volume", data, "--no-tta")
-    cli("segment")
+    cli("segment", "--link", "--binary")
     cli("evaluate", "--prediction", model)
     cli("gallery", data)
     page = (DOCS / "files.md").read_text(encoding="utf-8")

@@ -24,7 +24,7 @@ MACRO = Path(__file__).parents[1] / "docs/fiji/view.ijm"
 def results(model: Path, data: Path, cli: Cli) -> Path:
     """A folder with data/, work/prediction and work/cells."""
     cli("predict", "--model", model, "--no-tta")
-    cli("segment", "--seed-threshold", 0.4, "--jobs", 1)
+    cli("segment", "--seed-threshold", 0.4, "--jobs", 1, "--binary")
     return data.parent
 
 
@@ -39,6 +39,7 @@ def test_imagej_reads_every_stack_of_the_pipeline(
     folders = [Path("synthetic"), augmented, model, Path("work/prediction"), Path("ome")]
     paths = [path for folder in (*folders, Path("work/cells")) for path in folder.glob("*.tif")]
     assert sorted(path.name for path in paths) == [
+        "binary.tif",
         "held-out-labels.tif",
         "held-out-prediction.tif",
         "labels.tif",
@@ -59,6 +60,10 @@ def test_imagej_reads_every_stack_of_the_pipeline(
         assert seen.channels == 1, path
         assert seen.bits == stack.dtype.itemsize * 8, path
         np.testing.assert_array_equal(seen.pixels, stack, str(path))
+        if path.name == "binary.tif":
+            assert seen.bits == 8
+            assert seen.display_range == (0, 255)
+            assert set(np.unique(stack)) == {0, 255}
 
 
 @pytest.mark.parametrize("name", ["prediction.tif", "p.ome.tif", "p.ome.zarr"])

@@ -224,8 +224,9 @@ def segment(prediction: Stack | Result, **options: Any) -> Result:
     -------
     Result
         With the stack labels.tif (of more than a gigapixel labels.ome.zarr), 0 between the cells of
-        each slice; with ``link=True``, one number for all sections of a cell. Of separate
-        micrographs, with one stack of the name of each.
+        each slice; with ``link=True``, one number for all sections of a cell; with
+        ``binary=True``, binary.tif too. Of separate micrographs, with one stack of the name of
+        each.
 
     Raises
     ------

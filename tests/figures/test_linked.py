@@ -59,7 +59,7 @@ def test_sections_meet_where_they_overlap_or_touch():
 
 def test_a_cell_is_green_in_every_slice_of_a_strip(image: np.ndarray):
     sections = [mask(10, 30, 10, 30), mask(20, 50, 20, 50)]
-    strip = draw_strip(7, [Seen(z, image, section) for z, section in zip((3, 5), sections)])
+    strip = draw_strip(7, [Seen(3, image, sections[0]), Seen(5, image, sections[1])])
     assert [name for name, _ in strip] == ["slice 3", "slice 5"]
     for (_, picture), section in zip(strip, sections, strict=True):
         red, green, _ = np.moveaxis(pixels(picture), 2, 0)
@@ -80,7 +80,9 @@ def test_each_section_is_filled_in_its_own_slice(image: np.ndarray):
     panels = draw_link("J1", small, large)
     assert [name for name, _ in panels] == ["slice 3", "slice 4"]
     above, below = (pixels(picture) for _, picture in panels)
-    warm = {name: seen[..., 0] - seen[..., 2] for name, seen in (("above", above), ("below", below))}
+    warm = {
+        name: seen[..., 0] - seen[..., 2] for name, seen in (("above", above), ("below", below))
+    }
     # In the middle of each section, away from all outlines.
     assert warm["above"][35:46, 30:46].mean() < -20
     assert abs(warm["below"][35:46, 30:46].mean()) < 10

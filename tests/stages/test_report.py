@@ -253,7 +253,7 @@ def test_names_of_strangers_are_text(show: Open, page_path: Path):
     page = show()
     assert page.evaluate("window.mine") is None
     assert HOSTILE_STACK in page.locator("#predicted .file").inner_text()
-    assert HOSTILE in page.locator("pre").inner_text()
+    assert HOSTILE in page.locator("#made pre").inner_text()
     text = page_path.read_text(encoding="utf-8")
     assert HOSTILE not in text
     assert HOSTILE_STACK not in text
@@ -378,7 +378,9 @@ def test_the_page_says_what_the_tables_of_linked_cells_say(work: Path, page_path
     )
     text = page_path.read_text(encoding="utf-8")
     section = text[text.index('<section id="linked"') : text.index('<section id="made"')]
-    assert f"<b>{len(whole)} cells</b> of {sum(int(c['sections']) for c in whole)} sections" in section
+    assert (
+        f"<b>{len(whole)} cells</b> of {sum(int(c['sections']) for c in whole)} sections" in section
+    )
 
     def slices(cell: dict[str, str]) -> int:
         return int(cell["z_last"]) - int(cell["z_first"]) + 1

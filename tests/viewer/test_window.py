@@ -73,7 +73,11 @@ def test_in_three_dimensions_chosen_cells_are_solids():
     assert viewer.dims.ndisplay == 3
     assert [layer.visible for layer in viewer.layers] == [False, True]
     layer = viewer.layers["cells"]
-    assert (layer.rendering, layer.opacity, tuple(layer.scale)) == ("iso_categorical", 1, (50, 4, 4))
+    assert (layer.rendering, layer.opacity, tuple(layer.scale)) == (
+        "iso_categorical",
+        1,
+        (50, 4, 4),
+    )
     pixels = np.asarray(layer.data)
     assert sorted({*pixels.flat}) == [0, 3, 17]
     assert pixels.dtype == np.uint16

@@ -43,9 +43,9 @@ def weigh_decisions(pairs: Whole, evidence: Floats, numbers: Whole) -> Decisions
 
     A single edge says little: others may speak as loud for the same. So of each two cells that an
     edge lies between, all edges between them are summed up, and the one that speaks most for one
-    cell stands for them. A cell is held together by a spanning tree of its strongest edges (Kruskal,
-    doi 10.1090/S0002-9939-1956-0078686-7); without one of these it falls into two parts, and all
-    edges between the parts are summed up.
+    cell stands for them. A cell is held together by a spanning tree of its strongest edges
+    (Kruskal, doi 10.1090/S0002-9939-1956-0078686-7); without one of these it falls into two parts,
+    and all edges between the parts are summed up.
 
     Parameters
     ----------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from unetseg.stacks.opening import open_numbers
 from unetseg.stacks.tiffwriter import create_stack
 
 INSIDE = 255
+# Read at once: slices may be larger than memory, and chunks of OME-Zarr are of so many.
+ROWS = 512
 
 
 def binary_name(*, separate: bool) -> str:
@@ -34,7 +38,7 @@ def write_binary(writer: StageWriter, names: list[str], *, separate: bool) -> No
     """
     target = writer.path(binary_name(separate=separate))
     if separate:
-        target.mkdir()
+        target.mkdir(exist_ok=True)
     for name in names:
         shape = _write(writer.path(name), target / name if separate else target)
     if not separate:
@@ -43,16 +47,17 @@ def write_binary(writer: StageWriter, names: list[str], *, separate: bool) -> No
 
 def _write(labels: Path, target: Path) -> tuple[int, int, int]:
     """Write the binary stack of one stack of labels; its shape."""
-    with (
-        open_numbers(labels) as cells,
-        create_stack(
+    with open_numbers(labels) as cells:
+        depth, height, width = cells.shape
+        stack = create_stack(
             target,
             shape=cells.shape,
             dtype=np.uint8,
             display_range=(0, INSIDE),
             voxel=cells.voxel,
-        ) as out,
-    ):
-        for section in cells:
-            out.append(np.where(section > 0, INSIDE, 0).astype(np.uint8))
+        )
+        with closing(stack) as out:
+            for z, top in product(range(depth), range(0, height, ROWS)):
+                box = slice(top, min(top + ROWS, height)), slice(0, width)
+                out.write(z, box, np.where(cells.part(z, box) > 0, INSIDE, 0).astype(np.uint8))
         return cells.shape

@@ -97,9 +97,9 @@ def linked_parts(linked: Linked, *, places: int) -> dict[str, Any]:
 def _row(cell: dict[str, str]) -> dict[str, Any]:
     """A row of the table of whole cells, as far as it is shown."""
     whole = {
-        key: int(cell[key])
-        for key in ("cell", "sections", "voxels", "z_first", "z_last")
-        + ("y_first", "y_last", "x_first", "x_last")
+        key: int(value)
+        for key, value in cell.items()
+        if key in ("cell", "sections", "voxels") or key.endswith(("_first", "_last"))
     }
     volume = cell["volume_nm3"]
     return {

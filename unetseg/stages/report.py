@@ -240,20 +240,23 @@ def _predicted_parts(
         # If all of it is too much for a page.
         box = middle_of(prediction.shape[1:], most=PREDICTED_EDGE)
         chosen = contents.choose(list(range(len(prediction))), PREDICTED_SLICES)
-        return contents.predicted(
-            [
-                Predicted(
-                    number=index,
-                    image=None if image is None else image.part(index, box),
-                    probability=prediction.part(index, box),
-                    cells=None if labels is None else labels.part(index, box),
-                )
-                for index in chosen
-            ],
-            name=name_of(path),
-            shape=prediction.shape,
-            models=len(models),
-        ) | linked
+        return (
+            contents.predicted(
+                [
+                    Predicted(
+                        number=index,
+                        image=None if image is None else image.part(index, box),
+                        probability=prediction.part(index, box),
+                        cells=None if labels is None else labels.part(index, box),
+                    )
+                    for index in chosen
+                ],
+                name=name_of(path),
+                shape=prediction.shape,
+                models=len(models),
+            )
+            | linked
+        )
 
 
 def _labels(cells: Stage) -> Path:
