@@ -44,7 +44,12 @@ def run_stage(name: str, settings: Options, progress: Progress) -> StageResult:
 
 def command_line(name: str, **paths: Path) -> str:
     """The command that runs a stage on these paths; those that are its defaults are left out."""
-    return shlex.join(["unetseg", name, *path_flags(name, paths.items())])
+    return shown([name, *path_flags(name, paths.items())])
+
+
+def shown(words: Iterable[str]) -> str:
+    """A command as people type it, from what follows `unetseg`."""
+    return shlex.join(["unetseg", *words])
 
 
 def path_flags(name: str, paths: Iterable[tuple[str, Path | str]]) -> list[str]:

@@ -154,6 +154,7 @@ def course(slices: Slices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
             held_out,
             [tmp_path / "checkpoint.npz"],
             watcher,
+            onlooker=None,
             precision="float32",  # on any machine
         )
         return watcher

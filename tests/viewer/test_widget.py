@@ -117,8 +117,8 @@ def test_the_plugin_manifest_is_valid():
     npe2 = pytest.importorskip("npe2")
     manifest = npe2.PluginManifest.from_file(Path(__file__).parents[2] / "unetseg/napari.yaml")
     manifest.validate_imports()
-    (widget,) = manifest.contributions.widgets
-    assert widget.display_name == "Predict membranes"
+    names = [widget.display_name for widget in manifest.contributions.widgets]
+    assert names == ["Predict membranes", "Paint and train"]
     if not is_installed_as_plugin():
         pytest.skip("unetseg was installed before it was a plugin: pip install it again")
     assert npe2.PluginManifest.from_distribution("unetseg").name == "unetseg"

@@ -59,3 +59,12 @@ def load_checkpoint(path: Path) -> tuple[dict[str, list[npt.NDArray[Any]]], Any]
             remedy="begin anew with --force",
         ) from error
     return groups, record
+
+
+def load_record(path: Path) -> Any:
+    """The record alone, for those who look on; None where there is none that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as entries:
+            return json.loads(str(entries[RECORD]))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None

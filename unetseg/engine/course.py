@@ -14,6 +14,7 @@ from unetseg.arrays.metrics import THRESHOLDS, SliceScores, StackScores, score_s
 from unetseg.artifacts.checkpoint import load_checkpoint, save_checkpoint
 from unetseg.engine.calibrator import NOT_CALIBRATED, Calibrator
 from unetseg.engine.machine import parse_memory
+from unetseg.engine.onlooker import Onlooker
 from unetseg.engine.prediction import Predictor
 from unetseg.engine.start import Start
 from unetseg.errors import TrainingError
@@ -48,6 +49,8 @@ class Course:
     kept : sequence of Path
         Files that a later run goes on from; the first is for the checkpoint.
     progress : Progress
+    onlooker : Onlooker, optional
+        May end the course early.
     precision : str
         As from `unetseg.network.precision.choose_precision`.
 
@@ -59,6 +62,8 @@ class Course:
         Of the model, calibrated as it is delivered.
     trained_on : list of int
         Source slices.
+    stopped : bool
+        Whether somebody has asked it to end early.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class Course:
         kept: Sequence[Path],
         progress: Progress,
         *,
+        onlooker: Onlooker | None,
         precision: str,
     ) -> None:
         self.history: list[dict[str, Any]] = []
@@ -80,6 +86,8 @@ class Course:
         self._kept = kept
         self._checkpoint = kept[0]
         self._progress = progress
+        self._onlooker = onlooker
+        self.stopped = False
         self.calibrator = None
         if self.recipe.weighted:
             self.calibrator = Calibrator(training, sources, memory=MEMORY)
@@ -120,6 +128,8 @@ class Course:
             if self.history:
                 self._progress.say(f"the same command goes on after epoch {len(self.history)}")
             raise
+        if self._onlooker is not None:
+            self._onlooker.leave()
         if self._options.select == "best":
             self.model.set_weights(self._best)
         self._prepare()
@@ -158,7 +168,11 @@ class Course:
         row = {**dataclasses.asdict(epoch), "v_rand": None, "v_info": None}
         row["epoch"] = row.pop("number")
         line = f"epoch {epoch.number}/{self.recipe.epochs}  loss {epoch.loss:.4f}"
-        due = epoch.number % self._options.score_every == 0 or epoch.progress == 1
+        self.stopped = self._onlooker is not None and self._onlooker.wants_end
+        if self.stopped:
+            self._trainer.stop()
+        last = self.stopped or epoch.progress == 1
+        due = last or epoch.number % self._options.score_every == 0
         if self._held_out is not None and due:
             row["v_rand"], row["v_info"] = self._score(self._held_out)
             line += f"  held-out V_Rand {row['v_rand']:.4f} V_Info {row['v_info']:.4f}"
@@ -167,8 +181,12 @@ class Course:
             self._best = self.model.get_weights()
         state = {"state": self._trainer.state(), "best": self._best}
         save_checkpoint(self._checkpoint, state, self.history)
+        if self._onlooker is not None and self._onlooker.wants_to_see(epoch.seconds):
+            self._prepare()
+            self._onlooker.show(self.predictor, self._progress)
         left = epoch.seconds * (1 - epoch.progress) / epoch.progress
-        self._progress.say(f"{line}  {_clock(epoch.seconds)}, {_clock(left)} left")
+        end = "stopped" if self.stopped else f"{_clock(left)} left"
+        self._progress.say(f"{line}  {_clock(epoch.seconds)}, {end}")
 
     def _score(self, held_out: Slices) -> tuple[float, float]:
         """V_Rand and V_Info of the held-out slices, quickly: no averaging, fewer thresholds."""

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -41,3 +44,38 @@ def draw_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     # No creation date or version in the file: equal curves are equal bytes.
     figure.savefig(path, format="png", metadata={"Software": None})
+
+
+@plain
+def picture_curves(history: Sequence[dict[str, Any]]) -> npt.NDArray[np.uint8]:
+    """The same small, for a window: one chart, with scores where there are any.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        As in `draw_curves`; may be empty.
+
+    Returns
+    -------
+    (H, W, 4) uint8
+        Red, green, blue, opacity.
+    """
+    figure = Figure(figsize=(3.6, 1.9), layout="constrained", dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    loss = figure.subplots()
+    epochs = [row["epoch"] for row in history]
+    loss.plot(epochs, [row["loss"] for row in history], color="0.2", marker=".")
+    loss.set(
+        xlabel="epoch", ylabel="training loss", ylim=(0, None), xlim=(0, max(epochs or [1]) + 1)
+    )
+    loss.xaxis.set_major_locator(MaxNLocator(integer=True))
+    loss.grid(alpha=0.3)
+    scored = [row for row in history if row["v_rand"] is not None]
+    if scored:
+        score = loss.twinx()
+        for key, name in (("v_rand", "V_Rand"), ("v_info", "V_Info")):
+            score.plot([r["epoch"] for r in scored], [r[key] for r in scored], ".-", label=name)
+        score.set(ylabel="held-out score", ylim=(None, 1))
+        score.legend(fontsize="small")
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())

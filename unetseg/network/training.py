@@ -104,6 +104,7 @@ class Trainer:
             jit_compile=jit(),
         )
         self._epochs_done = 0
+        self._stopped = False
         self._seconds_before = 0.0
         self._began = time.monotonic()
 
@@ -119,6 +120,10 @@ class Trainer:
         self._epochs_done = epochs
         self._seconds_before = seconds
 
+    def stop(self) -> None:
+        """Train no further epoch; for `after_epoch` to call."""
+        self._stopped = True
+
     def run(self, after_epoch: Callable[[Epoch], None]) -> None:
         """Train to the end; `after_epoch` is called when the model has each epoch's weights.
 
@@ -130,7 +135,7 @@ class Trainer:
         self._began = time.monotonic()
         with ThreadPoolExecutor(max_workers=1) as reader:
             progress = self._progress(self._epochs_done)
-            while progress < 1:
+            while progress < 1 and not self._stopped:
                 loss = self._train_epoch(reader)
                 self._update_model()
                 self._epochs_done += 1

@@ -15,8 +15,10 @@ from unetseg.artifacts.ancestry import held_out_seen, line_of
 from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION, find_model
 from unetseg.artifacts.forms import of_the_stack
 from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
+from unetseg.artifacts.wishes import CHECKPOINT, HISTORY, Wishes
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.course import MEMORY, PREDICTION, Course, score_slices
+from unetseg.engine.onlooker import Onlooker
 from unetseg.engine.prediction import Predictor, open_model
 from unetseg.engine.start import begin, recipe_of
 from unetseg.errors import InputError, UsageError
@@ -36,10 +38,10 @@ from unetseg.stacks.volume import describe, name_slices
 from unetseg.stacks.voxel import Voxel
 
 # Hidden, so that they are not published.
-CHECKPOINT, PRECISION = ".checkpoint.npz", ".precision"
+PRECISION = ".precision"
 NAMES = (
     "model.keras",
-    "history.csv",
+    HISTORY,
     "curves.png",
     "held-out.png",
     HELD_OUT_PREDICTION,
@@ -103,11 +105,12 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
             held_out,
             [writer.path(CHECKPOINT), writer.path(PRECISION)],
             progress,
+            onlooker=_onlooker(options.output, manifest),
             precision=precision,
         )
         course.run()
         save_model(course.model, writer.path("model.keras"))
-        _write_history(writer.path("history.csv"), course.history)
+        _write_history(writer.path(HISTORY), course.history)
         draw_curves(writer.path("curves.png"), course.history)
         writer.details.update(_describe_model(course, manifest, parent), precision=precision)
         if held_out is not None:
@@ -117,6 +120,13 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         [f"{options.input}: {describe(training.images.shape)} to train on"],
         notes=_notes(course, writer.details.get("scores")),
     )
+
+
+def _onlooker(folder: Path, preprocessed: Manifest) -> Onlooker:
+    """What lets others look on, and see slices as `unetseg predict` will show them."""
+    details = preprocessed.details
+    voxel = Voxel.recorded(details)
+    return Onlooker(Wishes(folder), details["normalisation"], voxel, memory=MEMORY)
 
 
 def _recorded_precision(path: Path, options: TrainOptions) -> str:
@@ -188,7 +198,8 @@ def _notes(course: Course, scores: dict[str, Any] | None) -> list[str]:
     done = len(course.history)
     kept = f"kept the weights of epoch {course.kept_epoch} of {done}"
     if done < course.recipe.epochs:
-        kept += f": --minutes ended the course of {course.recipe.epochs}"
+        by = "it was stopped, in a" if course.stopped else "--minutes ended the"
+        kept += f": {by} course of {course.recipe.epochs}"
     if scores is None:
         return [kept]
     return [

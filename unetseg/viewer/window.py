@@ -115,6 +115,14 @@ def import_napari() -> Any:
     return napari
 
 
+def place_of(voxel: Voxel | None) -> dict[str, Any]:
+    """What napari is told of where a stack of such voxels lies."""
+    place: dict[str, Any] = {"axis_labels": ("z", "y", "x")}
+    if voxel is not None:
+        place |= {"scale": voxel.edges, "units": ("nm", "nm", "nm")}
+    return place
+
+
 def add_layers(viewer: Any, stacks: Iterable[Shown], *, voxel: Voxel | None) -> None:
     """Add a layer for each stack, aligned, and a scale bar.
 
@@ -131,9 +139,7 @@ def add_layers(viewer: Any, stacks: Iterable[Shown], *, voxel: Voxel | None) -> 
     """
     import dask.array
 
-    place: dict[str, Any] = {"axis_labels": ("z", "y", "x")}
-    if voxel is not None:
-        place |= {"scale": voxel.edges, "units": ("nm", "nm", "nm")}
+    place = place_of(voxel)
     for shown in stacks:
         slices = _Slices(shown)
         array = dask.array.from_array(

@@ -1,0 +1,242 @@
+"""What the buttons of the window do, as commands that anybody may type."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import shutil
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unetseg.artifacts.finding import STARTER
+from unetseg.artifacts.lock import FolderLock
+from unetseg.artifacts.manifest import MANIFEST
+from unetseg.artifacts.wishes import Wish
+from unetseg.errors import UsageError
+from unetseg.options import CELLS, MODEL, PREDICTION, flag_of
+from unetseg.running import STAGES, nearest, path_flags
+from unetseg.stacks.files import replacing
+
+TRAINING = ("augment", "preprocess", "train", "predict")
+
+# What the window says itself, of every stage.
+OURS = {"volume", "labels", "labels-as", "unlabelled", "input", "output", "from", "model", "only"}
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A stack, the folder that its results are in, and what a user says beside.
+
+    Parameters
+    ----------
+    stack : Path
+        In any form that `unetseg predict` reads.
+    work : Path
+    options : str
+        As on the command line, such as '--epochs 5 --no-tta', for whichever stages know them.
+
+    Raises
+    ------
+    UsageError
+        If no stage knows one of them.
+    """
+
+    stack: Path
+    work: Path
+    options: str = ""
+
+    def __post_init__(self) -> None:
+        self._tables()
+
+    @property
+    def model(self) -> Path:
+        """Where training leaves one."""
+        return self.work / MODEL.name
+
+    @property
+    def prediction(self) -> Path:
+        """Folder of the prediction."""
+        return self.work / PREDICTION.name
+
+    @property
+    def cells(self) -> Path:
+        """Folder of the cells."""
+        return self.work / CELLS.name
+
+    @property
+    def painted(self) -> Path:
+        """Labels that are painted."""
+        return self.work / "drawn" / "painted.tif"
+
+    @property
+    def corrected(self) -> Path:
+        """Cells that are corrected."""
+        return self.work / "drawn" / "corrected.tif"
+
+    @property
+    def labels(self) -> Path:
+        """What training reads of either: it stays as it is while more is drawn."""
+        return self.work / "drawn" / "train-labels.tif"
+
+    def model_at_hand(self) -> Path:
+        """The model that was trained last, or starter."""
+        known = [self.model, *reversed(_earlier(self.model))]
+        return next((model for model in known if (model / MANIFEST).is_file()), STARTER)
+
+    def predict(self, model: Path) -> list[str]:
+        """The command that predicts the stack."""
+        paths = {"model": model, "volume": self.stack, "output": self.prediction}
+        words = ["predict", *path_flags("predict", paths.items())]
+        for flag, value in self._tables()["predict"].items():
+            if isinstance(value, bool):
+                words.append(f"--{flag}" if value else f"--no-{flag}")
+            else:
+                words += [f"--{flag}", str(value)]
+        return words
+
+    def segment(self) -> list[str]:
+        """The command that makes cells of the prediction."""
+        paths = {"prediction": self.prediction, "output": self.cells}
+        return ["segment", *path_flags("segment", paths.items())]
+
+    def train(self, model: Path, drawn: Path, settings: dict[str, Any]) -> list[str]:
+        """The command that trains on what is drawn, from a model, and predicts the stack.
+
+        The labels are copied to where it reads them, and an experiment is written for it. A model
+        that is finished makes room: it, or what stands in for it, is told by `--from`.
+
+        Parameters
+        ----------
+        model : Path
+            To begin with.
+        drawn : Path
+            Labels.
+        settings : dict
+            What `unetseg augment` must be told of them.
+
+        Raises
+        ------
+        OutputError
+            If a run is in the model's folder.
+        """
+        tables = self._tables()
+        aside = _set_aside(self.model)
+        if aside is not None and model.resolve() == self.model.resolve():
+            model = aside
+        with drawn.open("rb") as source, replacing(self.labels) as file:
+            shutil.copyfileobj(source, file)
+        stack = str(self.stack)
+        tables["augment"] |= {"volume": stack, "labels": str(self.labels), **settings}
+        tables["preprocess"] = {"held-out": "none", **tables["preprocess"]}
+        tables["train"]["from"] = str(model)
+        tables["predict"]["volume"] = stack
+        experiment = self.work / "train.toml"
+        with replacing(experiment) as file:
+            file.write(_as_toml({"work": str(self.work), **tables}).encode())
+        return ["run", str(experiment)]
+
+    def wish(self, index: int) -> Wish:
+        """To see a slice while a model is trained, as it will be predicted."""
+        said = self._tables()["predict"]
+        voxel = said.get("voxel")
+        edges = None if voxel is None else [float(edge) for edge in voxel.split()]
+        return Wish(
+            volume=str(self.stack.resolve()),
+            index=index,
+            invert=said.get("invert", False),
+            voxel=edges,
+        )
+
+    def _tables(self) -> dict[str, dict[str, Any]]:
+        """Options of the stages of a training, by their flags."""
+        given = _parse(self.options)
+        tables: dict[str, dict[str, Any]] = {}
+        known: set[str] = set()
+        for stage in TRAINING:
+            kinds = _kinds(stage)
+            known |= set(kinds)
+            tables[stage] = {
+                flag: _read(text, kinds[flag]) for flag, text in given.items() if flag in kinds
+            }
+        for flag in given:
+            if flag not in known:
+                raise UsageError(
+                    f"options: expected those of {', '.join(TRAINING)}, found --{flag}"
+                    f"{nearest(flag, sorted(known))}"
+                )
+        return tables
+
+
+def _parse(text: str) -> dict[str, str | bool]:
+    """Options as they are typed, by their flags."""
+    given: dict[str, str | bool] = {}
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"options: expected options such as --epochs 5, found {text}") from error
+    switches = {f for stage in TRAINING for f, kind in _kinds(stage).items() if kind is bool}
+    while words:
+        word = words.pop(0)
+        flag, _, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--"):
+            raise UsageError(f"options: expected an option such as --epochs 5, found {word}")
+        if flag in switches or flag.removeprefix("no-") in switches:
+            given[flag.removeprefix("no-")] = flag in switches
+        elif value or words:
+            given[flag] = value or words.pop(0)
+        else:
+            raise UsageError(f"options: expected a value after --{flag}, found none")
+    return given
+
+
+def _kinds(stage: str) -> dict[str, Any]:
+    """Types of a stage's options that users may give here."""
+    hints = typing.get_type_hints(STAGES[stage])
+    fields = dataclasses.fields(STAGES[stage])
+    return {flag_of(f.name): hints[f.name] for f in fields if flag_of(f.name) not in OURS}
+
+
+def _read(text: str | bool, kind: Any) -> Any:
+    """A value as TOML has it; whether it is allowed, the stage says."""
+    kinds = typing.get_args(kind) or (kind,)
+    for number in (int, float):
+        if isinstance(text, str) and number in kinds:
+            try:
+                return number(text)
+            except ValueError:
+                continue
+    return text
+
+
+def _as_toml(raw: dict[str, Any]) -> str:
+    """An experiment: values first, then tables."""
+    lines = ["# Written by the window; unetseg run does what its button Train does."]
+    lines += [f"{key} = {json.dumps(one)}" for key, one in raw.items() if not isinstance(one, dict)]
+    for name, table in raw.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{name}]", *(f"{key} = {json.dumps(v)}" for key, v in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _earlier(model: Path) -> list[Path]:
+    """Models that have made room for it, the oldest first."""
+    found = [path for path in model.parent.glob(f"{model.name}-*") if _number(path) > 0]
+    return sorted(found, key=_number)
+
+
+def _number(path: Path) -> int:
+    text = path.name.rpartition("-")[2]
+    return int(text) if text.isdecimal() else 0
+
+
+def _set_aside(model: Path) -> Path | None:
+    """Let a finished model make room; where it is then, None if there is none."""
+    if not (model / MANIFEST).is_file():
+        return None
+    with FolderLock(model, holder="the window of unetseg"):
+        pass  # nobody is at work there
+    last = max(map(_number, _earlier(model)), default=0)
+    return model.rename(model.with_name(f"{model.name}-{last + 1}"))

@@ -1,0 +1,128 @@
+"""The layers of the window in which a model is trained, and which slices of them are seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.artifacts.manifest import find_manifest
+from unetseg.errors import InputError
+from unetseg.stacks.opening import open_numbers, open_volume
+from unetseg.stacks.volume import Volume
+from unetseg.viewer.drawn import PAINTED_INTERIOR, PAINTED_MEMBRANE
+from unetseg.viewer.window import LOOKS, Shown, add_layers, place_of
+
+if TYPE_CHECKING:
+    import napari
+
+IMAGE, PROBABILITY, PAINTED, CORRECTED = "image", "probability", "painted", "corrected cells"
+
+COLOURS = {
+    None: "transparent",
+    0: "transparent",
+    PAINTED_MEMBRANE: "#ff5a1f",
+    PAINTED_INTERIOR: "#22c1ff",
+}
+BRUSH = 6  # pixels across
+
+
+class Layers:
+    """A stack, and what is predicted of it and drawn over it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Gets the layers.
+    volume : Volume
+        Read as long as it is shown.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer, volume: Volume) -> None:
+        self.volume = volume
+        self._viewer = viewer
+        for name in (IMAGE, PROBABILITY, PAINTED, CORRECTED):
+            if name in viewer.layers:
+                viewer.layers.remove(name)
+        add_layers(viewer, [Shown(IMAGE, volume)], voxel=volume.voxel)
+        viewer.dims.current_step = (0, *viewer.dims.current_step[1:])
+
+    @property
+    def visible_slice(self) -> int:
+        """Number of the slice that is looked at."""
+        return min(int(self._viewer.dims.current_step[0]), len(self.volume) - 1)
+
+    def layer(self, name: str) -> Any:
+        """One of them, None if it is not there."""
+        return next((layer for layer in self._viewer.layers if layer.name == name), None)
+
+    def show_prediction(self, folder: Path) -> bool:
+        """Show what `unetseg predict` left in a folder, if it is of this stack."""
+        manifest = find_manifest(folder)
+        if manifest is None or manifest.stage != "predict" or len(manifest.outputs) != 1:
+            return False
+        # The models come before the stack.
+        if manifest.inputs[-1].seen_from(folder).resolve() != self.volume.path.resolve():
+            return False
+        with open_volume(folder / manifest.outputs[0].name) as prediction:
+            if prediction.shape != self.volume.shape:
+                return False
+            self._show(np.stack(list(prediction)))
+        return True
+
+    def show_slice(self, index: int, probability: npt.NDArray[np.float32]) -> None:
+        """Show a slice as the network sees it now; of the others what is known."""
+        if self.layer(PROBABILITY) is None:
+            self._show(np.ones(self.volume.shape, np.float32))  # which is drawn as nothing
+        layer = self.layer(PROBABILITY)
+        layer.data[index] = probability
+        layer.refresh()
+
+    def _show(self, pixels: npt.NDArray[np.float32]) -> None:
+        """Show probabilities below what is drawn."""
+        layer = self.layer(PROBABILITY)
+        if layer is not None:
+            layer.data = pixels
+            return
+        layer = self._viewer.add_image(
+            pixels, name=PROBABILITY, **place_of(self.volume.voxel), **LOOKS[PROBABILITY]
+        )
+        chosen = [name for name in (PAINTED, CORRECTED) if self.layer(name) is not None]
+        self._viewer.layers.move(self._viewer.layers.index(layer), 1)
+        if chosen:
+            self._viewer.layers.selection.active = self.layer(chosen[-1])
+
+    def show_drawn(self, name: str, pixels: npt.NDArray[Any]) -> Any:
+        """A layer to draw on, on top of the others; another one of that name goes."""
+        if self.layer(name) is not None:
+            self._viewer.layers.remove(name)
+        place = place_of(self.volume.voxel)
+        if name == CORRECTED:
+            return self._viewer.add_labels(pixels, name=name, opacity=0.3, **place)
+        from napari.utils.colormaps import DirectLabelColormap
+
+        colours = DirectLabelColormap(color_dict=dict(COLOURS))
+        layer = self._viewer.add_labels(pixels, name=name, colormap=colours, opacity=0.7, **place)
+        layer.brush_size = BRUSH
+        return layer
+
+
+def read_cells(folder: Path, volume: Volume) -> npt.NDArray[Any]:
+    """The cells that `unetseg segment` left in a folder.
+
+    Raises
+    ------
+    InputError
+        If they are not of this stack.
+    """
+    with open_numbers(folder / "labels.tif") as cells:
+        if cells.shape != volume.shape:
+            raise InputError(
+                folder,
+                expected=f"cells of {volume.path}",
+                found="those of another stack",
+                remedy="predict this one first",
+            )
+        return np.stack(list(cells))

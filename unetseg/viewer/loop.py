@@ -1,0 +1,368 @@
+"""The napari plugin that goes round: predict, paint, train, and predict again.
+
+It computes nothing. Every button writes files and starts a command, and what is to be seen is read
+from files again; so it does not matter whether this window, another one or a shell began the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+from magicgui.widgets import (
+    ComboBox,
+    Container,
+    FileEdit,
+    Image,
+    Label,
+    LineEdit,
+    PushButton,
+    RadioButtons,
+)
+
+from unetseg.artifacts.manifest import MANIFEST
+from unetseg.artifacts.wishes import CHECKPOINT, WATCH, WATCHED, Wish, Wishes, read_history
+from unetseg.errors import InputError, UnetsegError
+from unetseg.figures.curves import picture_curves
+from unetseg.options import DATA, WORK
+from unetseg.running import shown
+from unetseg.stacks.opening import find_stack, open_volume
+from unetseg.viewer.commands import Loop
+from unetseg.viewer.drawn import PAINTED_INTERIOR, PAINTED_MEMBRANE, Corrected, Drawn, Painted
+from unetseg.viewer.job import Job
+from unetseg.viewer.layers import CORRECTED, PAINTED, Layers, read_cells
+
+if TYPE_CHECKING:
+    import napari
+
+LOOK_EVERY, SAVE_AFTER = 300, 300  # milliseconds
+WIDEST = 360  # of the form, pixels
+
+# What is said when a command has ended well.
+DONE = {
+    "predict": "predicted; paint what is wrong, and Train",
+    "segment": "cells are there: correct some slices, and Train on them",
+    "run": "trained, and predicted again",
+}
+
+Given = ParamSpec("Given")
+
+
+def telling(
+    act: Callable[Concatenate[PaintAndTrain, Given], None],
+) -> Callable[Concatenate[PaintAndTrain, Given], None]:
+    """Let what a user can mend be a line in the form, not a traceback."""
+
+    @wraps(act)
+    def act_or_tell(form: PaintAndTrain, *given: Given.args, **named: Given.kwargs) -> None:
+        try:
+            act(form, *given, **named)
+        except (UnetsegError, OSError) as error:
+            form.tell(str(error))
+
+    return act_or_tell
+
+
+class PaintAndTrain(Container):
+    """A form: a stack, a work folder, and a button for every step.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Gets the layers.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        self.stack = FileEdit(label="stack", mode="r", value=DATA / "test-volume.tif")
+        self.work = FileEdit(label="work folder", mode="d", value=WORK)
+        self.open = PushButton(text="Open")
+        self.model = LineEdit(label="model", value="starter", tooltip="The one at hand")
+        self.predict = PushButton(text="Predict")
+        self.brush = RadioButtons(
+            label="paint",
+            choices=[("membrane", PAINTED_MEMBRANE), ("interior", PAINTED_INTERIOR)],
+            value=PAINTED_MEMBRANE,
+            orientation="horizontal",
+        )
+        self.cells = PushButton(text="Cells", tooltip="Cells of the prediction, to be corrected")
+        self.right = PushButton(text="Slice is right", tooltip="Its cells need no correction")
+        self.train_on = ComboBox(label="train on", choices=[PAINTED, CORRECTED])
+        self.extra = LineEdit(label="options", tooltip="As in the shell: --epochs 5 --no-tta")
+        self.train = PushButton(text="Train")
+        self.stop = PushButton(text="Stop", enabled=False)
+        self.save = PushButton(text="Save")
+        self.command = LineEdit(label="command", tooltip="What the shell would be told")
+        self.command.native.setReadOnly(True)
+        self.status = Label(value="")
+        self.status.native.setWordWrap(True)
+        self.curve = Image(visible=False)
+        rows = [
+            _row(self.open, self.predict),
+            _row(self.cells, self.right),
+            _row(self.train, self.stop, self.save),
+        ]
+        super().__init__(
+            widgets=[
+                self.stack, self.work, rows[0], self.model, self.brush, rows[1],
+                self.train_on, self.extra, rows[2], self.command, self.status, self.curve,
+            ]
+        )  # fmt: skip
+        self.native.setMaximumWidth(WIDEST)
+        self._viewer = viewer
+        self._layers: Layers | None = None
+        self._drawn: dict[str, Drawn] = {}
+        self._job: Job | None = None
+        self._wished: Wish | None = None
+        self._seen: dict[Path, int] = {}
+        for button, act in {
+            self.open: self._on_open,
+            self.predict: self._on_predict,
+            self.brush: self._on_brush,
+            self.cells: self._on_cells,
+            self.right: self._on_right,
+            self.train: self._on_train,
+            self.stop: self._on_stop,
+            self.save: self._on_save,
+        }.items():
+            button.changed.connect(act)
+        from qtpy.QtCore import QTimer
+
+        self._looking, self._saving = QTimer(self.native), QTimer(self.native)
+        self._looking.timeout.connect(self._look)
+        self._saving.setSingleShot(True)
+        self._saving.timeout.connect(self._keep)
+        self.native.destroyed.connect(self._on_closed)
+
+    def tell(self, line: str) -> None:
+        """Say what happens, in a line."""
+        self.status.value = line
+
+    @property
+    def loop(self) -> Loop:
+        """What the form says.
+
+        Raises
+        ------
+        UnetsegError
+            If that is nothing to work with.
+        """
+        stack = find_stack(Path(self.stack.value), "test-volume.tif")
+        return Loop(stack, Path(self.work.value), self.extra.value)
+
+    @telling
+    def _on_open(self) -> None:
+        """Show a stack, and all that there is of it in the work folder."""
+        loop = self.loop
+        self._keep()
+        volume = open_volume(loop.stack)
+        if volume.separate:
+            volume.close()
+            raise InputError(
+                loop.stack,
+                expected="one stack",
+                found="separate micrographs",
+                remedy="choose one of them",
+            )
+        self._layers = Layers(self._viewer, volume)
+        self._drawn, self._seen, self._wished = {}, {}, None
+        self._show_drawn(PAINTED, Painted(loop.painted, volume.shape, volume.voxel))
+        if loop.corrected.exists() and (loop.cells / MANIFEST).is_file():
+            self._show_cells()
+        self.model.value = str(loop.model_at_hand())
+        self.curve.visible = False
+        self.tell(f"{loop.stack.name}: {len(volume)} slices; Predict, or paint and Train")
+        self._on_brush()
+        self._looking.start(LOOK_EVERY)
+        self._look()
+
+    @telling
+    def _on_predict(self) -> None:
+        loop = self._opened()
+        self._start(loop, loop.predict(Path(self.model.value)))
+
+    @telling
+    def _on_cells(self) -> None:
+        loop = self._opened()
+        self._start(loop, loop.segment())
+
+    @telling
+    def _on_train(self) -> None:
+        loop = self._opened()
+        if self._job is not None:  # before any folder is moved
+            return
+        self._keep()
+        chosen = self.train_on.value
+        if chosen not in self._drawn:
+            raise InputError(
+                loop.corrected, expected="cells", found="none", remedy="press Cells first"
+            )
+        drawn = self._drawn[chosen]
+        settings = drawn.settings()
+        Wishes(loop.model).ask_to_go_on()
+        self._start(loop, loop.train(Path(self.model.value), drawn.path, settings))
+
+    @telling
+    def _on_save(self) -> None:
+        """Everything is on the disk already but what was drawn a moment ago."""
+        loop = self._opened()
+        self._keep()
+        kept = [drawn.path for drawn in self._drawn.values() if drawn.path.exists()]
+        folders = [loop.model, loop.prediction, loop.cells]
+        kept += [folder for folder in folders if (folder / MANIFEST).is_file()]
+        self.tell("saved: " + (", ".join(map(str, kept)) or "nothing was there to save"))
+
+    @telling
+    def _on_stop(self) -> None:
+        """End a training after its epoch; what is asked twice, and all else, at once."""
+        wishes = Wishes(self.loop.model)
+        if wishes.begun and not wishes.stop:
+            wishes.ask_to_stop()
+            self.tell("training ends after this epoch, with the model that it has then")
+        elif self._job is not None:
+            self._job.kill()
+
+    def _on_brush(self) -> None:
+        """Paint with what was chosen."""
+        layer = self._layers and self._layers.layer(PAINTED)
+        if layer is not None:
+            layer.selected_label = self.brush.value
+            layer.mode = "paint"
+            self._viewer.layers.selection.active = layer
+
+    @telling
+    def _on_right(self) -> None:
+        drawn = self._drawn.get(CORRECTED)
+        if self._layers is None or not isinstance(drawn, Corrected):
+            raise InputError(
+                self.loop.cells, expected="cells", found="none", remedy="press Cells first"
+            )
+        drawn.mark(self._layers.visible_slice)
+        self._keep()
+        self.tell(f"{len(drawn.looked_at)} slices of cells to train on")
+
+    def _opened(self) -> Loop:
+        """What the form says, if it is of the stack that is shown."""
+        loop = self.loop
+        if self._layers is None or self._layers.volume.path.resolve() != loop.stack.resolve():
+            self._on_open()
+        return loop
+
+    def _start(self, loop: Loop, words: list[str]) -> None:
+        """Start a command."""
+        if self._job is not None:
+            return
+        self.command.value = shown(words)
+        self._job = Job(words, loop.work / "loop.log")
+        self._enable()
+        self.tell("starting ...")
+
+    def _enable(self) -> None:
+        """Let those buttons be pressed that do something."""
+        for button in (self.open, self.predict, self.cells, self.train):
+            button.enabled = self._job is None
+        self.stop.enabled = self._job is not None or Wishes(self.loop.model).begun
+
+    def _show_drawn(self, name: str, drawn: Drawn) -> None:
+        """Show what is drawn, and keep it when that changes."""
+        if self._layers is None:
+            return
+        pixels = drawn.load()
+        self._drawn[name] = drawn
+        layer = self._layers.show_drawn(name, pixels)
+        # Whatever changes pixels, undo too, draws them again.
+        for event in (layer.events.paint, layer.events.set_data):
+            event.connect(self._on_drawn)
+
+    def _on_drawn(self, event: Any) -> None:
+        self._saving.start(SAVE_AFTER)
+
+    @telling
+    def _keep(self) -> None:
+        """Keep what is drawn."""
+        for name, drawn in self._drawn.items():
+            layer = self._layers and self._layers.layer(name)
+            if layer is not None:
+                drawn.save(layer.data)
+
+    def _show_cells(self) -> None:
+        if self._layers is None:
+            return
+        volume, loop = self._layers.volume, self.loop
+        self._keep()
+        cells = read_cells(loop.cells, volume)
+        self._show_drawn(CORRECTED, Corrected(loop.corrected, cells, volume.voxel))
+        self.train_on.value = CORRECTED
+
+    @telling
+    def _look(self) -> None:
+        """See what the command says, and what has changed on the disk."""
+        if self._layers is None:
+            return
+        loop, layers = self.loop, self._layers
+        if self._job is not None:
+            for line in self._job.lines():
+                self.tell(line)
+        if self._job is not None and self._job.code is not None:
+            self._end(self._job, self._job.code)
+        wishes = Wishes(loop.model)
+        if wishes.begun:
+            self._ask(wishes, loop.wish(layers.visible_slice))
+        watched = wishes.watched() if self._is_new(wishes.path(WATCHED)) else None
+        if watched is not None:
+            layers.show_slice(*watched)
+        finished = self._is_new(loop.model / MANIFEST)
+        if finished:
+            self.model.value = str(loop.model_at_hand())
+        if self._is_new(wishes.path(CHECKPOINT)) or finished:
+            self._show_curve(loop)
+        if self._is_new(loop.prediction / MANIFEST):
+            layers.show_prediction(loop.prediction)
+        self._enable()
+
+    def _ask(self, wishes: Wishes, wish: Wish) -> None:
+        """Have the visible slice predicted as training goes on."""
+        if wish != self._wished or not wishes.path(WATCH).exists():
+            wishes.ask_to_see(wish)
+            self._wished = wish
+
+    def _is_new(self, path: Path) -> bool:
+        """Whether a file has come, or is another than when this was asked last."""
+        try:
+            state = path.stat().st_mtime_ns
+        except OSError:
+            state = 0
+        before = self._seen.get(path, 0)
+        self._seen[path] = state
+        return state not in (0, before)
+
+    def _show_curve(self, loop: Loop) -> None:
+        history = read_history(loop.model)
+        if history:
+            self.curve.value = picture_curves(history)
+            self.curve.visible = True
+
+    def _end(self, job: Job, code: int) -> None:
+        """What to do when a command has ended."""
+        job.close()
+        self._job = None
+        if job.killed:
+            self.tell("cut off; the same button goes on from there")
+        elif code == 0:
+            self.tell(DONE[job.stage])
+            if job.stage == "segment":
+                self._show_cells()
+
+    def _on_closed(self) -> None:
+        """Keep what is drawn; what is at work goes on."""
+        self._looking.stop()
+        self._keep()
+        if self._job is not None:
+            self._job.close()
+
+
+def _row(*buttons: PushButton) -> Container:
+    row = Container(widgets=buttons, layout="horizontal", labels=False)
+    row.margins = (0, 0, 0, 0)
+    return row
