@@ -221,7 +221,10 @@ def _check_inputs(folder: Path, manifest: Manifest, *, checked: set[Path]) -> No
         # Manifests of strangers may name each other in a circle.
         if origin.name == MANIFEST and origin not in checked:
             checked.add(origin)
-            _check_inputs(origin.parent, Manifest.read(origin), checked=checked)
+            before = Manifest.read(origin)
+            # A model to begin with is taken as it is: what it learned from may have changed since.
+            if not manifest.stage == before.stage == "train":
+                _check_inputs(origin.parent, before, checked=checked)
         if not matches(origin, source):
             raise InputError(
                 folder,

@@ -260,6 +260,8 @@ def _make_copy(
     task: tuple[Recipe, npt.NDArray[Any], npt.NDArray[np.uint8], float, float], *, engine: str
 ) -> Copy:
     recipe, image, label, darkest, brightest = task
+    if not np.any((label != UNCOUNTED) & (label != MISSING)):
+        recipe = IDENTITY  # nobody trains on it
     image, label = apply_recipe(recipe, image, label, low=darkest, high=brightest, engine=engine)
     missing = label == MISSING
     shown = image[~missing]

@@ -37,6 +37,8 @@ CLEARLY_BETTER = 1.2
 # is 22 % in ISBI 2012, where 0.6 % at most of a slice is that far from cells, and 2.5 % if
 # membranes are drawn 8 px wider.
 MUCH_MEMBRANE, CLEARLY_EMPTY = 0.3, 0.1
+# Of a slice. Strokes on a smaller part fit many places by chance.
+ENOUGH_TO_FIT = 0.2
 COARSE = 512
 # Labels and images that are compared with each other, and pixels of their height and width.
 LABELS_TO_COMPARE, MIDDLE_OF_ORDER = 32, 512
@@ -58,7 +60,7 @@ def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
     warn_of_axes(volume, progress)
     warn_of_missing(volume, progress)
     _warn_of_numbers(volume, labels, progress)
-    labelled, plain, contrasts, empty = [], [], [], {}
+    labelled, plain, contrasts, empty, fitted = [], [], [], {}, []
     # Names say which label belongs to which of separate images.
     order = None if labels.separate else _Order(labels)
     for index, image in enumerate(volume):
@@ -68,6 +70,8 @@ def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
             order.look(index, image, label)
         if inside.any() and (counted & ~inside).any():
             labelled.append(index)
+            if counted.mean() >= ENOUGH_TO_FIT:
+                fitted.append(index)
             contrasts.append(interior_contrast(image[counted], inside[counted]))
             if np.count_nonzero(counted & ~inside) > MUCH_MEMBRANE * np.count_nonzero(counted):
                 empty[index] = empty_share(_coarse(label))
@@ -90,9 +94,11 @@ def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
         )
     elif _warn_of_empty(labels, empty, progress):
         return  # they fit nowhere
+    if not fitted:
+        return
     # Labels that are beside the wrong image fit best anywhere, and those that are out of register
     # fit some other image by chance.
-    shift = _clear_shift(volume, labels, labelled)
+    shift = _clear_shift(volume, labels, fitted)
     if order is not None and order.is_clear(most=shift is not None):
         progress.warn(f"{labels.path}: {order}")
     elif shift is not None:
