@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 from conftest import Cli, is_installed_as_plugin, read
+from screens import run_on_a_screen
 
 from unetseg.options import ViewOptions
 from unetseg.progress import Silent
@@ -107,25 +104,6 @@ def test_held_out_slices_of_another_stack_are_refused(model: Path, data: Path, c
     assert "expected slice 4, held out in training, found 2 slices" in line
 
 
-def run_on_a_screen(program: Path, argument: object) -> Any:
-    """Run a program with a screen of its own: napari draws with OpenGL, which wants one."""
-    pytest.importorskip("napari")
-    if shutil.which("xvfb-run") is None:
-        pytest.skip("xvfb-run is not installed (Debian: xvfb)")
-    command = ["xvfb-run", "-a", "-s", "-screen 0 1400x1000x24"]
-    done = subprocess.run(
-        [*command, sys.executable, program, json.dumps(argument)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        # Empty: napari leaves the user's settings alone.
-        env={**os.environ, "NAPARI_CONFIG": "", "QT_QPA_PLATFORM": "xcb"},
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.mark.slow
 def test_windows_hold_what_belongs_together(pipeline: Path, model: Path):
     source = model.parent
@@ -136,7 +114,8 @@ def test_windows_hold_what_belongs_together(pipeline: Path, model: Path):
         (["--three-d", "--only", "1,3-4"], None),
     ]
     argument = [{"arguments": arguments, "model": model} for arguments, model in scenes]
-    here, held_out, other, solid = run_on_a_screen(Path(__file__).with_name("look.py"), argument)
+    shown = run_on_a_screen(Path(__file__).with_name("look.py"), json.dumps(argument))
+    here, held_out, other, solid = json.loads(shown.splitlines()[-1])
     assert [window["ndisplay"] for window in (here, held_out, other, solid)] == [2, 2, 2, 3]
     truth, volume = (read(source / f"train-{kind}.tif") for kind in ("labels", "volume"))
     prediction = read(pipeline / "work/prediction/prediction.tif")

@@ -163,8 +163,8 @@ def die(stack: str) -> list[dict[str, Any]]:
 
 def come_back(stack: str) -> list[dict[str, Any]]:
     """Open the window again, in which a training is at work; stop it, and correct cells."""
-    window = Window(stack, f"--epochs 4 {SHORT}")
-    reports = [window.describe()]
+    window = Window(stack, "")
+    reports = [{**window.describe(), "options": window.form.extra.value}]
     window.wait(lambda: Path("work/prediction/manifest.json").exists())
     window.settle(1)
     reports.append(window.describe())

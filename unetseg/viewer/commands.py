@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shlex
 import shutil
+import tomllib
 import typing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,27 @@ TRAINING = ("augment", "preprocess", "train", "predict")
 
 # What the window says itself, of every stage.
 OURS = {"volume", "labels", "labels-as", "unlabelled", "input", "output", "from", "model", "only"}
+
+
+SAID = "# options: "  # before those that the user has typed
+
+
+@dataclass(frozen=True)
+class LastTraining:
+    """What was said for a training.
+
+    Attributes
+    ----------
+    options : str
+    model : Path
+        That it began with.
+    of_cells : bool
+        Whether the labels were corrected cells.
+    """
+
+    options: str
+    model: Path
+    of_cells: bool
 
 
 @dataclass(frozen=True)
@@ -81,6 +104,11 @@ class Loop:
         """What training reads of either: it stays as it is while more is drawn."""
         return self.work / "drawn" / "train-labels.tif"
 
+    @property
+    def _experiment(self) -> Path:
+        """What `train` writes down."""
+        return self.work / "train.toml"
+
     def model_at_hand(self) -> Path:
         """The model that was trained last, or starter."""
         known = [self.model, *reversed(_earlier(self.model))]
@@ -133,10 +161,24 @@ class Loop:
         tables["preprocess"] = {"held-out": "none", **tables["preprocess"]}
         tables["train"]["from"] = str(model)
         tables["predict"]["volume"] = stack
-        experiment = self.work / "train.toml"
-        with replacing(experiment) as file:
-            file.write(_as_toml({"work": str(self.work), **tables}).encode())
-        return ["run", str(experiment)]
+        said = " ".join(word for word in self.options.split() if word != "--force")
+        with replacing(self._experiment) as file:
+            file.write(_as_toml(said, {"work": str(self.work), **tables}).encode())
+        return ["run", str(self._experiment)]
+
+    def last_training(self) -> LastTraining | None:
+        """What `train` wrote down last, if it can be read."""
+        try:
+            text = self._experiment.read_text(encoding="utf-8")
+            raw = tomllib.loads(text)
+            said = re.search(rf"^{re.escape(SAID)}(.*)$", text, re.M)
+            return LastTraining(
+                options=said[1] if said else "",
+                model=Path(raw["train"]["from"]),
+                of_cells=raw["augment"]["labels-as"] == "cells",
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def wish(self, index: int) -> Wish:
         """To see a slice while a model is trained, as it will be predicted."""
@@ -211,9 +253,9 @@ def _read(text: str | bool, kind: Any) -> Any:
     return text
 
 
-def _as_toml(raw: dict[str, Any]) -> str:
+def _as_toml(said: str, raw: dict[str, Any]) -> str:
     """An experiment: values first, then tables."""
-    lines = ["# Written by the window; unetseg run does what its button Train does."]
+    lines = ["# Written by the window; unetseg run does what its button Train does.", SAID + said]
     lines += [f"{key} = {json.dumps(one)}" for key, one in raw.items() if not isinstance(one, dict)]
     for name, table in raw.items():
         if isinstance(table, dict):

@@ -11,26 +11,15 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
-from magicgui.widgets import (
-    ComboBox,
-    Container,
-    FileEdit,
-    Image,
-    Label,
-    LineEdit,
-    PushButton,
-    RadioButtons,
-)
-
 from unetseg.artifacts.manifest import MANIFEST
 from unetseg.artifacts.wishes import CHECKPOINT, WATCH, WATCHED, Wish, Wishes, read_history
 from unetseg.errors import InputError, UnetsegError
 from unetseg.figures.curves import picture_curves
-from unetseg.options import DATA, WORK
 from unetseg.running import shown
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.viewer.commands import Loop
-from unetseg.viewer.drawn import PAINTED_INTERIOR, PAINTED_MEMBRANE, Corrected, Drawn, Painted
+from unetseg.viewer.drawn import Corrected, Drawn, Painted
+from unetseg.viewer.form import Form
 from unetseg.viewer.job import Job
 from unetseg.viewer.layers import CORRECTED, PAINTED, Layers, read_cells
 
@@ -38,7 +27,6 @@ if TYPE_CHECKING:
     import napari
 
 LOOK_EVERY, SAVE_AFTER = 300, 300  # milliseconds
-WIDEST = 360  # of the form, pixels
 
 # What is said when a command has ended well.
 DONE = {
@@ -65,7 +53,7 @@ def telling(
     return act_or_tell
 
 
-class PaintAndTrain(Container):
+class PaintAndTrain(Form):
     """A form: a stack, a work folder, and a button for every step.
 
     Parameters
@@ -75,41 +63,7 @@ class PaintAndTrain(Container):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        self.stack = FileEdit(label="stack", mode="r", value=DATA / "test-volume.tif")
-        self.work = FileEdit(label="work folder", mode="d", value=WORK)
-        self.open = PushButton(text="Open")
-        self.model = LineEdit(label="model", value="starter", tooltip="The one at hand")
-        self.predict = PushButton(text="Predict")
-        self.brush = RadioButtons(
-            label="paint",
-            choices=[("membrane", PAINTED_MEMBRANE), ("interior", PAINTED_INTERIOR)],
-            value=PAINTED_MEMBRANE,
-            orientation="horizontal",
-        )
-        self.cells = PushButton(text="Cells", tooltip="Cells of the prediction, to be corrected")
-        self.right = PushButton(text="Slice is right", tooltip="Its cells need no correction")
-        self.train_on = ComboBox(label="train on", choices=[PAINTED, CORRECTED])
-        self.extra = LineEdit(label="options", tooltip="As in the shell: --epochs 5 --no-tta")
-        self.train = PushButton(text="Train")
-        self.stop = PushButton(text="Stop", enabled=False)
-        self.save = PushButton(text="Save")
-        self.command = LineEdit(label="command", tooltip="What the shell would be told")
-        self.command.native.setReadOnly(True)
-        self.status = Label(value="")
-        self.status.native.setWordWrap(True)
-        self.curve = Image(visible=False)
-        rows = [
-            _row(self.open, self.predict),
-            _row(self.cells, self.right),
-            _row(self.train, self.stop, self.save),
-        ]
-        super().__init__(
-            widgets=[
-                self.stack, self.work, rows[0], self.model, self.brush, rows[1],
-                self.train_on, self.extra, rows[2], self.command, self.status, self.curve,
-            ]
-        )  # fmt: skip
-        self.native.setMaximumWidth(WIDEST)
+        super().__init__()
         self._viewer = viewer
         self._layers: Layers | None = None
         self._drawn: dict[str, Drawn] = {}
@@ -134,10 +88,6 @@ class PaintAndTrain(Container):
         self._saving.setSingleShot(True)
         self._saving.timeout.connect(self._keep)
         self.native.destroyed.connect(self._on_closed)
-
-    def tell(self, line: str) -> None:
-        """Say what happens, in a line."""
-        self.status.value = line
 
     @property
     def loop(self) -> Loop:
@@ -172,10 +122,22 @@ class PaintAndTrain(Container):
             self._show_cells()
         self.model.value = str(loop.model_at_hand())
         self.curve.visible = False
+        self._remember(loop)
         self.tell(f"{loop.stack.name}: {len(volume)} slices; Predict, or paint and Train")
         self._on_brush()
         self._looking.start(LOOK_EVERY)
         self._look()
+
+    def _remember(self, loop: Loop) -> None:
+        """Say what was said for the last training, which may have been cut off."""
+        last = loop.last_training()
+        if last is None:
+            return
+        self.extra.value = self.extra.value or last.options
+        if last.of_cells and CORRECTED in self._drawn:
+            self.train_on.value = CORRECTED
+        if Wishes(loop.model).begun and not (loop.model / MANIFEST).is_file():
+            self.model.value = str(last.model)
 
     @telling
     def _on_predict(self) -> None:
@@ -349,6 +311,8 @@ class PaintAndTrain(Container):
         self._job = None
         if job.killed:
             self.tell("cut off; the same button goes on from there")
+        elif code < 0:
+            self.tell("the command was killed from outside; the same button goes on from there")
         elif code == 0:
             self.tell(DONE[job.stage])
             if job.stage == "segment":
@@ -360,9 +324,3 @@ class PaintAndTrain(Container):
         self._keep()
         if self._job is not None:
             self._job.close()
-
-
-def _row(*buttons: PushButton) -> Container:
-    row = Container(widgets=buttons, layout="horizontal", labels=False)
-    row.margins = (0, 0, 0, 0)
-    return row
