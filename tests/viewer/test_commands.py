@@ -93,8 +93,11 @@ def test_a_finished_model_makes_room(cli: Cli):
     assert Path("work/model-2", MANIFEST).read_text() == "second"
     assert loop.model_at_hand() == Path("work/model-2")
     finish("third")
-    with FolderLock(loop.model, holder="somebody"), pytest.raises(OutputError, match="somebody"):
-        parent_of(loop.model)
+    with FolderLock(loop.model, holder="somebody"):
+        assert loop.is_at_work()
+        with pytest.raises(OutputError, match="somebody"):
+            parent_of(loop.model)
+    assert not loop.is_at_work()
     assert loop.model_at_hand() == loop.model
 
 

@@ -17,7 +17,7 @@ from unetseg.artifacts.finding import STARTER
 from unetseg.artifacts.lock import FolderLock
 from unetseg.artifacts.manifest import MANIFEST
 from unetseg.artifacts.wishes import Wish
-from unetseg.errors import UsageError
+from unetseg.errors import OutputError, UsageError
 from unetseg.options import CELLS, MODEL, PREDICTION, flag_of
 from unetseg.running import STAGES, nearest, path_flags
 from unetseg.stacks.files import replacing
@@ -28,6 +28,7 @@ TRAINING = ("augment", "preprocess", "train", "predict")
 OURS = {"volume", "labels", "labels-as", "unlabelled", "input", "output", "from", "model", "only"}
 
 
+HOLDER = "the window of unetseg"  # of a lock, for a moment
 SAID = "# options: "  # before those that the user has typed
 
 
@@ -113,6 +114,14 @@ class Loop:
         """The model that was trained last, or starter."""
         known = [self.model, *reversed(_earlier(self.model))]
         return next((model for model in known if (model / MANIFEST).is_file()), STARTER)
+
+    def is_at_work(self) -> bool:
+        """Whether anybody trains the model now."""
+        try:
+            with FolderLock(self.model, holder=HOLDER):
+                return False
+        except OutputError:
+            return True
 
     def predict(self, model: Path) -> list[str]:
         """The command that predicts the stack."""
@@ -278,7 +287,7 @@ def _set_aside(model: Path) -> Path | None:
     """Let a finished model make room; where it is then, None if there is none."""
     if not (model / MANIFEST).is_file():
         return None
-    with FolderLock(model, holder="the window of unetseg"):
+    with FolderLock(model, holder=HOLDER):
         pass  # nobody is at work there
     last = max(map(_number, _earlier(model)), default=0)
     return model.rename(model.with_name(f"{model.name}-{last + 1}"))

@@ -178,12 +178,15 @@ class PaintAndTrain(Form):
     @telling
     def _on_stop(self) -> None:
         """End a training after its epoch; what is asked twice, and all else, at once."""
-        wishes = Wishes(self.loop.model)
-        if wishes.begun and not wishes.stop:
+        loop = self.loop
+        wishes = Wishes(loop.model)
+        if wishes.begun and not wishes.stop and loop.is_at_work():
             wishes.ask_to_stop()
             self.tell("training ends after this epoch, with the model that it has then")
         elif self._job is not None:
             self._job.kill()
+        else:
+            self.tell("nothing is at work here; Train goes on with what was cut off")
 
     def _on_brush(self) -> None:
         """Paint with what was chosen."""
