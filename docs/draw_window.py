@@ -30,9 +30,9 @@ from unetseg.viewer.loop import PaintAndTrain
 
 PICTURE = Path(__file__).with_name("loop.jpg")
 SIZE = (1300, 860)
-COURSE = "--epochs 6 --epoch-size 24 --patch 128 --copies 4 --no-tta"
-SHOWN = 2  # slice
-WHERE = np.s_[60:190, 50:200]  # what is painted of it
+COURSE = "--epochs 6 --epoch-size 12 --patch 128 --copies 1 --no-tta --no-preview --jobs 1"
+SHOWN = 1  # slice
+WHERE = np.s_[30:160, 50:200]  # what is painted of it
 DEEP = 8  # pixels from the nearest membrane
 
 
@@ -46,7 +46,7 @@ def wait(until: Callable[[], object], seconds: float) -> None:
 
 def draw(picture: Path) -> None:
     """Predict, paint some of what the stack was drawn from, train, and take a picture."""
-    run_stage("synthesize", SynthesizeOptions(slices=6, test_slices=1), Silent())
+    run_stage("synthesize", SynthesizeOptions(slices=3, test_slices=1, height=192), Silent())
     viewer = napari.Viewer(title="unetseg")
     viewer.window.resize(*SIZE)
     form = PaintAndTrain(viewer)
@@ -77,7 +77,7 @@ def paint_strokes(layer: napari.layers.Labels) -> None:
     rng = np.random.default_rng(0)
     depth = distance_transform_edt(truth)  # of what is inside
     for label, places, width, count in (
-        (PAINTED_MEMBRANE, truth == 0, 5, 220),
+        (PAINTED_MEMBRANE, truth == 0, 4, 150),
         (PAINTED_INTERIOR, depth > DEEP, 9, 60),
     ):
         layer.brush_size = width

@@ -77,6 +77,9 @@ def test_it_has_no_weight_and_slices_without_labels_are_left_out(
     stack[marked] = -1
     write("labels.tif", stack)
     augment(cli, "labels.tif", "--unlabelled", -1)
+    images = read(Path("work/augmented/volume.tif"))
+    alike = [bool((images[5 + i] == images[i]).all()) for i in range(5)]
+    assert alike == [False, False, False, True, False]  # no work is spent on it
     said = cli("preprocess", "--held-out", "4-4").stdout
     assert "nothing counts in source slice 3: left out" in said
     weights = np.load("work/preprocessed/train-weights.npy")

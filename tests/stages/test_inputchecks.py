@@ -63,6 +63,14 @@ def test_augment_warns(data: Path, cli: Cli, file: str, how: object, warning: st
     assert line.startswith(f"warning: data/{file}: {warning}")
 
 
+def test_strokes_are_not_looked_at_for_register(data: Path, cli: Cli):
+    labels = np.full((5, 64, 96), 127, np.uint8)
+    labels[1, 17:23, 10:80], labels[1, 42:48, 10:80] = 0, 255
+    tifffile.imwrite(data / "train-labels.tif", labels, metadata={"axes": "ZYX"})
+    # Alone, they would fit better 8 pixels up.
+    assert "warning" not in cli("augment", "--copies", 0, "--jobs", 1).stderr
+
+
 def label_a_corner(stack: np.ndarray) -> np.ndarray:
     stack[:, 32:], stack[:, :, 48:] = 0, 0
     return stack

@@ -77,6 +77,11 @@ def test_round_and_round(stack: np.ndarray, cli: Cli):
     assert cli("run", "work/train.toml").stdout.count("up to date") == 4
 
 
+def test_a_stroke_outlives_the_window(stack: np.ndarray):
+    drive("close_at_once")
+    assert (read(Path("work/drawn/painted.tif"))[1, 45, 20:70] == 255).all()
+
+
 def test_killed_and_opened_again(stack: np.ndarray, cli: Cli):
     (killed,) = drive("die", dies=True)
     said = Path("work/loop.log").read_text()

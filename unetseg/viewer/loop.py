@@ -66,7 +66,8 @@ class PaintAndTrain(Form):
         super().__init__()
         self._viewer = viewer
         self._layers: Layers | None = None
-        self._drawn: dict[str, Drawn] = {}
+        self._drawn: dict[str, tuple[Drawn, Any]] = {}  # with its layer, which napari may remove
+        self._opened: Loop | None = None
         self._job: Job | None = None
         self._wished: Wish | None = None
         self._seen: dict[Path, int] = {}
@@ -103,8 +104,10 @@ class PaintAndTrain(Form):
 
     @telling
     def _on_open(self) -> None:
+        self._open(self.loop)
+
+    def _open(self, loop: Loop) -> None:
         """Show a stack, and all that there is of it in the work folder."""
-        loop = self.loop
         self._keep()
         volume = open_volume(loop.stack)
         if volume.separate:
@@ -116,13 +119,14 @@ class PaintAndTrain(Form):
                 remedy="choose one of them",
             )
         self._layers = Layers(self._viewer, volume)
-        self._drawn, self._seen, self._wished = {}, {}, None
+        self._drawn, self._seen, self._wished, self._opened = {}, {}, None, None
         self._show_drawn(PAINTED, Painted(loop.painted, volume.shape, volume.voxel))
         if loop.corrected.exists() and (loop.cells / MANIFEST).is_file():
             self._show_cells()
         self.model.value = str(loop.model_at_hand())
         self.curve.visible = False
         self._remember(loop)
+        self._opened = loop
         self.tell(f"{loop.stack.name}: {len(volume)} slices; Predict, or paint and Train")
         self._on_brush()
         self._looking.start(LOOK_EVERY)
@@ -141,17 +145,17 @@ class PaintAndTrain(Form):
 
     @telling
     def _on_predict(self) -> None:
-        loop = self._opened()
+        loop = self._of_what_is_shown()
         self._start(loop, loop.predict(Path(self.model.value)))
 
     @telling
     def _on_cells(self) -> None:
-        loop = self._opened()
+        loop = self._of_what_is_shown()
         self._start(loop, loop.segment())
 
     @telling
     def _on_train(self) -> None:
-        loop = self._opened()
+        loop = self._of_what_is_shown()
         if self._job is not None:  # before any folder is moved
             return
         self._keep()
@@ -160,7 +164,7 @@ class PaintAndTrain(Form):
             raise InputError(
                 loop.corrected, expected="cells", found="none", remedy="press Cells first"
             )
-        drawn = self._drawn[chosen]
+        drawn, _ = self._drawn[chosen]
         settings = drawn.settings()
         Wishes(loop.model).ask_to_go_on()
         self._start(loop, loop.train(Path(self.model.value), drawn.path, settings))
@@ -168,9 +172,9 @@ class PaintAndTrain(Form):
     @telling
     def _on_save(self) -> None:
         """Everything is on the disk already but what was drawn a moment ago."""
-        loop = self._opened()
+        loop = self._of_what_is_shown()
         self._keep()
-        kept = [drawn.path for drawn in self._drawn.values() if drawn.path.exists()]
+        kept = [drawn.path for drawn, _ in self._drawn.values() if drawn.path.exists()]
         folders = [loop.model, loop.prediction, loop.cells]
         kept += [folder for folder in folders if (folder / MANIFEST).is_file()]
         self.tell("saved: " + (", ".join(map(str, kept)) or "nothing was there to save"))
@@ -198,7 +202,7 @@ class PaintAndTrain(Form):
 
     @telling
     def _on_right(self) -> None:
-        drawn = self._drawn.get(CORRECTED)
+        drawn, _ = self._drawn.get(CORRECTED, (None, None))
         if self._layers is None or not isinstance(drawn, Corrected):
             raise InputError(
                 self.loop.cells, expected="cells", found="none", remedy="press Cells first"
@@ -207,12 +211,13 @@ class PaintAndTrain(Form):
         self._keep()
         self.tell(f"{len(drawn.looked_at)} slices of cells to train on")
 
-    def _opened(self) -> Loop:
-        """What the form says, if it is of the stack that is shown."""
+    def _of_what_is_shown(self) -> Loop:
+        """What the form says, once its stack and its work folder are open."""
         loop = self.loop
-        if self._layers is None or self._layers.volume.path.resolve() != loop.stack.resolve():
-            self._on_open()
-        return loop
+        shown_now = self._opened and (self._opened.stack, self._opened.work)
+        if shown_now != (loop.stack, loop.work):
+            self._open(loop)
+        return self.loop  # which may remember options now
 
     def _start(self, loop: Loop, words: list[str]) -> None:
         """Start a command."""
@@ -233,9 +238,8 @@ class PaintAndTrain(Form):
         """Show what is drawn, and keep it when that changes."""
         if self._layers is None:
             return
-        pixels = drawn.load()
-        self._drawn[name] = drawn
-        layer = self._layers.show_drawn(name, pixels)
+        layer = self._layers.show_drawn(name, drawn.load())
+        self._drawn[name] = drawn, layer
         # Whatever changes pixels, undo too, draws them again.
         for event in (layer.events.paint, layer.events.set_data):
             event.connect(self._on_drawn)
@@ -246,10 +250,8 @@ class PaintAndTrain(Form):
     @telling
     def _keep(self) -> None:
         """Keep what is drawn."""
-        for name, drawn in self._drawn.items():
-            layer = self._layers and self._layers.layer(name)
-            if layer is not None:
-                drawn.save(layer.data)
+        for drawn, layer in self._drawn.values():
+            drawn.save(layer.data)
 
     def _show_cells(self) -> None:
         if self._layers is None:
