@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from unetseg.artifacts.manifest import Manifest
@@ -67,12 +68,31 @@ def slices_seen(line: list[dict[str, Any]], sha256: str) -> set[int]:
     return seen
 
 
+def slices_seen_by(models: Iterable[Manifest], sha256: str) -> list[int]:
+    """The same of several models, each with its ancestors."""
+    return sorted(set[int]().union(*(slices_seen(line_of(model), sha256) for model in models)))
+
+
 def name_data(details: dict[str, Any]) -> str:
     """What a model was trained on, in words: images and labels by name, of many their number."""
     files = details["data"]
     few = len(files) <= MOST_NAMED
     text = " and ".join(one["name"] for one in files) if few else f"{len(files) // 2} stacks"
     return f"{text}, drawn by unetseg synthesize" if details.get("synthetic") else text
+
+
+def describe_model(manifest: Manifest) -> str:
+    """What made a model, and how good it is."""
+    options, details = manifest.options, manifest.details
+    epochs = details["epochs_run"]
+    text = (
+        f"{options['network']} network, {epochs} epoch{'' if epochs == 1 else 's'} on "
+        f"{len(details['train_slices'])} slices of {name_data(details)}"
+    )
+    scores = details.get("scores")
+    if scores is None:
+        return f"{text}; no held-out slices"
+    return f"{text}; held-out V_Rand {scores['v_rand']:.4f} V_Info {scores['v_info']:.4f}"
 
 
 def held_out_seen(line: list[dict[str, Any]], details: dict[str, Any]) -> list[int]:

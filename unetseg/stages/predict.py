@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unetseg.artifacts.ancestry import line_of, name_data, slices_seen
+from unetseg.artifacts.ancestry import describe_model, slices_seen_by
 from unetseg.artifacts.finding import ZERO_IS_MISSING, find_model
-from unetseg.artifacts.manifest import Manifest, Seen
+from unetseg.artifacts.manifest import Seen
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.cluster import Job, predict_on_cluster
 from unetseg.engine.ensemble import Ensemble, Member, Treatment
@@ -27,16 +27,7 @@ from unetseg.stacks.micrographs import Micrographs
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.pieces import Piece, PieceWriter, TiffPieces
 from unetseg.stacks.volume import Volume, is_zarr
-from unetseg.stacks.voxel import Voxel
-from unetseg.stages.stackchecks import (
-    check_name,
-    names_of_results,
-    parse_voxel,
-    say_remarks,
-    warn_of_axes,
-    warn_of_contrast,
-    warn_of_missing,
-)
+from unetseg.stages.stackchecks import check_name, names_of_results, parse_voxel, warn_of_stack
 
 DEFAULT_NAME = "prediction.tif"
 EDGE = ".edge"  # of the pieces, in pixels; hidden, so that it is not published
@@ -74,7 +65,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
     folders = [find_model(path) for path in options.model]
     models = [open_model(folder) for folder in folders]
     known = list(zip(options.model, models, strict=True))
-    read = [f"{name}: {_describe(model)}" for name, model in known]
+    read = [f"{name}: {describe_model(model)}" for name, model in known]
     volume_path = find_stack(options.volume, "test-volume.tif")
     volume_seen = Seen.of(volume_path)
     with (
@@ -100,7 +91,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             rescale=options.rescale,
             voxel=parse_voxel(options.voxel),
         )
-        _look_at(volume, known, treatment, progress)
+        warn_of_stack(volume, known, treatment, progress)
         work = _Work(
             folders=folders,
             volume=volume,
@@ -108,35 +99,12 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             memory=memory,
             scheduler=options.scheduler,
         )
-        stack = writer.inputs[-1].sha256
-        trained_on = set[int]().union(*(slices_seen(line_of(model), stack) for model in models))
+        trained_on = slices_seen_by(models, writer.inputs[-1].sha256)
         writer.details.update(
-            work.write(writer, name, progress), zero=ZERO_IS_MISSING, trained_on=sorted(trained_on)
+            work.write(writer, name, progress), zero=ZERO_IS_MISSING, trained_on=trained_on
         )
         read.append(str(volume))
     return writer.result(read, notes=["0 is certainly membrane, 1 certainly interior"])
-
-
-def _look_at(
-    volume: Volume, models: list[tuple[Path, Manifest]], treatment: Treatment, progress: Progress
-) -> None:
-    """Say what may be wrong with a stack, and what of it differs from what models know."""
-    say_remarks(progress, volume)
-    warn_of_axes(volume, progress)
-    warn_of_missing(volume, progress)
-    here = treatment.voxel_of(volume)
-    for folder, model in models:
-        trained = Voxel.recorded(model.details)
-        if here and trained and treatment.scale(volume, trained) is not None:
-            sizes = f"pixels of {here.pixel}; {folder} knows {trained.pixel}"
-            if treatment.rescale:
-                progress.say(
-                    f"{volume.path}: {sizes}: slices are resampled to these, and the result back"
-                )
-            else:
-                progress.warn(f"{volume.path}: {sizes}; leave out --no-rescale to resample them")
-        seen = treatment.view(volume, trained)
-        warn_of_contrast(seen, model.details.get("dark_lines"), progress)
 
 
 def _warn_of_obsolete(writer: StageWriter, progress: Progress) -> None:
@@ -300,17 +268,3 @@ def _follow(
     seconds = time.monotonic() - began
     # Of the last run alone, where there were several.
     return {"pixels_per_second": round(missing / seconds), "peak_memory_bytes": peak_memory()}
-
-
-def _describe(manifest: Manifest) -> str:
-    """What made a model, and how good it is."""
-    options, details = manifest.options, manifest.details
-    epochs = details["epochs_run"]
-    text = (
-        f"{options['network']} network, {epochs} epoch{'' if epochs == 1 else 's'} on "
-        f"{len(details['train_slices'])} slices of {name_data(details)}"
-    )
-    scores = details.get("scores")
-    if scores is None:
-        return f"{text}; no held-out slices"
-    return f"{text}; held-out V_Rand {scores['v_rand']:.4f} V_Info {scores['v_info']:.4f}"

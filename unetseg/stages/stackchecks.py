@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unetseg.arrays.checks import line_contrast
 from unetseg.arrays.intensity import Percentiles
 from unetseg.arrays.tiles import middle_of
+from unetseg.artifacts.manifest import Manifest
 from unetseg.errors import InputError, UsageError
 from unetseg.progress import Progress
 from unetseg.stacks.micrographs import Micrographs
 from unetseg.stacks.volume import Volume, describe, name_in
 from unetseg.stacks.voxel import Voxel
+
+if TYPE_CHECKING:
+    from unetseg.engine.ensemble import Treatment  # which brings Keras
 
 NARROW = 4  # times narrower than high: not what a microscope makes
 MIDDLE = 1024  # pixels of a slice's height and width that are looked at
@@ -22,6 +27,42 @@ MIDDLE = 1024  # pixels of a slice's height and width that are looked at
 CLEAR_LINES = 0.03
 SLICES_TO_COMPARE = 5
 FEW_PIXELS = 2**13
+
+
+def warn_of_stack(
+    volume: Volume, models: list[tuple[Path, Manifest]], treatment: Treatment, progress: Progress
+) -> None:
+    """Say what may be wrong with a stack to predict, and what of it differs from what models know.
+
+    Parameters
+    ----------
+    volume : Volume
+    models : list of (Path, Manifest)
+        As the user calls them, and as from `unetseg.engine.prediction.open_model`.
+    treatment : Treatment
+    progress : Progress
+
+    Raises
+    ------
+    InputError
+        If it shows no tissue at all.
+    """
+    say_remarks(progress, volume)
+    warn_of_axes(volume, progress)
+    warn_of_missing(volume, progress)
+    here = treatment.voxel_of(volume)
+    for folder, model in models:
+        trained = Voxel.recorded(model.details)
+        if here and trained and treatment.scale(volume, trained) is not None:
+            sizes = f"pixels of {here.pixel}; {folder} knows {trained.pixel}"
+            if treatment.rescale:
+                progress.say(
+                    f"{volume.path}: {sizes}: slices are resampled to these, and the result back"
+                )
+            else:
+                progress.warn(f"{volume.path}: {sizes}; leave out --no-rescale to resample them")
+        seen = treatment.view(volume, trained)
+        warn_of_contrast(seen, model.details.get("dark_lines"), progress)
 
 
 def say_remarks(progress: Progress, *volumes: Volume) -> None:
