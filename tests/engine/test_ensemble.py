@@ -36,6 +36,11 @@ class Pixelwise:
         probability: np.ndarray = 1 / (1 + np.exp(-read(box)))
         return probability
 
+    def predict_views(self, read: Any, box: Any, *, shape: tuple[int, int], tta: bool) -> Any:
+        """The same, and half of it, as if there were two symmetries."""
+        whole = self.predict(read, box, shape=shape, tta=tta)
+        yield from (whole, whole / 2)
+
     def largest_box(self, *, memory: float) -> int:
         """Edge in pixels, whatever the memory."""
         return int(memory)
@@ -64,6 +69,22 @@ def test_a_border_changes_nothing_inside_and_is_no_cell():
     inside = np.pad(np.ones(STACK.shape, bool), ((0, 0), (40, 9), (64, 64)))
     assert (result[~inside] == 0).all()
     assert (plain > 0).all()
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("voxel", [None, Voxel(50, 8, 8)])
+def test_how_far_outputs_are_apart(members: int, voxel: Voxel | None):
+    """Of p and p / 2, as often as there are models, the standard deviation is p / 4."""
+    padded = np.pad(STACK, ((0, 0), (40, 9), (64, 64)))
+    volume = ArrayVolume("padded", np.concatenate([padded, np.full_like(padded[:1], 130)]))
+    ensemble = make(voxel, members=members)
+    whole = predict(ensemble, volume)
+    spread = np.full(volume.shape, np.nan, np.float32)
+    for piece in ensemble.plan(volume, edge=50, multiple=1):
+        spread[piece.index][piece.box] = ensemble.spread(volume, piece)
+    np.testing.assert_allclose(spread, whole / 4, atol=1e-6)
+    assert (spread[whole == 0] == 0).all()
+    assert (spread[2] == 0).all()
 
 
 def test_models_of_earlier_versions_see_a_border_of_nan():

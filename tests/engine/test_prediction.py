@@ -44,3 +44,19 @@ def test_tiles_equal_the_whole_slice(stride: int, monkeypatch: pytest.MonkeyPatc
     for edge in (50, 77, 128):
         monkeypatch.setattr(predictor, "largest_box", lambda memory, edge=edge: edge)
         np.testing.assert_array_equal(predictor.predict_slice(image, tta=True, memory=1), whole)
+
+
+def test_what_is_seen_in_every_symmetry_is_on_average_the_prediction():
+    network = dataclasses.replace(NETWORKS["compact"], base_filters=4, depth=2, batch_norm=False)
+    predictor = Predictor(build_network(network, seed=1), network)
+    image = np.random.default_rng(0).normal(size=(90, 70)).astype(np.float32)
+    settings = {"shape": image.shape, "tta": True}
+    box = np.s_[10:60, 20:70]
+    views = np.stack(list(predictor.predict_views(image.__getitem__, box, **settings)))
+    assert len(views) == 8
+    assert views.std(0).max() > 1e-4
+    expected = predictor.predict(image.__getitem__, box, **settings)
+    np.testing.assert_allclose(views.mean(0), expected, atol=1e-6)
+    # The first is the image as it is.
+    (plain,) = predictor.predict_views(image.__getitem__, box, shape=image.shape, tta=False)
+    np.testing.assert_array_equal(plain, views[0])

@@ -7,7 +7,7 @@ borders of a slice made by mirroring.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -163,7 +163,30 @@ def predict_box(
     halo: int,
     tta: bool,
 ) -> npt.NDArray[np.float32]:
-    """Predict a part of a slice.
+    """Predict a part of a slice: the mean of what `predict_views` yields.
+
+    Returns
+    -------
+    array of float32, as large as the box
+    """
+    total, views = np.zeros([side.stop - side.start for side in box], np.float32), 0
+    for pixels in predict_views(read, box, network, canvas=canvas, halo=halo, tta=tta):
+        total += pixels
+        views += 1
+    total /= views
+    return total
+
+
+def predict_views(
+    read: Callable[[Box], npt.NDArray[np.float32]],
+    box: Box,
+    network: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+    *,
+    canvas: Canvas,
+    halo: int,
+    tta: bool,
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Predict a part of a slice under every symmetry, and turn the results back.
 
     Parameters
     ----------
@@ -178,10 +201,10 @@ def predict_box(
     halo : int
         As for `Canvas.around`.
     tta : bool
-        Test-time augmentation: the mean over the 8 flips and rotations.
+        Test-time augmentation: the 8 flips and rotations, and not the slice as it is alone.
 
-    Returns
-    -------
+    Yields
+    ------
     array of float32, as large as the box
     """
     seen = canvas.around(box, halo=halo)
@@ -190,12 +213,9 @@ def predict_box(
         for b, s in zip(box, seen, strict=True)
     )
     pixels = canvas.read(read, seen)
-    views = list(symmetries(pixels)) if tta else [(pixels, (False, 0))]
-    total = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.float32)
+    views = symmetries(pixels) if tta else [(pixels, (False, 0))]
     for view, symmetry in views:
-        total += undo_symmetry(network(view), symmetry)[rows, columns]
-    total /= len(views)
-    return total
+        yield undo_symmetry(network(view), symmetry)[rows, columns]
 
 
 def read_padded(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,23 +172,56 @@ class Ensemble:
         total = np.zeros((piece.bottom - piece.top, piece.right - piece.left), np.float32)
         if volume.tissue(piece.index).lost:
             return total
-        for member in self._members:
-            view = self._see(volume, member.voxel)
-            if isinstance(view, Resampled):
-                pixels = self._predict(member, view, piece.index, view.back(piece.box))
-                total += view.resample_back(pixels, piece.box)
-            else:
-                total += self._predict(member, view, piece.index, piece.box)
+        for pixels in self._outputs(volume, piece, averaged=True):
+            total += pixels
         total /= len(self._members)
         np.maximum(total, SMALLEST, out=total)
         total[volume.missing(piece.index, piece.box)] = 0
         return total
 
-    def _predict(
-        self, member: Member, view: Volume, index: int, box: Box
-    ) -> npt.NDArray[np.float32]:
-        """Probability of interior in a part of what one model sees."""
-        normalise = self._normalise(view, index, member.normalisation)
+    def spread(self, volume: Volume, piece: Piece) -> npt.NDArray[np.float32]:
+        """How far apart all models are in a piece, under all symmetries; 0 where tissue is missing.
+
+        Standard deviation of their probabilities, which is 0.5 at most.
+        """
+        mean, squares = np.zeros(
+            (2, piece.bottom - piece.top, piece.right - piece.left), np.float32
+        )
+        if volume.tissue(piece.index).lost:
+            return squares
+        # One output at a time (Welford 1962, doi 10.1080/00401706.1962.10490022).
+        for number, pixels in enumerate(self._outputs(volume, piece, averaged=False), start=1):
+            difference = pixels - mean
+            mean += difference / number
+            squares += difference * (pixels - mean)
+        spread: npt.NDArray[np.float32] = np.sqrt(squares / number)
+        spread[volume.missing(piece.index, piece.box)] = 0
+        return spread
+
+    def _outputs(
+        self, volume: Volume, piece: Piece, *, averaged: bool
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Probability of interior by one model after the other, over its symmetries or in each."""
+        for member in self._members:
+            view = self._see(volume, member.voxel)
+            resampled = view if isinstance(view, Resampled) else None
+            box = piece.box if resampled is None else resampled.back(piece.box)
+            read = self._reader(view, piece.index, member.normalisation)
+            settings: dict[str, Any] = {"shape": view.shape[1:], "tta": self._treatment.tta}
+            predictor = member.predictor
+            found = (
+                [predictor.predict(read, box, **settings)]
+                if averaged
+                else predictor.predict_views(read, box, **settings)
+            )
+            for pixels in found:
+                yield pixels if resampled is None else resampled.resample_back(pixels, piece.box)
+
+    def _reader(
+        self, view: Volume, index: int, name: str
+    ) -> Callable[[Box], npt.NDArray[np.float32]]:
+        """What reads normalised pixels of a slice that a model sees."""
+        normalise = self._normalise(view, index, name)
 
         def read(box: Box) -> npt.NDArray[np.float32]:
             pixels, missing = view.part_and_missing(index, box)
@@ -196,4 +229,4 @@ class Ensemble:
             normalised[missing] = 0
             return normalised
 
-        return member.predictor.predict(read, box, shape=view.shape[1:], tta=self._treatment.tta)
+        return read

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.intensity import NORMALISATIONS
-from unetseg.arrays.tiles import Box, Canvas, plan_boxes, predict_box
+from unetseg.arrays.tiles import Box, Canvas, plan_boxes, predict_box, predict_views
 from unetseg.artifacts.ancestry import calibration_of
 from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
 from unetseg.errors import InputError, UsageError
@@ -121,8 +121,23 @@ class Predictor:
         tta : bool
             Average over the 8 flips and rotations.
         """
+        return predict_box(read, box, self.run, **self._around(shape), tta=tta)
+
+    def predict_views(
+        self,
+        read: Callable[[Box], npt.NDArray[np.float32]],
+        box: Box,
+        *,
+        shape: tuple[int, int],
+        tta: bool,
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """The same under each of the 8 flips and rotations, whose mean `predict` is."""
+        return predict_views(read, box, self.run, **self._around(shape), tta=tta)
+
+    def _around(self, shape: tuple[int, int]) -> dict[str, Any]:
+        """What of a slice the network needs around a part of it."""
         canvas = Canvas(*shape, border=self._settings.border, multiple=self._settings.multiple)
-        return predict_box(read, box, self.run, canvas=canvas, halo=self._settings.halo, tta=tta)
+        return {"canvas": canvas, "halo": self._settings.halo}
 
     def predict_slice(
         self, image: npt.NDArray[np.float32], *, tta: bool, memory: float
