@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 from unetseg.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from unetseg.api import Result, augment, evaluate, predict, preprocess, segment, train
+    from unetseg.api import Result, augment, evaluate, predict, preprocess, segment, suggest, train
 
-__all__ = ["Result", "augment", "evaluate", "predict", "preprocess", "segment", "train"]
+__all__ = ["Result", "augment", "evaluate", "predict", "preprocess", "segment", "suggest", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -209,6 +209,39 @@ def predict(volume: Stack, model: Folder | list[Folder] | None = None, **options
     return _run("predict", volume=volume, model=model, **options)
 
 
+def suggest(
+    volume: Stack,
+    model: Folder | list[Folder] | None = None,
+    labels: Stack | None = None,
+    **options: Any,
+) -> Result:
+    """Say where to label next: where models are unsure, far from what is labelled.
+
+    Parameters
+    ----------
+    volume : path or (Z, Y, X) or (Y, X) array
+        Images, as for `predict`.
+    model : path or Result or list of them, optional
+        As for `predict`.
+    labels : path or (Z, Y, X) array, optional
+        What is labelled already, as for `augment`; ``unlabelled`` says which value is not.
+    **options
+        Those of `unetseg suggest`, such as ``count`` or ``patch``; ``progress=True`` shows
+        progress.
+
+    Returns
+    -------
+    Result
+        Its `data` have the ``places``, rows of suggestions.csv; its folder has suggestions.png.
+
+    Raises
+    ------
+    unetseg.errors.UnetsegError
+        As for `augment`.
+    """
+    return _run("suggest", volume=volume, model=model, labels=labels, **options)
+
+
 def segment(prediction: Stack | Result, **options: Any) -> Result:
     """Turn a prediction into labelled cells and a table.
 

@@ -81,6 +81,7 @@ AUGMENTED = WORK / "augmented"
 PREPROCESSED = WORK / "preprocessed"
 MODEL = WORK / "model"
 PREDICTION = WORK / "prediction"
+SUGGESTIONS = WORK / "suggestions"
 EVALUATION = WORK / "evaluation"
 CELLS = WORK / "cells"
 EXPORT = WORK / "export"
@@ -101,6 +102,13 @@ WORK_HELP = "Folder that holds the folders of all stages."
 # Measured against the labels of ISBI 2012, where a pixel is 4 nm: docs/labels.md.
 MEMBRANE_NM, MEMBRANE_PX = 20.0, 5.0
 WIDEST_MEMBRANE = 100.0
+# Where neighbouring slices of ISBI 2012, of 50 nm, look different: docs/few-labels.md.
+APART_NM, APART = 150.0, 3
+RESCALE_HELP = (
+    "Resample slices to the pixel size that the model was trained with, and the result back, where "
+    "both are known and differ by more than a tenth."
+)
+MEMORY_HELP = "Memory that may be taken; slices for which it does not suffice go in tiles."
 FORCE_HELP = "Do the work again even if its results are there already."
 
 
@@ -428,23 +436,61 @@ class PredictOptions(Options):
         True, "Average over the 8 flips and rotations: better, and 8 times the work."
     )
     voxel: str | None = option(None, VOXEL_HELP + "volume says of itself]")
-    rescale: bool = option(
-        True,
-        "Resample slices to the pixel size that the model was trained with, and the result back, "
-        "where both are known and differ by more than a tenth.",
-    )
+    rescale: bool = option(True, RESCALE_HELP)
     invert: bool = option(False, INVERT_HELP)
-    memory: str = option(
-        "2GB",
-        "Memory that may be taken; slices for which it does not suffice go in tiles.",
-        recorded=False,
-    )
+    memory: str = option("2GB", MEMORY_HELP, recorded=False)
     scheduler: str | None = option(
         None,
         "Address of a dask scheduler, such as tcp://host:8786: its workers predict, into an "
         "OME-Zarr.",
         recorded=False,
     )
+    force: bool = option(False, FORCE_HELP, recorded=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuggestOptions(LabelOptions):
+    """Options of `unetseg suggest`."""
+
+    model: tuple[Path, ...] = option(
+        (MODEL,),
+        f"{A_MODEL}; given several times, what they do not agree about counts too.",
+        recorded=False,
+    )
+    volume: Path = option(
+        DATA / "train-volume.tif",
+        f"Stack of images ({FORMS}), or a folder that holds train-volume.tif.",
+    )
+    labels: Path | None = option(
+        None,
+        "What is labelled already: a stack of labels, as for `unetseg augment`, of which "
+        "--unlabelled and --unlabelled-slices say what is not; or a folder that holds "
+        "train-labels.tif.",
+        recorded=False,
+    )
+    output: Path = option(SUGGESTIONS, "Folder for suggestions.csv and suggestions.png.")
+    count: int = option(8, "Places to suggest, at most.", minimum=1, maximum=1000)
+    patch: int = option(
+        256,
+        "Edge of a place in pixels; of smaller slices, places are as high or wide as these.",
+        minimum=32,
+    )
+    apart: int | None = option(
+        None,
+        "Slices after which tissue looks different: places nearer than that above or below labels, "
+        "or another place, count less.  [default: as many as make "
+        f"{APART_NM:g} nm, or {APART} where the size of a voxel is not known]",
+        minimum=1,
+    )
+    tta: bool = option(
+        True,
+        "Compare what a model says of 8 flips and rotations. Without it, which takes an eighth of "
+        "the work, only several models are compared.",
+    )
+    voxel: str | None = option(None, VOXEL_HELP + "volume says of itself]")
+    rescale: bool = option(True, RESCALE_HELP)
+    invert: bool = option(False, INVERT_HELP)
+    memory: str = option("2GB", MEMORY_HELP, recorded=False)
     force: bool = option(False, FORCE_HELP, recorded=False)
 
 

@@ -25,6 +25,7 @@ STAGES: dict[str, type[Options]] = {
     "preprocess": options.PreprocessOptions,
     "train": options.TrainOptions,
     "predict": options.PredictOptions,
+    "suggest": options.SuggestOptions,
     "segment": options.SegmentOptions,
     "view": options.ViewOptions,
     "evaluate": options.EvaluateOptions,

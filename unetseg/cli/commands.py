@@ -173,6 +173,11 @@ def predict() -> None:
     """Predict a stack: writes prediction.tif."""
 
 
+@stage(options.SuggestOptions)
+def suggest() -> None:
+    """Say where to label next: where a model is unsure."""
+
+
 @stage(options.SegmentOptions)
 def segment() -> None:
     """Turn a prediction into labelled cells and a table."""

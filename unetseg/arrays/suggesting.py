@@ -1,0 +1,238 @@
+"""Where labels would teach most: patches in which models are unsure, far from what is labelled.
+
+A slice is cut into blocks, `PARTS` x `PARTS` of which are a patch, and all there is to know of a
+patch is summed up over its blocks. So a stack takes a few bytes a block, whatever its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from unetseg.arrays.tiles import Box
+
+# Odd, so that a block is at the centre of a patch.
+PARTS = 5
+MIDDLE = PARTS // 2
+
+# Of a patch, how much must be tissue.
+LEAST_TISSUE = 0.5
+
+
+@dataclass(frozen=True)
+class Place:
+    """A patch that is worth labelling.
+
+    Attributes
+    ----------
+    index : int
+        Slice, counted from 0.
+    top, left, height, width : int
+        In pixels.
+    score : float
+        How unsure models are there: see `patch_scores`.
+    """
+
+    index: int
+    top: int
+    left: int
+    height: int
+    width: int
+    score: float
+
+    @property
+    def box(self) -> Box:
+        """Rows and columns of the slice."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
+    @property
+    def centre(self) -> tuple[float, float, float]:
+        """Slice, row and column of its middle: where a viewer has to go."""
+        return self.index, self.top + (self.height - 1) / 2, self.left + (self.width - 1) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Blocks of a slice, and the patches made of them.
+
+    What is left over beside the last block, less than a fifth of a patch, is shared between both
+    ends of a slice, and in no patch.
+
+    Attributes
+    ----------
+    rows, columns : (blocks + 1,) int
+        Where blocks begin and end. Any `PARTS` of them are exactly as long as a patch.
+    """
+
+    rows: npt.NDArray[np.intp]
+    columns: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(cls, shape: tuple[int, int], *, patch: int) -> Grid:
+        """Blocks of a slice (H, W); patches are no larger than that."""
+        return cls(*(_edges(size, min(patch, size)) for size in shape))
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """How many there are of them below, and beside each other."""
+        return len(self.rows) - 1, len(self.columns) - 1
+
+    @property
+    def patch(self) -> tuple[int, int]:
+        """Height and width of a patch, in pixels."""
+        return int(self.rows[PARTS] - self.rows[0]), int(self.columns[PARTS] - self.columns[0])
+
+    def sum_blocks(self, pixels: npt.NDArray[np.generic], box: Box) -> npt.NDArray[np.float32]:
+        """Sum up in every block what is known of a part of a slice.
+
+        Parameters
+        ----------
+        pixels : (h, w) float32 or bool
+            Of the part.
+        box : Box
+            Where it lies.
+
+        Returns
+        -------
+        (blocks, blocks) float32
+            Of all parts, the sum is that of the slice.
+        """
+        down, across = (
+            _members(edges, side)
+            for edges, side in zip((self.rows, self.columns), box, strict=True)
+        )
+        sums: npt.NDArray[np.float32] = down @ pixels.astype(np.float32) @ across.T
+        return sums
+
+    def place(self, index: int, row: int, column: int, score: float) -> Place:
+        """The patch that begins with a block."""
+        return Place(index, int(self.rows[row]), int(self.columns[column]), *self.patch, score)
+
+
+def _edges(size: int, patch: int) -> npt.NDArray[np.intp]:
+    """Where blocks begin and end in so many pixels."""
+    # Rounded down, any edge and the fifth after it differ by a whole patch.
+    edges = np.arange(PARTS * size // patch + 2) * patch // PARTS
+    edges = edges[edges <= size]
+    return edges + (size - edges[-1]) // 2
+
+
+def _members(edges: npt.NDArray[np.intp], side: slice) -> npt.NDArray[np.float32]:
+    """Which pixels of a side are in which block: (blocks, pixels), 1 or 0."""
+    pixels = np.arange(side.start, side.stop)
+    inside = (pixels >= edges[:-1, None]) & (pixels < edges[1:, None])
+    return inside.astype(np.float32)
+
+
+def _sum_patches(blocks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Sums over every patch, from those over blocks."""
+    windows = np.lib.stride_tricks.sliding_window_view(blocks, (PARTS, PARTS))
+    sums: npt.NDArray[np.float32] = windows.sum((-2, -1))
+    return sums
+
+
+def free_patches(
+    tissue: npt.NDArray[np.float32], labelled: npt.NDArray[np.float32], grid: Grid
+) -> npt.NDArray[np.bool_]:
+    """Which patches of a slice can be labelled: tissue for the most part, and not labelled at all.
+
+    Parameters
+    ----------
+    tissue, labelled : (blocks, blocks) float32
+        How many pixels of each block are.
+    grid : Grid
+
+    Returns
+    -------
+    (patches, patches) bool
+        By the first block of each.
+    """
+    height, width = grid.patch
+    enough = _sum_patches(tissue) >= LEAST_TISSUE * height * width
+    free: npt.NDArray[np.bool_] = enough & (_sum_patches(labelled) == 0)
+    return free
+
+
+def patch_scores(spread: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float32]:
+    """How unsure models are in every patch of a slice.
+
+    The mean over its pixels of the standard deviation of all probabilities, where missing tissue
+    counts as 0. It goes with errors of cells as well as any measure that was compared, and not with
+    how much of a patch is membrane: docs/few-labels.md.
+
+    Parameters
+    ----------
+    spread : (blocks, blocks) float32
+        Sum of the standard deviation in each block.
+    grid : Grid
+
+    Returns
+    -------
+    (patches, patches) float32
+        By the first block of each.
+    """
+    height, width = grid.patch
+    return _sum_patches(spread) / np.float32(height * width)
+
+
+def choose_places(
+    scores: npt.NDArray[np.float32],
+    free: npt.NDArray[np.bool_],
+    labelled: npt.NDArray[np.bool_],
+    grid: Grid,
+    *,
+    apart: float,
+) -> Iterator[Place]:
+    """Choose patches one after the other, each with what is chosen already in mind.
+
+    The next one has the highest score, times its distance to the nearest labelled block and to the
+    nearest chosen patch where that is less than 1. Distances are those of centres, of which 1 is a
+    patch in the slice, or `apart` slices: what is beside a patch counts in full, what is above it
+    in the next slice does not. No patch overlaps another one of its slice.
+
+    Parameters
+    ----------
+    scores : (Z, patches, patches) float32
+        As from `patch_scores`, slice by slice.
+    free : (Z, patches, patches) bool
+        Which may be chosen.
+    labelled : (Z, blocks, blocks) bool
+        Where anything is labelled.
+    grid : Grid
+    apart : float
+        Slices after which tissue looks different.
+
+    Yields
+    ------
+    Place
+        As long as there are any. Of equal ones the first.
+    """
+    free = free.copy()
+    near = _nearness(labelled, apart)
+    z, y, x = np.ogrid[tuple(slice(size) for size in scores.shape)]
+    while free.any():
+        worth = np.where(free, scores * near, -1)
+        index, row, column = (int(i) for i in np.unravel_index(worth.argmax(), worth.shape))
+        yield grid.place(index, row, column, float(scores[index, row, column]))
+        down, right = np.abs(y - row), np.abs(x - column)
+        distance = np.sqrt(((z - index) / apart) ** 2 + (down**2 + right**2) / PARTS**2)
+        np.minimum(near, distance, out=near, casting="same_kind")
+        free[index] &= ((down >= PARTS) | (right >= PARTS))[0]
+
+
+def _nearness(labelled: npt.NDArray[np.bool_], apart: float) -> npt.NDArray[np.float32]:
+    """Distance of the centre of every patch to the nearest labelled block, or 1 if that is less."""
+    centres = np.s_[:, MIDDLE:-MIDDLE, MIDDLE:-MIDDLE]
+    if not labelled.any():
+        return np.ones(labelled[centres].shape, np.float32)
+    sampling = (1 / apart, 1 / PARTS, 1 / PARTS)
+    distance = ndimage.distance_transform_edt(~labelled, sampling=sampling)[centres]
+    nearness: npt.NDArray[np.float32] = np.minimum(1, distance).astype(np.float32)
+    return nearness

@@ -1,0 +1,68 @@
+"""The table of `unetseg suggest`: written by it, read by whoever goes to the places."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from unetseg.arrays.suggesting import Place
+from unetseg.artifacts.manifest import open_stage
+from unetseg.errors import InputError
+
+TABLE = "suggestions.csv"
+DIGITS = 5  # of a score: more of them depend on the machine
+
+
+def rows_of(places: Iterable[Place]) -> list[dict[str, Any]]:
+    """Places as rows of the table, in the order in which they were chosen."""
+    return [
+        {
+            "rank": rank,
+            "slice": place.index,
+            "y": place.top,
+            "x": place.left,
+            "height": place.height,
+            "width": place.width,
+            "score": round(place.score, DIGITS),
+        }
+        for rank, place in enumerate(places, start=1)
+    ]
+
+
+def write_places(path: Path, places: Iterable[Place]) -> None:
+    """Write the table; there is at least one place."""
+    rows = rows_of(places)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+
+
+def read_places(folder: Path) -> list[Place]:
+    """The places that `unetseg suggest` left in a folder, the first one first.
+
+    Raises
+    ------
+    InputError
+        If it did not finish there, or the table is not as it left it.
+    """
+    open_stage(folder, stage="suggest", fresh=False)
+    path = folder / TABLE
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                Place(
+                    *(int(row[name]) for name in ("slice", "y", "x", "height", "width")),
+                    score=float(row["score"]),
+                )
+                for row in csv.DictReader(file)
+            ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            path,
+            expected="the table of unetseg suggest",
+            found=f"another ({error})",
+            remedy="run unetseg suggest again",
+        ) from error
