@@ -133,12 +133,13 @@ def format_table(found: Mapping[tuple[str, int], Sequence[Scores]]) -> str:
         "| --- | --- | --- |",
     ]
     for labelled in sorted({number for _, number in found}):
-        cells = [_summarise(found.get((start, labelled), ())) for start in starts]
+        cells = [summarise(found.get((start, labelled), ())) for start in starts]
         lines.append(f"| {labelled} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _summarise(scores: Sequence[Scores]) -> str:
+def summarise(scores: Sequence[Scores]) -> str:
+    """Mean and sample standard deviation of every measure, in words."""
     if not scores:
         return ""
     values = np.array([[one[name] for name in MEASURES] for one in scores])

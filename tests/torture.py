@@ -32,6 +32,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "train": ("--input", "preprocess", *SMALL),
     "predict": ("--model", "train", "--volume", "synthesize"),
     "predict-zarr": ("--model", "train", "--volume", "synthesize", "--name", "p.ome.zarr"),
+    "suggest": ("--model", "train", "--volume", "synthesize", "--patch", "64"),
     "segment": ("--prediction", "predict"),
     "evaluate": ("--prediction", "train"),
     "gallery": ("synthesize",),
@@ -40,7 +41,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "crossvalidate": ("--input", "augment", "--folds", "2", *SMALL),
 }
 # Those that start TensorFlow get fewer kills.
-SLOW = ("train", "predict", "predict-zarr", "export", "crossvalidate")
+SLOW = ("train", "predict", "predict-zarr", "suggest", "export", "crossvalidate")
 # Where `unetseg report` looks for them.
 FOLDERS = {"model": "train", "evaluation": "evaluate", "prediction": "predict", "cells": "segment"}
 

@@ -37,6 +37,7 @@ def test_commands_come_in_the_order_they_run(cli: Cli):
         "preprocess",
         "train",
         "predict",
+        "suggest",
         "segment",
         "view",
         "evaluate",
