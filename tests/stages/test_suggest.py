@@ -39,7 +39,7 @@ def places(folder: str | Path = "work/suggestions") -> list[tuple[int, int, int]
 
 @pytest.fixture(scope="session")
 def faint() -> np.ndarray:
-    """The same slice of 128 x 192 three times, a part of the second one with hardly any contrast."""
+    """One slice of 128 x 192 three times, a part of the second with hardly any contrast."""
     stack = synthesize(slices=1, height=128, width=192, rng=np.random.default_rng(0))[0]
     stack = stack.repeat(3, axis=0)
     part = stack[FAINT].astype(float)

@@ -119,9 +119,10 @@ class Grid:
 def _edges(size: int, patch: int) -> npt.NDArray[np.intp]:
     """Where blocks begin and end in so many pixels."""
     # Rounded down, any edge and the fifth after it differ by a whole patch.
-    edges = np.arange(PARTS * size // patch + 2) * patch // PARTS
+    edges: npt.NDArray[np.intp] = np.arange(PARTS * size // patch + 2) * patch // PARTS
     edges = edges[edges <= size]
-    return edges + (size - edges[-1]) // 2
+    edges += (size - edges[-1]) // 2
+    return edges
 
 
 def _members(edges: npt.NDArray[np.intp], side: slice) -> npt.NDArray[np.float32]:
