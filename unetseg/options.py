@@ -401,6 +401,12 @@ class TrainOptions(Options):
         "flatters the score).",
         choices=("last", "best"),
     )
+    tensorboard: bool = option(
+        False,
+        "Write the learning curves for TensorBoard too: events.out.tfevents. Needs TensorFlow as "
+        "the backend of Keras.",
+        recorded=False,
+    )
     score_every: int = option(
         5, "Score the held-out slices after every so many epochs, and after the last.", minimum=1
     )

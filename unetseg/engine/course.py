@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from unetseg.engine.start import Start
 from unetseg.errors import TrainingError
 from unetseg.network.backend import make_deterministic
 from unetseg.network.batches import Patches, Slices, patch_shape
+from unetseg.network.events import write_events
 from unetseg.network.training import Epoch, Trainer
 from unetseg.options import PredictOptions, TrainOptions
 from unetseg.progress import Progress
@@ -53,6 +55,8 @@ class Course:
         May end the course early.
     precision : str
         As from `unetseg.network.precision.choose_precision`.
+    events : Path, optional
+        Where to write the learning curves for TensorBoard, after every epoch.
 
     Attributes
     ----------
@@ -78,6 +82,7 @@ class Course:
         *,
         onlooker: Onlooker | None,
         precision: str,
+        events: Path | None = None,
     ) -> None:
         self.history: list[dict[str, Any]] = []
         self.recipe, self.network, self.model = start.recipe, start.network, start.model
@@ -85,6 +90,7 @@ class Course:
         self._held_out = held_out
         self._kept = kept
         self._checkpoint = kept[0]
+        self._events = events
         self._progress = progress
         self._onlooker = onlooker
         self.stopped = False
@@ -162,10 +168,11 @@ class Course:
         self._best = arrays.get("best", [])
         seconds = self.history[-1]["seconds"]
         self._trainer.restore(arrays["state"], epochs=len(self.history), seconds=seconds)
+        self._show_curves()  # it may have died before it did, or was not asked to
         self._progress.say(f"going on after epoch {len(self.history)}, {_clock(seconds)}")
 
     def _after_epoch(self, epoch: Epoch) -> None:
-        row = {**dataclasses.asdict(epoch), "v_rand": None, "v_info": None}
+        row = {**dataclasses.asdict(epoch), "time": time.time(), "v_rand": None, "v_info": None}
         row["epoch"] = row.pop("number")
         line = f"epoch {epoch.number}/{self.recipe.epochs}  loss {epoch.loss:.4f}"
         self.stopped = self._onlooker is not None and self._onlooker.wants_end
@@ -184,9 +191,14 @@ class Course:
         if self._onlooker is not None and self._onlooker.wants_to_see(epoch.seconds):
             self._prepare()
             self._onlooker.show(self.predictor, self._progress)
+        self._show_curves()
         left = epoch.seconds * (1 - epoch.progress) / epoch.progress
         end = "stopped" if self.stopped else f"{_clock(left)} left"
         self._progress.say(f"{line}  {_clock(epoch.seconds)}, {end}")
+
+    def _show_curves(self) -> None:
+        if self._events is not None:
+            write_events(self._events, self.history)
 
     def _score(self, held_out: Slices) -> tuple[float, float]:
         """V_Rand and V_Info of the held-out slices, quickly: no averaging, fewer thresholds."""

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unetseg.errors import UnetsegError, UsageError
+from unetseg.errors import UnetsegError
+from unetseg.network.backend import require_tensorflow
 from unetseg.network.startup import keras
 from unetseg.version import __version__
 
@@ -150,12 +151,7 @@ def open_onnx(path: Path) -> Run:
 
 def check_saved_model() -> None:
     """Raise a UsageError unless the backend of Keras can write a SavedModel."""
-    backend = keras.backend.backend()
-    if backend != "tensorflow":
-        raise UsageError(
-            f"--format savedmodel: expected the TensorFlow backend of Keras, found {backend}; run "
-            "the same command with KERAS_BACKEND=tensorflow"
-        )
+    require_tensorflow("--format savedmodel")
 
 
 def write_saved_model(network: keras.Model, path: Path, *, notes: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 
+from unetseg.errors import UsageError
 from unetseg.network.startup import keras
 
 
@@ -45,6 +46,16 @@ def use_full_precision() -> None:
         import jax
 
         jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def require_tensorflow(option: str) -> None:
+    """Raise a UsageError unless Keras runs on TensorFlow, without which there is no such option."""
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise UsageError(
+            f"{option}: expected the TensorFlow backend of Keras, found {backend}; run the same "
+            "command with KERAS_BACKEND=tensorflow"
+        )
 
 
 def backend_version() -> str:

@@ -24,7 +24,7 @@ from unetseg.engine.start import begin, recipe_of
 from unetseg.errors import InputError, UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
-from unetseg.network.backend import describe_backend
+from unetseg.network.backend import describe_backend, require_tensorflow
 from unetseg.network.batches import Slices
 from unetseg.network.precision import FLOAT32, choose_precision, has_bfloat16
 from unetseg.network.saving import hash_weights, save_model
@@ -39,6 +39,7 @@ from unetseg.stacks.voxel import Voxel
 
 # Hidden, so that they are not published.
 PRECISION = ".precision"
+EVENTS = "events.out.tfevents"  # as TensorBoard looks for them
 NAMES = (
     "model.keras",
     HISTORY,
@@ -46,6 +47,7 @@ NAMES = (
     "held-out.png",
     HELD_OUT_PREDICTION,
     HELD_OUT_LABELS,
+    EVENTS,
 )
 
 
@@ -70,7 +72,11 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         of other options.
     TrainingError
         If the loss or the weights become infinite or NaN.
+    UsageError
+        If what is asked for cannot be had from these slices or on this backend.
     """
+    if options.tensorboard:
+        require_tensorflow("--tensorboard")
     manifest = open_stage(options.input, stage="preprocess", fresh=True)
     parent = _open_parent(options, manifest)
     training = _open(options.input, "train")
@@ -90,23 +96,26 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         if options.force:
             writer.begin_anew()
         elif writer.is_current():
-            return writer.nothing_to_do()
+            return _nothing_to_do(writer, options)
         _warn_of_earlier(options.output, progress)
         if parent is not None:
             _warn_of_parent(parent, manifest, progress)
         sources = manifest.details["train_sources"]
         start = begin(options, parent)
         precision = _recorded_precision(writer.path(PRECISION), options)
+        if not options.tensorboard:  # as the run that is gone on with may have been
+            writer.path(EVENTS).unlink(missing_ok=True)
         course = Course(
             options,
             start,
             training,
             sources,
             held_out,
-            [writer.path(CHECKPOINT), writer.path(PRECISION)],
+            [writer.path(name) for name in (CHECKPOINT, PRECISION, EVENTS)],
             progress,
             onlooker=_onlooker(options.output, manifest),
             precision=precision,
+            events=writer.path(EVENTS) if options.tensorboard else None,
         )
         course.run()
         save_model(course.model, writer.path("model.keras"))
@@ -127,6 +136,14 @@ def _onlooker(folder: Path, preprocessed: Manifest) -> Onlooker:
     details = preprocessed.details
     voxel = Voxel.recorded(details)
     return Onlooker(Wishes(folder), details["normalisation"], voxel, memory=MEMORY)
+
+
+def _nothing_to_do(writer: StageWriter, options: TrainOptions) -> StageResult:
+    """What to say of a finished model; it is not trained again for the sake of a drawing."""
+    result = writer.nothing_to_do()
+    if options.tensorboard and not (options.output / EVENTS).exists():
+        result.notes.append(f"{options.output / EVENTS} comes with --force alone")
+    return result
 
 
 def _recorded_precision(path: Path, options: TrainOptions) -> str:
