@@ -15,8 +15,11 @@ from click.testing import CliRunner, Result
 from exports import NAMES, need
 
 from unetseg.arrays.synthetic import synthesize
+from unetseg.artifacts.manifest import Manifest
+from unetseg.artifacts.prepared import open_slices
 from unetseg.artifacts.writer import StageWriter
 from unetseg.cli.commands import main
+from unetseg.network.batches import Slices
 from unetseg.stacks.opening import open_volume
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -95,6 +98,14 @@ def details_of(folder: str | Path) -> dict[str, Any]:
     """What the manifest of a stage's folder says for later stages."""
     read: dict[str, Any] = json.loads(Path(folder, "manifest.json").read_text())["details"]
     return read
+
+
+def prepared(part: str, folder: str | Path = "work/preprocessed") -> Slices:
+    """What `unetseg preprocess` has made of a part, all of it in memory."""
+    opened = open_slices(Path(folder), Manifest.read(Path(folder, "manifest.json")), part)
+    return Slices(
+        *(np.stack(list(stack)) for stack in (opened.images, opened.labels, opened.weights))
+    )
 
 
 def train_quickly(folder: Path, tiny: Stacks, *, seed: int) -> Path:

@@ -71,7 +71,8 @@ def test_a_model_is_named_by_its_folder(data: Path, model: Path, cli: Cli):
         unetseg.predict(volume[0], str(model), tta=False)["prediction.tif"], whole[:1]
     )
     arrays = unetseg.preprocess(model.parent / "augmented", output="arrays")
-    assert arrays["train-images.npy"].dtype == np.float32
+    assert arrays["train-images.npy"].dtype == np.uint8
+    assert arrays["train-weights.h5"].dtype == np.float32
 
 
 def test_faults_are_exceptions_with_the_same_line(data: Path, cli: Cli):

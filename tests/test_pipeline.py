@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import Cli
+from conftest import Cli, prepared
 
 from unetseg.arrays.synthetic import synthesize
 
@@ -66,15 +66,13 @@ def test_no_copy_of_a_held_out_slice_is_trained_on(data: Path, cli: Cli):
     volume = tifffile.imread("work/augmented/volume.tif").astype(np.float64)
     low, high = np.percentile(volume, (5, 95), axis=(1, 2), keepdims=True)
     standard = (np.clip((volume - low) / (high - low), -1, 2) - 0.5) * 3.2
-    held_out = np.load("work/preprocessed/held-out-images.npy", mmap_mode="r")
-    np.testing.assert_allclose(held_out, standard[1:3], atol=1e-5)
+    np.testing.assert_allclose(prepared("held-out").images, standard[1:3], atol=1e-5)
     chosen = [i for i in range(20) if i % 5 in (0, 3, 4)]
-    training = np.load("work/preprocessed/train-images.npy", mmap_mode="r")
-    np.testing.assert_allclose(training, standard[chosen], atol=1e-5)
-    labels = np.load("work/preprocessed/train-labels.npy", mmap_mode="r")
+    training = prepared("train")
+    np.testing.assert_allclose(training.images, standard[chosen], atol=1e-5)
+    labels, weights = training.labels, training.weights
     expected = tifffile.imread("work/augmented/labels.tif")[chosen] // 255
     np.testing.assert_array_equal(labels, expected)
-    weights = np.load("work/preprocessed/train-weights.npy", mmap_mode="r")
     share = details["interior_share"]
     assert expected.mean() == pytest.approx(share)
     np.testing.assert_allclose(weights[labels == 1], 0.5 / share, rtol=1e-6)

@@ -134,7 +134,7 @@ def augment(volume: Stack | list[Stack], labels: Stack | list[Stack], **options:
 
 
 def preprocess(input: Folder | None = None, **options: Any) -> Result:  # noqa: A002
-    """Normalise images, set slices apart for scoring, weight pixels.
+    """Set slices apart for scoring, weight pixels.
 
     Parameters
     ----------
@@ -147,7 +147,8 @@ def preprocess(input: Folder | None = None, **options: Any) -> Result:  # noqa: 
     Returns
     -------
     Result
-        With six arrays: train- and held-out-, images.npy, labels.npy and weights.npy.
+        With six stacks: train- and held-out-, images.npy, labels.h5 and weights.h5. Images are
+        those of the stack, to be normalised by what the manifest says of each.
 
     Raises
     ------

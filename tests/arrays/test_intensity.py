@@ -70,3 +70,17 @@ def test_a_slice_measured_in_parts(dtype: type):
     measured = intensity.Standardisation.of(NO_MATTER, parts)
     assert measured.mean == pytest.approx(image.mean(dtype=np.float64), rel=1e-12)
     assert measured.deviation == pytest.approx(image.std(dtype=np.float64), rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_a_part_is_normalised_like_its_slice(dtype: type):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(60_000, size=(3, 20, 30)).astype(dtype)
+    ranges = [[10_000.0, 50_000.0], [0.5, 60_000.25], [7.0, 7.0]]
+    stack = intensity.NormalisedStack(pixels, ranges)
+    assert (len(stack), stack.shape) == (3, (3, 20, 30))
+    for index, (image, (low, high)) in enumerate(zip(stack, ranges, strict=True)):
+        np.testing.assert_array_equal(image, intensity.Percentiles(low, high)(pixels[index]))
+        np.testing.assert_array_equal(stack[index, 3:9, 5:25], image[3:9, 5:25])
+        assert stack[index].dtype == np.float32
+    assert not stack[2].any()

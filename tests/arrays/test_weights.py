@@ -6,7 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from unetseg.arrays import weights
 from unetseg.arrays.segments import label_cells
 from unetseg.arrays.weights import class_weights, two_nearest_cells, weight_map
 
@@ -83,3 +85,13 @@ def test_reach_cuts_off_nothing_that_counts():
     exact = np.where(inside, 0.5, 2 + 10 * np.exp(-((nearest + second) ** 2) / 50))
     found = weight_map(label, membrane=2.0, interior=0.5, w0=10, sigma=5)
     np.testing.assert_allclose(found, exact, rtol=1e-6)
+
+
+def test_both_distance_transforms_give_the_same_weights(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("bioimage_cpp")
+    rng = np.random.default_rng(0)
+    label = np.where(ndimage.gaussian_filter(rng.random((150, 170)), 3) > 0.49, 255, 0)
+    settings = {"membrane": 2.0, "interior": 0.5, "w0": 10, "sigma": 5}
+    fast = weight_map(label.astype(np.uint8), **settings)
+    monkeypatch.setattr(weights, "_transform", lambda: ndimage.distance_transform_edt)
+    np.testing.assert_array_equal(fast, weight_map(label.astype(np.uint8), **settings))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from conftest import Cli, Stacks, read
+from conftest import Cli, Stacks, prepared, read
 from scipy import ndimage
 
 
@@ -82,7 +82,7 @@ def test_it_has_no_weight_and_slices_without_labels_are_left_out(
     assert alike == [False, False, False, True, False]  # no work is spent on it
     said = cli("preprocess", "--held-out", "4-4").stdout
     assert "nothing counts in source slice 3: left out" in said
-    weights = np.load("work/preprocessed/train-weights.npy")
+    weights = prepared("train").weights
     np.testing.assert_array_equal(weights[:3] == 0, marked[:3])
     details = manifest("work/preprocessed")["details"]
     assert 3 not in details["train_sources"]

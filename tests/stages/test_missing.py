@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import Cli, Stacks, read
+from conftest import Cli, Stacks, prepared, read
 
 from unetseg.arrays.synthetic import synthesize
 from unetseg.progress import Silent
@@ -55,13 +55,13 @@ def test_a_border_counts_nowhere(padded: np.ndarray, tiny: Stacks, cli: Cli):
     )
 
     cli("preprocess", "--held-out", "4-4")
-    images = np.load("work/preprocessed/held-out-images.npy")
-    weights = np.load("work/preprocessed/held-out-weights.npy")
+    held_out = prepared("held-out")
+    images, weights = held_out.images, held_out.weights
     assert (weights[0] == 0).tolist() == (~padded[4]).tolist()
     assert np.abs(images[0][~padded[4]]).max() < 0.02  # half a grey level of 8 bits
-    for part in ("images", "weights"):
-        training = np.load(f"work/preprocessed/train-{part}.npy")
-        assert np.isfinite(training).all()
+    training = prepared("train")
+    assert np.isfinite(training.images).all()
+    assert np.isfinite(training.weights).all()
     cli(*TRAIN)
 
     cli("predict", "--volume", "volume.tif", "--no-tta")

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import Cli
+from conftest import Cli, prepared
 
 from unetseg.network.batches import Patches, Slices
-from unetseg.stages.train import _open
 
 SIZE = 64 * 96
 
@@ -38,7 +37,7 @@ def test_only_pixels_that_count_weigh_and_are_counted(partly: np.ndarray, cli: C
     share = np.sum(trained_on == 255) / np.sum(trained_on != 127)
     assert details["interior_share"] == pytest.approx(share)
     for part, sources in (("train", [0, 1]), ("held-out", [3, 4])):
-        slices = _open(Path("work/preprocessed"), part)
+        slices = prepared(part)
         np.testing.assert_array_equal(slices.labels, partly[sources] == 255)
         np.testing.assert_array_equal(slices.weights > 0, partly[sources] != 127)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import Cli, read
+from conftest import Cli, prepared, read
 from PIL import Image
 
 from unetseg import api
@@ -153,7 +153,7 @@ def test_training_on_micrographs(images: dict[str, tuple[np.ndarray, np.ndarray]
         np.testing.assert_array_equal(stacks[1][index][~padding], label.ravel())
         np.testing.assert_array_equal(stacks[0][index][~padding], image.ravel())
     cli("preprocess", "--held-out", "2-2")
-    weights = np.load("work/preprocessed/held-out-weights.npy")
+    weights = prepared("held-out").weights
     assert not weights[0, 64:].any()
     assert not weights[0, :, 64:].any()
     cli("train", "--epochs", 1, "--epoch-size", 4, "--batch-size", 2, "--patch", 64)

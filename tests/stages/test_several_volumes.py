@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import Cli, details_of
+from conftest import Cli, details_of, prepared
 
 from unetseg.artifacts.ancestry import slices_seen
 from unetseg.errors import UsageError
@@ -97,10 +97,10 @@ def test_blocks_and_volumes_are_held_out(
     found = details_of("work/preprocessed")
     assert found["held_out"] == numbers
     assert set(found["train_sources"]) == set(range(8)) - set(numbers)
-    shape = np.load("work/preprocessed/held-out-images.npy", mmap_mode="r").shape
+    shape = prepared("held-out").images.shape
     assert shape == (len(numbers), 64, 96)
     # What pads a slice of B teaches nothing.
-    weights = np.load("work/preprocessed/train-weights.npy")
+    weights = prepared("train").weights
     padded = [i for i, source in enumerate(found["train_sources"]) if source >= 5][:1]
     assert not weights[padded, 48:].any()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -142,6 +142,41 @@ class Standardisation:
         """Standardise pixels of that slice; all 0 where the slice is constant."""
         standard: Image = ((image - self.mean) / max(self.deviation, FLAT)).astype(np.float32)
         return standard
+
+
+class NormalisedStack:
+    """A stack whose slices are normalised when they, or parts of them, are read.
+
+    Parameters
+    ----------
+    pixels : (Z, Y, X)
+        Usually memory-mapped.
+    ranges : sequence of (low, high)
+        Of each slice, as of `Percentiles`.
+
+    Attributes
+    ----------
+    shape : (int, int, int)
+    """
+
+    def __init__(self, pixels: npt.NDArray[Any], ranges: Sequence[Sequence[float]]) -> None:
+        self.shape = pixels.shape
+        self._pixels = pixels
+        self._ranges = ranges
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def __getitem__(self, place: Any) -> Image:
+        """A slice, or a part of one: [index] or [index, rows, columns]."""
+        index = place[0] if isinstance(place, tuple) else place
+        normalise = Percentiles(*self._ranges[index])
+        if self._pixels.dtype == np.uint8:  # so few grey levels are soon looked up
+            return normalise(np.arange(256, dtype=np.uint8))[self._pixels[place]]
+        return normalise(self._pixels[place])
+
+    def __iter__(self) -> Iterator[Image]:
+        return (self[index] for index in range(len(self)))
 
 
 # What a model folder may name as the way its images were normalised.

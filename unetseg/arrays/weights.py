@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -94,7 +98,17 @@ def two_nearest_cells(
     margin = int(np.ceil(reach))
     for number, box in enumerate(ndimage.find_objects(cells), start=1):
         window = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
-        distance = ndimage.distance_transform_edt(cells[window] != number).astype(np.float32)
+        distance = _transform()(cells[window] != number).astype(np.float32, copy=False)
         second[window] = np.minimum(second[window], np.maximum(nearest[window], distance))
         nearest[window] = np.minimum(nearest[window], distance)
     return nearest, second
+
+
+@cache
+def _transform() -> Callable[[npt.NDArray[np.bool_]], npt.NDArray[Any]]:
+    """An exact Euclidean distance transform: that of bioimage-cpp takes a fifth of SciPy's time."""
+    try:
+        from bioimage_cpp.distance import distance_transform
+    except ImportError:  # it has no wheels for some machines
+        return ndimage.distance_transform_edt  # type: ignore[no-any-return]  # SciPy ships no types
+    return distance_transform  # type: ignore[no-any-return]  # nor does it

@@ -28,6 +28,8 @@ DETAILS: dict[str, dict[str, Any]] = {
     "preprocess": {
         "held_out": [int],
         "train_sources": [int],
+        "train_grey_ranges?": [[float]],
+        "held_out_grey_ranges?": [[float]],
         "normalisation": str,
         "data": DATA,
         **STACK,

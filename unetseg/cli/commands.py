@@ -160,7 +160,7 @@ def gallery() -> None:
 
 @stage(options.PreprocessOptions)
 def preprocess() -> None:
-    """Normalise, set slices apart for scoring, weight pixels."""
+    """Set slices apart for scoring, weight pixels."""
 
 
 @stage(options.TrainOptions)

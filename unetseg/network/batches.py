@@ -19,7 +19,7 @@ Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.f
 
 @dataclass(frozen=True)
 class Slices:
-    """Stacks of equal shape (Z, Y, X), usually memory-mapped.
+    """Stacks of equal shape (Z, Y, X): arrays, or what reads parts of files when indexed like them.
 
     Attributes
     ----------

@@ -34,14 +34,14 @@ def create_npy(path: Path, *, shape: tuple[int, int, int], dtype: npt.DTypeLike)
     return SliceWriter(path, offset=offset, shape=shape, dtype=dtype)
 
 
-def open_npy(path: Path, *, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def open_npy(path: Path, *, dtype: npt.DTypeLike | tuple[npt.DTypeLike, ...]) -> npt.NDArray[Any]:
     """Memory-map a stack for reading.
 
     Parameters
     ----------
     path : Path
-    dtype : dtype-like
-        What the array must hold.
+    dtype : dtype-like, or several in a tuple
+        What the array must hold, or one of them.
 
     Returns
     -------
@@ -52,10 +52,11 @@ def open_npy(path: Path, *, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     InputError
         If it is no such array.
     """
-    expected = f"a .npy array of {np.dtype(dtype)} with axes ZYX"
+    dtypes = [np.dtype(one) for one in (dtype if isinstance(dtype, tuple) else (dtype,))]
+    expected = f"a .npy array of {' or '.join(map(str, dtypes))} with axes ZYX"
     remedy = "run unetseg preprocess again"
     array = _map(path, expected=expected, remedy=remedy)
-    if array.ndim != 3 or array.dtype != dtype:
+    if array.ndim != 3 or array.dtype not in dtypes:
         found = f"{array.dtype} of shape {array.shape}"
         raise InputError(path, expected=expected, found=found, remedy=remedy)
     return array

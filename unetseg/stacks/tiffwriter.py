@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tifffile
 
+from unetseg.stacks.files import Closing
 from unetseg.stacks.slicewriter import SliceWriter
 from unetseg.stacks.voxel import Voxel
 
 # ImageJ counts bytes with 32 bits: larger stacks are OME-TIFF in the BigTIFF layout.
 IMAGEJ_LIMIT = 2**32 - 2**20
+
+STRIP = 64  # rows that are compressed together
 
 
 def label_dtype(highest: int) -> npt.DTypeLike:
@@ -89,6 +93,57 @@ def create_stack(
     if place is None:
         raise ValueError(f"tifffile gave no place for {shape} pixels")
     return SliceWriter(path, offset=place[0], shape=shape, dtype=dtype)
+
+
+class LabelsWriter(Closing):
+    """Write labels of three values as a compressed ImageJ TIFF, a twentieth of the pixels.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file is overwritten.
+    shape : (Z, Y, X)
+        Of uint8.
+    """
+
+    def __init__(self, path: Path, *, shape: tuple[int, int, int]) -> None:
+        self._shape = shape
+        self._appended = 0
+        # Of all slices, with the first: tifffile would write it if it were given all at once.
+        self._description: str | None = tifffile.imagej_description(shape, axes="ZYX")
+        # Three values take two bits at most, of eight.
+        large = int(np.prod(shape, dtype=np.int64)) // 4 > IMAGEJ_LIMIT
+        self._file = tifffile.TiffWriter(path, bigtiff=large)
+
+    def append(self, image: npt.NDArray[Any]) -> None:
+        """Write the next slice, (Y, X)."""
+        if image.shape != self._shape[1:] or self._appended == self._shape[0]:
+            raise ValueError(f"{image.shape} after {self._appended} slices of {self._shape}")
+        self._file.write(
+            image.astype(np.uint8, copy=False),
+            photometric="minisblack",
+            compression="zlib",
+            rowsperstrip=STRIP,
+            description=self._description,
+            metadata=None,
+            software=False,
+            contiguous=False,
+        )
+        self._appended, self._description = self._appended + 1, None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, tb)
+        if kind is None and self._appended != self._shape[0]:
+            raise ValueError(f"{self._appended} of {self._shape[0]} slices were written")
 
 
 def _physical_sizes(voxel: Voxel) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from unetseg.errors import InputError
 from unetseg.options import AugmentOptions, LabelOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line, read_settings
-from unetseg.stacks.tiffwriter import create_stack
+from unetseg.stacks.tiffwriter import LabelsWriter, create_stack
 from unetseg.stacks.volume import Volume
 from unetseg.stages.sources import Sources, find_pairs, open_sources
 from unetseg.stages.stackchecks import dark_lines
@@ -286,7 +286,7 @@ def _write(
     ranges = []
     with (
         create_stack(writer.path("volume.tif"), shape=shape, dtype=dtype) as volume,
-        create_stack(writer.path("labels.tif"), shape=shape, dtype=np.uint8) as labels,
+        LabelsWriter(writer.path("labels.tif"), shape=shape) as labels,
     ):
         for number, copy in enumerate(copies):
             volume.append(copy.image)

@@ -13,31 +13,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unetseg.arrays.intensity import Percentiles
 from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.weights import class_weights, weight_map
 from unetseg.artifacts.forms import of_the_stack
 from unetseg.artifacts.manifest import Manifest, open_stage
+from unetseg.artifacts.prepared import COMPRESSED, FILES, PARTS, ranges_name
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import InputError, UsageError
 from unetseg.options import PreprocessOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
+from unetseg.stacks.compressed import CompressedWriter
 from unetseg.stacks.labels import find_counted
 from unetseg.stacks.location import name_of
 from unetseg.stacks.npy import create_npy
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.volume import Volume, describe, name_slices
 
-PARTS = ("train", "held-out")
-ARRAYS = {"images": np.float32, "labels": np.uint8, "weights": np.float32}
-
-NORMALISATION = "slice-percentiles"  # `Percentiles`, for the model's folder
+NORMALISATION = "slice-percentiles"  # what `NormalisedStack` does, for the model's folder
 
 
 def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
-    """Normalise images, set the held-out slices apart and compute the weight maps.
+    """Set the held-out slices apart and compute the weight maps.
 
     Of the held-out source slices only the originals are kept; none of their copies goes into the
     training arrays.
@@ -71,7 +69,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
             stage="preprocess",
             options=options.recorded(),
             inputs=[manifest],
-            names=[f"{part}-{kind}.npy" for part in PARTS for kind in ARRAYS],
+            names=[f"{part}-{name}" for part in PARTS for name in FILES.values()],
             next_command=command_line("train", input=options.output),
         ) as writer,
     ):
@@ -83,13 +81,15 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
         prepare = partial(_prepare, _weigh(options, share))
         ranges = _grey_ranges(manifest, volume)
         for part, indices in zip(PARTS, (trained_on, kept), strict=True):
-            slices = ((volume[i], labels[i], ranges[i]) for i in indices)
+            slices = ((volume[i], labels[i]) for i in indices)
             arrays = ordered_map(prepare, slices, jobs=options.jobs)
             tracked = progress.track(
                 arrays, total=len(indices), label=f"preprocess {part}", unit="slice"
             )
-            _write(writer, part, tracked, shape=(len(indices), *volume.shape[1:]))
-        read, shape = [str(volume), str(labels)], volume.shape[1:]
+            shape = (len(indices), *volume.shape[1:])
+            _write(writer, part, tracked, shape=shape, dtype=volume.dtype)
+            writer.details[ranges_name(part)] = [ranges[i] for i in indices]
+        read, size = [str(volume), str(labels)], volume.shape[1:]
         writer.details.update(
             # For the model's folder, which may travel without those it was made from.
             data=_describe_data(manifest, volumes),
@@ -101,7 +101,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
             train_sources=[sources[i] for i in trained_on],
         )
     left_out = f"source {name_slices(held_out)} held out" if held_out else "none held out"
-    notes = [f"{describe((len(trained_on), *shape))} to train on, {left_out}"]
+    notes = [f"{describe((len(trained_on), *size))} to train on, {left_out}"]
     used = {sources[index] for index in trained_on} | set(kept)
     if unused := sorted(set(sources) - used):
         notes.append(f"nothing counts in source {name_slices(unused)}: left out")
@@ -252,12 +252,11 @@ def _weigh(
 
 def _prepare(
     weigh: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
-    slice_: tuple[npt.NDArray[Any], npt.NDArray[np.uint8], tuple[float, float]],
+    slice_: tuple[npt.NDArray[Any], npt.NDArray[np.uint8]],
 ) -> tuple[npt.NDArray[Any], ...]:
     """Image, label and weight map of one slice."""
-    image, label, (low, high) = slice_
-    normalise = Percentiles(low, high)
-    return normalise(image), (label == INTERIOR).astype(np.uint8), weigh(label)
+    image, label = slice_
+    return image, (label == INTERIOR).astype(np.uint8), weigh(label)
 
 
 def _write(
@@ -266,18 +265,21 @@ def _write(
     slices: Iterable[tuple[npt.NDArray[Any], ...]],
     *,
     shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
 ) -> None:
     """Write the three arrays of a part, if there are slices in it."""
     if shape[0] == 0:
         return
+    names = {kind: f"{part}-{name}" for kind, name in FILES.items()}
+    for kind, pixels in {"images": dtype, **COMPRESSED}.items():
+        writer.describe(names[kind], shape=shape, dtype=pixels, axes="ZYX")
     with ExitStack() as stack:
-        outs = []
-        for kind, dtype in ARRAYS.items():
-            name = f"{part}-{kind}.npy"
-            outs.append(
-                stack.enter_context(create_npy(writer.path(name), shape=shape, dtype=dtype))
-            )
-            writer.describe(name, shape=shape, dtype=dtype, axes="ZYX")
+        outs: list[Any] = [
+            stack.enter_context(create_npy(writer.path(names["images"]), shape=shape, dtype=dtype))
+        ]
+        for kind, pixels in COMPRESSED.items():
+            path = writer.path(names[kind])
+            outs.append(stack.enter_context(CompressedWriter(path, shape=shape, dtype=pixels)))
         for arrays in slices:
             for out, array in zip(outs, arrays, strict=True):
                 out.append(array)

@@ -21,6 +21,7 @@ from unetseg.artifacts.finding import (
 )
 from unetseg.artifacts.forms import MODEL, require
 from unetseg.artifacts.manifest import MANIFEST, matches
+from unetseg.artifacts.prepared import open_slices
 from unetseg.artifacts.workfolder import Stage, command_of, find_stages
 from unetseg.artifacts.writer import StageWriter
 from unetseg.figures.report import contents
@@ -31,7 +32,6 @@ from unetseg.options import WORK, ReportOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import default_of, flags_of
 from unetseg.stacks.location import is_there, name_of
-from unetseg.stacks.npy import open_npy
 from unetseg.stacks.opening import open_numbers, open_volume
 from unetseg.stacks.volume import Volume
 from unetseg.stages.linkedcells import Linked, linked_parts
@@ -172,8 +172,8 @@ def _open_held_out(stages: dict[str, Stage]) -> Iterator[_HeldOut]:
     train = stages["train"]
     images = None  # a model may travel without what it was made from
     if "preprocess" in stages:
-        path = stages["preprocess"].folder / "held-out-images.npy"
-        images = open_npy(path, dtype=np.float32)
+        prepared = stages["preprocess"]
+        images = open_slices(prepared.folder, prepared.manifest, "held-out").images
     with (
         open_volume(train.folder / HELD_OUT_LABELS) as labels,
         open_volume(train.folder / HELD_OUT_PREDICTION) as predictions,
@@ -192,11 +192,11 @@ def _training_parts(stages: dict[str, Stage]) -> dict[str, Any]:
     if "augment" in stages and stages["augment"].holds("preview.png"):
         preview = (stages["augment"].folder / "preview.png").read_bytes()
     if "preprocess" in stages and stages["train"].manifest.details["recipe"]["weighted"]:
-        folder = stages["preprocess"].folder
-        numbers = stages["preprocess"].manifest.details["train_sources"]
+        prepared = stages["preprocess"]
+        numbers = prepared.manifest.details["train_sources"]
         weights = (
             numbers[0],
-            np.asarray(open_npy(folder / "train-weights.npy", dtype=np.float32)[0]),
+            np.asarray(open_slices(prepared.folder, prepared.manifest, "train").weights[0]),
         )
     return contents.training(history, preview=preview, weights=weights)
 

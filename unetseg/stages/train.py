@@ -15,6 +15,7 @@ from unetseg.artifacts.ancestry import held_out_seen, line_of
 from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION, find_model
 from unetseg.artifacts.forms import of_the_stack
 from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
+from unetseg.artifacts.prepared import open_slices
 from unetseg.artifacts.wishes import CHECKPOINT, HISTORY, Wishes
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.course import MEMORY, PREDICTION, Course, score_slices
@@ -32,7 +33,6 @@ from unetseg.options import TrainOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.files import replacing
-from unetseg.stacks.npy import open_npy
 from unetseg.stacks.tiff import Stack
 from unetseg.stacks.volume import describe, name_slices
 from unetseg.stacks.voxel import Voxel
@@ -79,8 +79,10 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         require_tensorflow("--tensorboard")
     manifest = open_stage(options.input, stage="preprocess", fresh=True)
     parent = _open_parent(options, manifest)
-    training = _open(options.input, "train")
-    held_out = _open(options.input, "held-out") if manifest.details["held_out"] else None
+    training = open_slices(options.input, manifest, "train")
+    held_out = None
+    if manifest.details["held_out"]:
+        held_out = open_slices(options.input, manifest, "held-out")
     if options.select == "best" and held_out is None:
         raise UsageError("--select best: expected held-out slices to choose by, found none")
     with StageWriter(
@@ -224,14 +226,6 @@ def _notes(course: Course, scores: dict[str, Any] | None) -> list[str]:
         f"held-out V_Rand {scores['v_rand']:.4f} V_Info {scores['v_info']:.4f} (best threshold, "
         "8 symmetries; epochs are scored without)",
     ]
-
-
-def _open(folder: Path, part: str) -> Slices:
-    return Slices(
-        images=open_npy(folder / f"{part}-images.npy", dtype=np.float32),
-        labels=open_npy(folder / f"{part}-labels.npy", dtype=np.uint8),
-        weights=open_npy(folder / f"{part}-weights.npy", dtype=np.float32),
-    )
 
 
 def _write_held_out(
