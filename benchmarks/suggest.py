@@ -5,8 +5,8 @@
 A choice is a block of slices to score, one of the folds of `unetseg crossvalidate` but the first;
 in the other slices so many patches are labelled and nothing else. They are those that `unetseg
 suggest` names, by the model that training begins with, or as many that do not overlap, drawn at
-random. Both are trained on for equally long. Random places are drawn anew for every choice. Writes
-table.md and scores.csv. A run that died goes on with the same command.
+random, anew for every choice. Both are trained on in equally many steps. Writes table.md and
+scores.csv. A run that died goes on with the same command.
 """
 
 from __future__ import annotations
@@ -53,9 +53,8 @@ class Trials:
         The model.
     patch : int
         Edge of what is labelled at once.
-    minutes : float
-        Of training; 0 for the default course.
-    epochs : int or None
+    epochs : int, optional
+        Of training; None for the default course.
     output : Path
     """
 
@@ -65,16 +64,14 @@ class Trials:
         start: Path,
         *,
         patch: int,
-        minutes: float,
         epochs: int | None,
         output: Path,
     ) -> None:
         self._volume, self._labels = (
             tifffile.imread(stacks / f"train-{kind}.tif") for kind in ("volume", "labels")
         )
-        self._start, self._patch, self._output = start, patch, output
-        # With minutes, time alone ends the course, so that all take all of it.
-        self._course = {"minutes": minutes, "epochs": 100_000 if minutes else epochs}
+        self._start, self._patch = start, patch
+        self._epochs, self._output = epochs, output
         self._blocks = split(len(self._volume), FOLDS)[1:]
 
     def run(self, number: int, counts: Sequence[int]) -> Iterator[tuple[str, int, Scores]]:
@@ -97,23 +94,24 @@ class Trials:
             SUGGESTED: read_places(options.output),
             RANDOM: draw_places(shape, patch=self._patch, count=max(counts), rng=rng),
         }
-        # The slices to score come last.
-        volume = self._write(folder / "volume.tif", self._volume[[*others, *scored]])
         for count in counts:
             for how, places in chosen.items():
                 labels = keep(self._labels[others], places[:count])
-                whole = np.concatenate([labels, self._labels[scored]])
-                yield how, count, self._score(volume, whole, len(scored), folder / f"{how}-{count}")
+                # What is not labelled at all would be augmented for nothing.
+                used = np.flatnonzero((labels != UNCOUNTED).any((1, 2)))
+                stacks = {
+                    "volume": self._volume[[*np.take(others, used), *scored]],
+                    "labels": np.concatenate([labels[used], self._labels[scored]]),
+                }
+                yield how, count, self._score(stacks, len(used), folder / f"{how}-{count}")
 
-    def _score(self, volume: Path, labels: Stack, scored: int, folder: Path) -> Scores:
-        """Train on what is labelled, and score the last slices."""
-        labels_path = self._write(folder / "labels.tif", labels)
+    def _score(self, stacks: Mapping[str, Stack], used: int, folder: Path) -> Scores:
+        """Train on the first slices, as far as they are labelled, and score the others."""
+        paths = {kind: (self._write(folder / f"{kind}.tif", stacks[kind]),) for kind in stacks}
         augmented, preprocessed = folder / "augmented", folder / "preprocessed"
-        options = AugmentOptions(
-            volume=(volume,), labels=(labels_path,), output=augmented, preview=False
-        )
+        options = AugmentOptions(**paths, output=augmented, preview=False)
         run_stage("augment", options, Terminal())
-        held_out = f"{len(labels) - scored}-{len(labels) - 1}"
+        held_out = f"{used}-{len(stacks['volume']) - 1}"
         arrays = PreprocessOptions(input=augmented, output=preprocessed, held_out=held_out)
         run_stage("preprocess", arrays, Terminal())
         course = TrainOptions(
@@ -121,7 +119,7 @@ class Trials:
             output=folder / "model",
             from_=self._start,
             score_every=100_000,
-            **self._course,
+            epochs=self._epochs,
         )
         run_stage("train", course, Terminal())
         scores = EvaluateOptions(prediction=course.output, output=folder / "scores")
@@ -182,8 +180,7 @@ def main() -> None:
     parser.add_argument("--places", default="1,2,4,8,16", help="numbers of labelled patches")
     parser.add_argument("--patch", type=int, default=128, help="their edge in pixels")
     parser.add_argument("--choices", type=int, default=8)
-    parser.add_argument("--minutes", type=float, default=0.0, help="0 for a course of epochs")
-    parser.add_argument("--epochs", type=int, help="of a course, if not the default one")
+    parser.add_argument("--epochs", type=int, help="in place of the default course")
     parser.add_argument("--output", type=Path, default=Path("work/suggest"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -191,7 +188,6 @@ def main() -> None:
         options.stacks,
         options.start,
         patch=options.patch,
-        minutes=options.minutes,
         epochs=options.epochs,
         output=options.output,
     )

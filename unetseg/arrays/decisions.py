@@ -80,7 +80,8 @@ def _weigh_borders(pairs: Whole, evidence: Floats, cells: Whole) -> tuple[Whole,
     which = which.reshape(-1)
     order = np.lexsort((-evidence, which))
     first = order[np.searchsorted(which[order], np.arange(len(borders)))]
-    return pairs[first], -np.bincount(which, evidence, minlength=len(borders))
+    against = -np.bincount(which, evidence, minlength=len(borders))
+    return pairs[first], against.astype(np.float64)
 
 
 def _weigh_cells(pairs: Whole, evidence: Floats, *, nodes: int) -> tuple[Whole, Floats]:

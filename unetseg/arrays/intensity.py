@@ -172,7 +172,8 @@ class NormalisedStack:
         index = place[0] if isinstance(place, tuple) else place
         normalise = Percentiles(*self._ranges[index])
         if self._pixels.dtype == np.uint8:  # so few grey levels are soon looked up
-            return normalise(np.arange(256, dtype=np.uint8))[self._pixels[place]]
+            found: Image = normalise(np.arange(256, dtype=np.uint8))[self._pixels[place]]
+            return found
         return normalise(self._pixels[place])
 
     def __iter__(self) -> Iterator[Image]:

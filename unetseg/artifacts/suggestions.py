@@ -54,8 +54,12 @@ def read_places(folder: Path) -> list[Place]:
         with path.open(newline="", encoding="utf-8") as file:
             return [
                 Place(
-                    *(int(row[name]) for name in ("slice", "y", "x", "height", "width")),
-                    score=float(row["score"]),
+                    int(row["slice"]),
+                    int(row["y"]),
+                    int(row["x"]),
+                    int(row["height"]),
+                    int(row["width"]),
+                    float(row["score"]),
                 )
                 for row in csv.DictReader(file)
             ]

@@ -26,6 +26,7 @@ from unetseg.artifacts.workfolder import Stage, command_of, find_stages
 from unetseg.artifacts.writer import StageWriter
 from unetseg.figures.report import contents
 from unetseg.figures.report.contents import Predicted
+from unetseg.figures.report.linkedcells import Linked, linked_parts
 from unetseg.figures.report.page import render
 from unetseg.figures.report.slices import HeldOutSlice, compare
 from unetseg.options import WORK, ReportOptions
@@ -34,7 +35,6 @@ from unetseg.running import default_of, flags_of
 from unetseg.stacks.location import is_there, name_of
 from unetseg.stacks.opening import open_numbers, open_volume
 from unetseg.stacks.volume import Volume
-from unetseg.stages.linkedcells import Linked, linked_parts
 from unetseg.version import __version__
 
 NAME = "report.html"

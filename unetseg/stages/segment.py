@@ -18,8 +18,10 @@ import numpy.typing as npt
 
 from unetseg.arrays.decisions import weigh_decisions
 from unetseg.arrays.linking import Layer, Linker, import_graphs
+from unetseg.artifacts.binarystack import binary_name, write_binary
 from unetseg.artifacts.celltables import write_cells, write_sections
 from unetseg.artifacts.finding import LINKS, find_prediction, zero_is_missing
+from unetseg.artifacts.linktable import write_links
 from unetseg.artifacts.manifest import Seen
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.blocks import LAYOUT, Block, Segmenter, Target, Watershed, forget, save
@@ -35,8 +37,6 @@ from unetseg.stacks.opening import open_volume
 from unetseg.stacks.pieces import Piece, TiffPieces
 from unetseg.stacks.tiffwriter import IMAGEJ_LIMIT, label_dtype
 from unetseg.stacks.volume import ImprobableError, Volume, is_zarr
-from unetseg.stages.binarystack import binary_name, write_binary
-from unetseg.stages.linktable import write_links
 from unetseg.stages.stackchecks import check_name, names_of_results
 
 LABELS = "labels.tif"
@@ -248,7 +248,7 @@ class _Work:
         self.seconds[step] = round(time.monotonic() - began, 3)
 
     def _finish(
-        self, steps: Iterator[Item], items: Sequence[Item], is_done: Callable[[Item], bool]
+        self, steps: Iterator[Any], items: Sequence[Item], is_done: Callable[[Item], bool]
     ) -> None:
         """Let a step be done whose results lie in files."""
         for _ in steps:
@@ -329,20 +329,20 @@ class _Work:
         self.writer.describe(name, shape=shape, dtype=dtype, axes="ZYX")
         target = Target(dtype, shape, path.resolve() if zarr else None)
         if not zarr:
-            with TiffPieces(path, shape=shape, dtype=dtype, colours=cells, voxel=voxel) as out:
-                for block, pixels in self._write(self._unwritten(out.has), target):
-                    out.write(self._piece(block), pixels)
+            with TiffPieces(path, shape=shape, dtype=dtype, colours=cells, voxel=voxel) as tiff:
+                for block, pixels in self._write(self._unwritten(tiff.has), target):
+                    tiff.write(self._piece(block), pixels)
             return
         from unetseg.stacks.omezarr import ZarrPieces
 
         chunk = LAYOUT.multiple
         with ZarrPieces(path, shape=shape, dtype=dtype, chunk=chunk, voxel=voxel) as out:
+
+            def is_done(block: Block) -> bool:
+                return self._is_counted(block) and out.holds(self._piece(block))
+
             missing = self._unwritten(out.has)
-            self._finish(
-                self._write(missing, target),
-                missing,
-                lambda block: self._is_counted(block) and out.holds(self._piece(block)),
-            )
+            self._finish(self._write(missing, target), missing, is_done)
 
     def _is_counted(self, block: Block) -> bool:
         return self.segmenter.path("tally", block).exists()
@@ -388,6 +388,7 @@ class _Work:
             voxel = None if prediction.voxel is None else math.prod(prediction.voxel.edges)
             path = self.writer.path(WHOLE_TABLE)
             write_cells(path, described, numbers[1:], shape=prediction.shape, voxel=voxel)
-            decisions = weigh_decisions(*map(np.load, self._edges), numbers)
+            pairs, evidence = (np.load(path) for path in self._edges)
+            decisions = weigh_decisions(pairs, evidence, numbers)
             path = self.writer.path(LINKS)
             write_links(path, decisions, sections=described, numbers=numbers)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unetseg.figures.report.linked import (
+from unetseg.figures.report.cellpictures import (
     Seen,
     draw_link,
     draw_strip,

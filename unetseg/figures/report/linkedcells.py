@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 
 from unetseg.arrays.tiles import Box, square_around
+from unetseg.artifacts.linktable import Link, read_links
 from unetseg.artifacts.workfolder import Stage
-from unetseg.figures.report.contents import choose
-from unetseg.figures.report.linked import (
+from unetseg.figures.report.cellpictures import (
     Seen,
     draw_link,
     draw_strip,
     find_contact,
     pick_section,
 )
+from unetseg.figures.report.contents import choose
 from unetseg.stacks.volume import Volume
-from unetseg.stages.linktable import Link, read_links
 
 # The longest cells that are listed, those of them that are drawn, and in how many slices.
 LISTED, DRAWN, STEPS = 10, 3, 8

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +79,7 @@ def write_links(
 
 def read_links(path: Path) -> list[Link]:
     """Read the table, the least sure first."""
+    kinds: dict[str, Callable[[str], Any]]
     kinds = {"float": float, "bool": "True".__eq__, "int": int}  # as Python and csv write them
     with path.open(newline="", encoding="utf-8") as file:
         return [
