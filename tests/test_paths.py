@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from conftest import Cli
 
-from unetseg.artifacts.manifest import fingerprint
+from unetseg.stacks.hashing import fingerprint
 from unetseg.stacks.omezarr import ZarrPieces
 from unetseg.stacks.pieces import Piece
 

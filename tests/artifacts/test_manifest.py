@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import write_stage
+from hashes import slowly
 
 from unetseg.artifacts.finding import find_prediction
 from unetseg.artifacts.manifest import MANIFEST, Manifest, find_manifest, open_stage
@@ -149,6 +150,27 @@ def test_what_predict_says_of_a_model_is_asked_for_first(
     (folder / MANIFEST).write_text(json.dumps(raw))
     with pytest.raises(InputError, match=rf"{found}\); run unetseg train again"):
         open_stage(folder, stage="train", fresh=False)
+
+
+def test_a_folder_of_chunks_is_what_manifests_have_always_said(tmp_path: Path, source: Path):
+    folder = tmp_path / "a"
+    with StageWriter(
+        folder, stage="segment", options={}, inputs=[source], names=["x.zarr"]
+    ) as writer:
+        for name in ("0/c/10", "0/c/9", "0.txt", "zarr.json"):
+            path = writer.path("x.zarr") / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+    (output,) = Manifest.read(folder / MANIFEST).outputs
+    assert (output.bytes, output.sha256) == slowly(folder / "x.zarr")
+    open_stage(folder, stage="segment", fresh=True)
+    chunk = folder / "x.zarr/0/c/9"
+    chunk.write_text("0/c/8")
+    with pytest.raises(InputError, match=r"x\.zarr: expected the file .* found another"):
+        open_stage(folder, stage="segment", fresh=False)
+    chunk.unlink()
+    with pytest.raises(InputError, match=r"x\.zarr: expected the file .* found another"):
+        open_stage(folder, stage="segment", fresh=False)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "not json", '{"stage": 1}', "\x00\xff"])

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,19 @@ import pytest
 import tifffile
 from conftest import Cli, coarse
 from distributed import LocalCluster
+from hashes import slowly, watch
 from PIL import Image
 from scipy import ndimage
 
+from unetseg.artifacts.manifest import Manifest, Output
 from unetseg.engine import cluster as cluster_engine
 from unetseg.engine.blocks import Block, Layout, Segmenter, Watershed
-from unetseg.engine.cluster import Job
+from unetseg.engine.cluster import Job, hashing_on
 from unetseg.engine.ensemble import Treatment
 from unetseg.errors import UnetsegError
+from unetseg.progress import Silent
+from unetseg.stacks import hashing
+from unetseg.stacks.hashing import Hashed, fingerprint
 from unetseg.stacks.omezarr import ZarrPieces
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.pieces import Piece
@@ -67,7 +73,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
 
 def is_chunk(path: Path) -> bool:
     """Whether it is a whole one, whose name stays."""
-    return path.suffix != ".partial" and path.is_file()
+    return path.suffix != ".draft" and path.is_file()
 
 
 def when_written(chunks: Path, count: int, act: Callable[[list[Path]], None]) -> threading.Thread:
@@ -111,6 +117,11 @@ def test_a_killed_worker_costs_its_chunks_only(
         assert (done / name).stat().st_mtime_ns == moment, "written twice"
     cli(*arguments, "--output", "alone")
     np.testing.assert_array_equal(read("by-two"), read("alone"))
+    assert outputs_of("by-two") == outputs_of("alone")
+
+
+def outputs_of(folder: str) -> list[Output]:
+    return Manifest.read(Path(folder) / "manifest.json").outputs
 
 
 def read(folder: str) -> np.ndarray:
@@ -192,11 +203,10 @@ def test_pieces_that_no_one_sees_are_not_published(
     model: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ):
     write_slices(tmp_path / "v", 3)
-    write = ZarrPieces.write
+    put = ZarrPieces.put
 
-    def write_elsewhere(output: ZarrPieces, piece: Piece, pixels: np.ndarray) -> None:
-        if piece.index != 1:
-            write(output, piece, pixels)
+    def put_elsewhere(output: ZarrPieces, piece: Piece, pixels: np.ndarray) -> list[Hashed]:
+        return put(output, piece, pixels) if piece.index != 1 else []
 
     command = ("predict", "--model", model, "--volume", "v", "--no-tta", "--scheduler")
     with (
@@ -205,12 +215,65 @@ def test_pieces_that_no_one_sees_are_not_published(
         ) as local,
         monkeypatch.context() as patch,
     ):
-        patch.setattr(ZarrPieces, "write", write_elsewhere)
+        patch.setattr(ZarrPieces, "put", put_elsewhere)
         patch.setattr(cluster_engine, "SECONDS_TO_APPEAR", 0)
-        (line,) = cli(*command, local.scheduler_address, code=1).stderr.splitlines()
-    assert f"{NAME}: expected all of the 3 pieces that workers have written, found 2; give" in line
+        # On a slow machine there are lines of progress before it.
+        *said, line = cli(*command, local.scheduler_address, code=1).stderr.splitlines()
+    assert all(before.startswith("predict ") for before in said)
+    assert f"{NAME}: expected all of the 3 pieces that were written, found 2; give" in line
     assert not Path("work/prediction/manifest.json").exists()
     assert "going on: 67% is there" in cli(*command[:-1], "--name", NAME).stderr
+
+
+def test_workers_hash_what_is_read_and_what_they_write(
+    model: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    volume = tmp_path / "v.ome.zarr"
+    with ZarrPieces(volume, shape=(5, 60, 60)) as out:
+        for piece in (Piece(index, 0, 60, 0, 60) for index in range(5)):
+            out.write(piece, coarse(5, 60, 60)[piece.index].astype(np.float32))
+    monkeypatch.setattr(hashing, "FILES_IN_A_BATCH", 2)
+    common = ("predict", "--model", model, "--volume", volume, "--no-tta")
+    common = (*common, "--name", NAME)
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+        ) as local,
+        monkeypatch.context() as patch,
+    ):
+        address = local.scheduler_address
+        by_workers: list[Path] = []
+        patch.setattr(cluster_engine, "hash_file", note_in(by_workers))
+        hashed = watch(patch)  # by this process: nothing but the manifest of the model
+        cli(*common, "--scheduler", address)
+        assert [path for path in hashed if ".zarr" in str(path)] == []
+        files = [path for path in volume.rglob("*") if path.is_file()]
+        assert sorted(by_workers) == sorted(files)
+        by_workers.clear()
+        assert "up to date" in cli(*common, "--scheduler", address).stdout
+        result = Path("work/prediction").resolve() / NAME
+        files += [path for path in result.rglob("*") if path.is_file()]
+        assert sorted(by_workers) == sorted(files)
+        hasher = partial(hashing_on, address, Silent())
+        assert fingerprint(volume, hasher=hasher) == slowly(volume)
+        unseen = r"^worker .* does not see .*/v\.ome\.zarr/gone: give a path"
+        with pytest.raises(UnetsegError, match=unseen), hasher() as submit:
+            submit([volume / "gone"]).result()
+    made = Manifest.read(Path("work/prediction/manifest.json"))
+    cli(*common, "--output", "alone")
+    alone = Manifest.read(Path("alone/manifest.json"))
+    assert made.outputs == alone.outputs
+    assert made.inputs[-1].sha256 == alone.inputs[-1].sha256 == slowly(volume)[1]
+
+
+def note_in(names: list[Path]) -> Callable[[Path], str]:
+    hash_file = hashing.hash_file
+
+    def note(path: Path) -> str:
+        names.append(path)
+        return hash_file(path)
+
+    return note
 
 
 def test_no_scheduler_is_one_line(

@@ -1,15 +1,13 @@
-"""Files that are replaced whole, and brought to the disk."""
+"""Files that are replaced whole, and the names of those in a folder."""
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from pathlib import Path
 
 import pytest
 
-from unetseg.stacks.files import flush, replacing
+from unetseg.stacks.files import files_under, replacing
 
 
 def test_a_draft_that_fails_leaves_the_file_and_nothing_else(tmp_path: Path):
@@ -22,29 +20,12 @@ def test_a_draft_that_fails_leaves_the_file_and_nothing_else(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
-def test_a_file_system_that_cannot_flush_folders_will_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
-):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a/x").write_text("1")
-    flushed: list[int] = []
-
-    def sync(descriptor: int) -> None:
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise OSError(code, os.strerror(code))
-        flushed.append(os.fstat(descriptor).st_ino)
-
-    monkeypatch.setattr(os, "fsync", sync)
-    flush(tmp_path / "a")
-    assert flushed == [(tmp_path / "a/x").stat().st_ino]
-
-
-def test_a_file_that_cannot_be_flushed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def fail(descriptor: int) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr(os, "fsync", fail)
-    (tmp_path / "x").write_text("1")
-    with pytest.raises(OSError, match="Input/output"):
-        flush(tmp_path / "x")
+def test_names_are_sorted_by_their_parts(tmp_path: Path):
+    for name in ("b/1", "b/0/x", "b.txt", "b-1", "a"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "to-a").symlink_to("a")
+    (tmp_path / "to-b").symlink_to("b")  # a folder that lies elsewhere is no part of this one
+    (tmp_path / "to-nowhere").symlink_to("none")
+    os.mkfifo(tmp_path / "pipe")
+    assert list(files_under(tmp_path)) == ["a", "b/0/x", "b/1", "b-1", "b.txt", "to-a"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
+from hashes import slowly, watch, watch_syncs
 from ome_zarr_models import open_ome_zarr
 
 from unetseg.errors import InputError
+from unetseg.stacks.hashing import fingerprint, read_journal, seal
 from unetseg.stacks.omezarr import ZarrPieces
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.pieces import Piece
@@ -69,6 +72,86 @@ def test_a_chunk_that_a_power_cut_left_empty_is_not_there(tmp_path: Path):
         assert not again.has(piece)
     again.write(piece, np.ones((8, 8), np.float32))
     assert again.has(piece)
+
+
+SHAPE = (2, 600, 700)
+
+
+def write_all(path: Path) -> list[Piece]:
+    """An image of eight chunks."""
+    path.parent.mkdir(exist_ok=True)
+    stack = np.random.default_rng(0).random(SHAPE, np.float32)
+    pieces = [Piece(z, top, min(600, top + 512), 0, 700) for z in range(2) for top in (0, 512)]
+    with ZarrPieces(path, shape=SHAPE) as out:
+        for piece in pieces:
+            out.write(piece, stack[piece.index][piece.box])
+    return pieces
+
+
+def test_each_file_is_hashed_in_memory_and_synced_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    synced = watch_syncs(monkeypatch)
+    path = tmp_path / "a.ome.zarr"
+    write_all(path)
+    known = read_journal(path)
+    files = [file for file in path.rglob("*") if file.is_file()]
+    assert len(files) == 8 + 2
+    assert known.keys() == {key_of(path, file) for file in files}
+    hashed = watch(monkeypatch)
+    published = seal(path)
+    assert hashed == []
+    everything = Counter(file.stat().st_ino for file in [path, *path.rglob("*")])
+    assert {*everything.values()} == {1}
+    assert Counter(synced) == everything
+    assert published == slowly(path)
+    write_all(tmp_path / "b" / path.name)
+    assert fingerprint(tmp_path / "b" / path.name) == published, "other bytes of the same pixels"
+
+
+def key_of(path: Path, file: Path) -> tuple[str, int, int]:
+    state = file.stat()
+    return file.relative_to(path).as_posix(), state.st_size, state.st_mtime_ns
+
+
+def test_what_an_earlier_run_has_hashed_is_not_read_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "a.ome.zarr"
+    pieces = write_all(path)
+    chunk = path / "0/c/0/1/0"
+    again = ZarrPieces(path, shape=SHAPE)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(again._array), "__getitem__", None)  # so that reading fails
+        assert all(again.has(piece) for piece in pieces)
+    content = chunk.read_bytes()
+    chunk.write_bytes(bytes(len(content)))
+    assert [again.has(piece) for piece in pieces] == [True, False, True, True]
+    chunk.write_bytes(content)  # as it was, but for the time
+    assert again.has(pieces[1])
+
+
+def test_pieces_without_a_file_are_absent(tmp_path: Path):
+    path = tmp_path / "a.ome.zarr"
+    pieces = write_all(path)
+    draft = path / "0/c/0/1/.1.0123.draft"  # of a process that was killed
+    draft.touch()
+    out = ZarrPieces(path, shape=SHAPE)
+    assert out.absent(pieces) == []
+    assert not draft.exists()
+    (path / "0/c/0/1/1").unlink()
+    shutil.rmtree(path / "0/c/1")
+    assert out.absent(pieces) == pieces[1:]
+    assert out.absent(pieces[:1]) == []
+
+
+def test_who_is_late_does_not_begin_anew_what_is_published(tmp_path: Path):
+    path = tmp_path / "a.ome.zarr"
+    out = ZarrPieces(path, shape=(1, 8, 8))
+    path.rename(tmp_path / "published")
+    with pytest.raises(FileNotFoundError):
+        out.put(Piece(0, 0, 8, 0, 8), np.zeros((8, 8), np.float32))
+    assert not path.exists()
 
 
 def test_older_ome_zarr_with_one_channel_is_read(tmp_path: Path, stack: np.ndarray):

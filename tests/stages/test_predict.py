@@ -14,11 +14,15 @@ import numpy as np
 import pytest
 import tifffile
 from conftest import SHARED, Cli, read
+from hashes import slowly, watch
 from scipy import ndimage
 
 from unetseg import stacks
+from unetseg.artifacts.manifest import Manifest
 from unetseg.engine import prediction
 from unetseg.engine.ensemble import Ensemble, Member, Treatment
+from unetseg.stacks.hashing import Hashed
+from unetseg.stacks.omezarr import ZarrPieces
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.pieces import Piece
 from unetseg.stacks.volume import Volume
@@ -170,6 +174,74 @@ def test_killed_prediction_goes_on_to_the_same_bytes(
     ]
     assert outputs[0] == outputs[1]
     assert not unfinished.exists()
+
+
+def test_what_was_hashed_before_a_kill_is_not_read_again(
+    model: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    volume = write_volume(tmp_path / "v.tif", 5, 60, 60)
+    common = ("predict", "--model", model, "--volume", volume, "--no-tta")
+    common = (*common, "--name", "p.ome.zarr")
+    with monkeypatch.context() as patch:
+        interrupt_after(3, patch)
+        cli(*common, code=130)
+    unfinished = Path("work/prediction/.unfinished")
+    journal = unfinished / ".p.ome.zarr.hashes"
+    journal.write_bytes(journal.read_bytes()[:-9])  # as a kill cuts off a line
+    hashed = watch(monkeypatch)
+    assert "going on: 60% is there" in cli(*common).stderr
+    # The chunk of that line alone.
+    assert [path for path in hashed if unfinished in path.parents] == [
+        unfinished / "p.ome.zarr/0/c/2/0/0"
+    ]
+    (output,) = Manifest.read(Path("work/prediction/manifest.json")).outputs
+    assert (output.bytes, output.sha256) == slowly(Path("work/prediction/p.ome.zarr"))
+    assert sorted(path.name for path in Path("work/prediction").iterdir()) == [
+        "manifest.json",
+        "p.ome.zarr",
+    ]
+    cli(*common, "--output", "undisturbed")
+    assert Manifest.read(Path("undisturbed/manifest.json")).outputs == [output]
+    assert "up to date" in cli(*common).stdout
+    chunk = Path("work/prediction/p.ome.zarr/0/c/0/0/0")
+    chunk.write_bytes(chunk.read_bytes()[::-1])
+    assert "up to date" not in cli(*common).stdout
+
+
+def interrupt_after(pieces: int, patch: pytest.MonkeyPatch) -> None:
+    predict, done = Ensemble.predict, []
+
+    def count(self: Ensemble, volume: Volume, piece: Piece) -> np.ndarray:
+        if len(done) == pieces:
+            raise KeyboardInterrupt
+        done.append(piece)
+        return predict(self, volume, piece)
+
+    patch.setattr(Ensemble, "predict", count)
+
+
+def test_a_result_that_lost_a_chunk_is_not_published(
+    model: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    volume = write_volume(tmp_path / "v.tif", 3, 60, 60)
+    common = ("predict", "--model", model, "--volume", volume, "--no-tta", "--name", "p.zarr")
+    put = ZarrPieces.put
+
+    def put_and_lose(self: ZarrPieces, piece: Piece, pixels: np.ndarray) -> list[Hashed]:
+        written = put(self, piece, pixels)
+        if piece.index == 1:
+            Path("work/prediction/.unfinished/p.zarr/0/c/0/0/0").unlink()
+        return written
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ZarrPieces, "put", put_and_lose)
+        *_, line = cli(*common, code=1).stderr.splitlines()
+    assert re.search(
+        r"p\.zarr: expected all of the 3 pieces that were written, found 2; the same command", line
+    )
+    assert [path.name for path in Path("work/prediction").iterdir()] == [".unfinished"]
+    assert "going on: 67% is there" in cli(*common).stderr
+    assert len(read(Path("work/prediction/p.zarr"))) == 3
 
 
 # Pieces of the first run are at most 150 px long: four to a slice.

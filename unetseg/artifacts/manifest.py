@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -12,8 +11,8 @@ from typing import Any
 
 from unetseg.artifacts.forms import DETAILS, check_form, require
 from unetseg.errors import InputError
-from unetseg.stacks.location import is_there, locate
-from unetseg.stacks.opening import files_of
+from unetseg.stacks.hashing import Hasher, fingerprint, in_threads, size, state
+from unetseg.stacks.location import is_there
 
 MANIFEST = "manifest.json"
 
@@ -33,26 +32,29 @@ class Seen:
     Attributes
     ----------
     path : Path
-    state : tuple
+    state : str
         What changes when it is written to, or another takes its place.
     content : (int, str), optional
         Size and sha256 of the very bytes that were read, where it was read whole.
     """
 
     path: Path
-    state: tuple[Any, ...] = ()
+    state: str = ""
     content: tuple[int, str] | None = None
 
     @classmethod
     def of(cls, path: Path) -> Seen:
         """Look at what a stage is about to open."""
-        return cls(path, _state(path))
+        return cls(path, state(path))
 
     def has_changed(self) -> bool:
         """Whether it is another now, or gone."""
-        if self.content is None:
-            return _state(self.path) != self.state
-        return not self.path.exists() or fingerprint(self.path) != self.content
+        try:
+            if self.content is None:
+                return state(self.path) != self.state
+            return fingerprint(self.path) != self.content
+        except FileNotFoundError:  # gone, or a part of it while it was looked at
+            return True
 
 
 @dataclass(frozen=True)
@@ -234,13 +236,11 @@ def _check_inputs(folder: Path, manifest: Manifest, *, checked: set[Path]) -> No
             )
 
 
-def matches(path: Path, record: Source | Output) -> bool:
+def matches(path: Path, record: Source | Output, *, hasher: Hasher = in_threads) -> bool:
     """Whether a file or folder is the one that was recorded."""
     # The size first: it may be a folder of strangers' choice, or a device without an end.
-    if size(path) != record.bytes:
-        return False
     try:
-        return fingerprint(path)[1] == record.sha256
+        return size(path) == record.bytes and fingerprint(path, hasher=hasher)[1] == record.sha256
     except FileNotFoundError:
         return False
 
@@ -256,17 +256,6 @@ def written_by(path: Path, stage: str) -> bool:
     )
 
 
-def size(path: Path) -> int:
-    """Size in bytes of what is read from a path, as of `fingerprint`; 0 if there is nothing."""
-    return sum(file.stat().st_size for file in files_of(path))
-
-
-def _state(path: Path) -> tuple[Any, ...]:
-    """What changes when a file, or a file of a folder, is written to or replaced."""
-    states = ((file, file.stat()) for file in sorted(files_of(path)))
-    return tuple((file.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for file, s in states)
-
-
 def recorded_path(path: Path, *, folder: Path) -> str:
     """A path as a manifest in a folder names it: as seen from there."""
     parts = path.resolve().parts
@@ -274,28 +263,3 @@ def recorded_path(path: Path, *, folder: Path) -> str:
         if part.endswith(PASSING):
             return PurePosixPath(IN_MEMORY, *parts[number:]).as_posix()
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-
-
-def fingerprint(path: Path) -> tuple[int, str]:
-    """Size in bytes and sha256 of a file, or of the files that hold the stack at a path.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is nothing.
-    """
-    file, inside = locate(path)
-    files = sorted(files_of(path))
-    if files == [file]:
-        return file.stat().st_size, _digest(file)
-    if not files and not file.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    folder = file / inside if file.is_dir() else file.parent
-    parts = [(f.relative_to(folder).as_posix(), f.stat().st_size, _digest(f)) for f in files]
-    total = sum(part[1] for part in parts)
-    return total, hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

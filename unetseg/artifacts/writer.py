@@ -24,7 +24,6 @@ from unetseg.artifacts.manifest import (
     Output,
     Seen,
     Source,
-    fingerprint,
     matches,
     recorded_path,
 )
@@ -39,7 +38,8 @@ from unetseg.artifacts.staging import (
 )
 from unetseg.errors import InputError, OutputError
 from unetseg.progress import StageResult
-from unetseg.stacks.files import flush, flush_names, replacing
+from unetseg.stacks.files import flush_names, replacing
+from unetseg.stacks.hashing import Hasher, fingerprint, in_threads, seal
 from unetseg.stacks.tiffwriter import create_stack
 from unetseg.stacks.volume import describe
 from unetseg.version import __version__
@@ -71,6 +71,8 @@ class StageWriter:
         for the same run to go on from.
     conditions : mapping, optional
         What must be the same too for a run to go on, such as the version of a library.
+    hasher : callable, optional
+        Who hashes what is read and written, where that is many files.
     next_command : str, optional
         To propose to the user at the end.
 
@@ -100,11 +102,13 @@ class StageWriter:
         names: Iterable[str],
         resumable: bool = False,
         conditions: Mapping[str, Any] | None = None,
+        hasher: Hasher = in_threads,
         next_command: str | None = None,
     ) -> None:
         self.folder = folder
         self._resumable = resumable
         self._conditions = conditions or {}
+        self._hasher = hasher
         self._next_command = next_command
         self.stage = stage
         self.details: dict[str, Any] = {}
@@ -142,13 +146,17 @@ class StageWriter:
                 recover(self.folder)
                 self._earlier = self._check_ours()
                 self._check_inputs_apart(self._earlier)
-                self.inputs = [_source(seen, self.folder) for seen in self._seen]
+                self.inputs = [self._source(seen) for seen in self._seen]
                 self.check_inputs()
                 held.pop_all()
         except BaseException:
             self._remove_if_empty()
             raise
         return self
+
+    def _source(self, seen: Seen) -> Source:
+        content = seen.content or fingerprint(seen.path, hasher=self._hasher)
+        return Source(recorded_path(seen.path, folder=self.folder), *content)
 
     def _remove_if_empty(self) -> None:
         """Leave no folder behind that this run has made for nothing."""
@@ -230,7 +238,9 @@ class StageWriter:
             self.manifest.options == json.loads(json.dumps(self._options))
             and self.manifest.version == __version__
             and self.manifest.inputs == self.inputs
-            and all(matches(self.folder / o.name, o) for o in self.manifest.outputs)
+            and all(
+                matches(self.folder / o.name, o, hasher=self._hasher) for o in self.manifest.outputs
+            )
         )
 
     def nothing_to_do(self) -> StageResult:
@@ -322,9 +332,8 @@ class StageWriter:
     def _publish(self) -> None:
         outputs = []
         for path in finished(self._staging):
-            flush(path)
             array = self._arrays.get(path.name, {})
-            outputs.append(Output(path.name, *fingerprint(path), **array))
+            outputs.append(Output(path.name, *seal(path, hasher=self._hasher), **array))
         self.manifest = Manifest(
             self.stage, __version__, self._options, self.inputs, outputs, self.details
         )
@@ -340,8 +349,3 @@ def _as_seen(given: Manifest | Seen | Path) -> Seen:
     seen = given.seen if isinstance(given, Manifest) else given
     assert seen is not None  # a manifest that was read from nowhere is no input
     return Seen.of(seen) if isinstance(seen, Path) else seen
-
-
-def _source(seen: Seen, folder: Path) -> Source:
-    content = seen.content or fingerprint(seen.path)
-    return Source(recorded_path(seen.path, folder=folder), *content)

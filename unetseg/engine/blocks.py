@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,10 +43,14 @@ from unetseg.arrays.tiles import Box
 from unetseg.engine.cluster import unseen
 from unetseg.errors import InputError
 from unetseg.stacks.files import replacing
+from unetseg.stacks.hashing import Hashed
 from unetseg.stacks.location import is_there
 from unetseg.stacks.opening import open_volume
-from unetseg.stacks.pieces import Piece, PieceWriter
+from unetseg.stacks.pieces import Piece
 from unetseg.stacks.volume import Volume, check_probable
+
+if TYPE_CHECKING:
+    from unetseg.stacks.omezarr import ZarrPieces
 
 # Of the Gaussian, SciPy sees so many standard deviations.
 REACH_OF_GAUSSIAN = 4
@@ -236,14 +240,14 @@ class Segmenter:
         """How many cells a slice has."""
         return int(self._load(self.total_path(index)))
 
-    def write(self, block: Block, target: Target) -> tuple[Block, npt.NDArray[Any] | None]:
+    def write(self, block: Block, target: Target) -> tuple[Block, npt.NDArray[Any] | list[Hashed]]:
         """Number a block's cells through the stack, and count them.
 
         Returns
         -------
         Block
-        (H, W) array or None
-            The numbers, if nobody has written them yet.
+        (H, W) array or list of Hashed
+            The numbers, for others to write; or, of an OME-Zarr, the chunks that hold them now.
         """
         with _ONE_AT_A_TIME:
             grid = self.grid(_open(self), block.index)
@@ -256,11 +260,12 @@ class Segmenter:
             if self.linked:
                 pixels = self._load(self.names_path)[pixels]
             pixels = pixels.astype(target.dtype)
+            done: npt.NDArray[Any] | list[Hashed] = pixels
             if target.path is not None:
-                _output(target, self).write(Piece.of(block.index, core), pixels)
+                done = _output(target, self).put(Piece.of(block.index, core), pixels)
             # Behind the pixels, for which it vouches.
             save(self.path("tally", block), tally)
-        return block, None if target.path else pixels
+        return block, done
 
     def tally(self, grid: Grid, index: int) -> Tally:
         """What was counted on the cells of a slice, numbered from 1 in it."""
@@ -323,7 +328,7 @@ def forget() -> None:
         _OPENED.popitem()[1].close()
 
 
-def _output(target: Target, segmenter: Segmenter) -> PieceWriter:
+def _output(target: Target, segmenter: Segmenter) -> ZarrPieces:
     from unetseg.stacks.omezarr import ZarrPieces
 
     assert target.path is not None

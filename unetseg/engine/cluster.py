@@ -1,17 +1,19 @@
 """Work of many machines, handed out by dask.distributed; and prediction by them.
 
 Every worker sees the same files (a shared file system), reads what it needs of the volume, and
-writes whole chunks of the result. Nothing but the names of pieces goes over the network.
+writes, syncs and hashes whole chunks of the result; it hashes the volume too, if that is many
+files. Nothing but names and hashes goes over the network.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
-from contextlib import suppress
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,11 +21,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from unetseg.errors import InputError, UnetsegError
 from unetseg.progress import Progress
+from unetseg.stacks.hashing import Hashed, Hasher, Hashes, hash_file, in_threads
 from unetseg.stacks.location import is_there
 from unetseg.stacks.pieces import Piece
 
 if TYPE_CHECKING:
     from unetseg.engine.ensemble import Treatment
+    from unetseg.stacks.omezarr import ZarrPieces
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -53,7 +57,7 @@ class Job:
 
 
 def predict_on_cluster(
-    scheduler: str, job: Job, pieces: Sequence[Piece], progress: Progress
+    scheduler: str, job: Job, pieces: Sequence[Piece], output: ZarrPieces, progress: Progress
 ) -> Iterator[Piece]:
     """Let the workers of a cluster predict and write pieces.
 
@@ -63,6 +67,8 @@ def predict_on_cluster(
         Address, such as tcp://host:8786.
     job : Job
     pieces : sequence of Piece
+    output : ZarrPieces
+        The result, whose journal is kept here.
     progress : Progress
 
     Yields
@@ -73,14 +79,12 @@ def predict_on_cluster(
     Raises
     ------
     UnetsegError
-        As for `cluster_map`; or if a worker does not see the files, or writes where this process
-        does not see it.
+        As for `cluster_map`; or if a worker does not see the files.
     """
-    from unetseg.stacks.omezarr import ZarrPieces
-
-    yield from cluster_map(scheduler, partial(_predict_piece, job=job), pieces, progress)
-    output = ZarrPieces(job.output, shape=job.shape, create=False)
-    check_written(pieces, output.holds, where=job.output)
+    work = partial(_predict_piece, job=job)
+    for piece, written in cluster_map(scheduler, work, pieces, progress):
+        output.record(written)
+        yield piece
 
 
 def cluster_map(
@@ -112,8 +116,50 @@ def cluster_map(
     UnetsegError
         If there is no scheduler, or it is lost, or an item is too much for every worker.
     """
+    with _connected(scheduler, progress) as client:
+        from distributed import as_completed
+
+        # Not `pure`: a piece of an earlier run of other options is not this one.
+        futures = client.map(work, items, pure=False)
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            with suppress(CancelledError, OSError):
+                client.cancel(futures)
+
+
+def hasher_of(scheduler: str | None, progress: Progress) -> Hasher:
+    """Who hashes: the workers of a cluster if there is one, else the threads of this process."""
+    return in_threads if scheduler is None else partial(hashing_on, scheduler, progress)
+
+
+@contextmanager
+def hashing_on(scheduler: str, progress: Progress) -> Iterator[Callable[[list[Path]], Hashes]]:
+    """Let the workers of a cluster hash files: a `stacks.hashing.Hasher` when bound to its address.
+
+    Raises
+    ------
+    UnetsegError
+        If there is no scheduler, or it is lost, or a worker does not see the files.
+    """
+    with _connected(scheduler, progress) as client:
+
+        def submit(paths: list[Path]) -> Hashes:
+            # As a part of the task, in which dask looks for nothing of its own; not `pure`: the
+            # same names may be other files by now.
+            task = partial(_hash, [os.path.abspath(path) for path in paths])  # noqa: PTH100
+            hashes: Hashes = client.submit(task, pure=False)
+            return hashes
+
+        yield submit
+
+
+@contextmanager
+def _connected(scheduler: str, progress: Progress) -> Iterator[Any]:
+    """Connect to a cluster, and say in one line what goes wrong there."""
     try:
-        from distributed import Client, KilledWorker, as_completed
+        from distributed import Client, KilledWorker
         from distributed.comm.core import CommClosedError
     except ImportError as error:
         raise UnetsegError(
@@ -130,11 +176,8 @@ def cluster_map(
     with client:
         if not client.scheduler_info()["workers"]:
             progress.say(f"{scheduler} has no workers yet: waiting for the first")
-        # Not `pure`: a piece of an earlier run of other options is not this one.
-        futures = client.map(work, items, pure=False)
         try:
-            for future in as_completed(futures):
-                yield future.result()
+            yield client
         except KilledWorker as error:
             raise UnetsegError(
                 f"--scheduler {scheduler}: expected workers to live, found that several died of "
@@ -145,40 +188,61 @@ def cluster_map(
                 f"--scheduler {scheduler}: expected it to stay, lost it; start it and its workers, "
                 "and the same command goes on from here"
             ) from error
-        finally:
-            with suppress(CancelledError, OSError):
-                client.cancel(futures)
 
 
 def check_written(
-    pieces: Sequence[Item], is_written: Callable[[Item], bool], *, where: Path
+    items: Sequence[Item],
+    absent: Callable[[Sequence[Item]], list[Item]],
+    *,
+    where: Path,
+    by_others: bool,
 ) -> None:
-    """Believe no worker: look whether all that it has written is there, as seen from here.
+    """Believe no worker, and no disk: look whether all that was written is there.
+
+    Parameters
+    ----------
+    items : sequence
+        All that there must be.
+    absent : callable
+        Says which of them are not there.
+    where : Path
+        Of the files.
+    by_others : bool
+        Whether other machines have written them, so that they may take a while to appear here.
 
     Raises
     ------
     UnetsegError
-        If something is missing after a while.
+        If one is missing.
     """
-    deadline = time.monotonic() + SECONDS_TO_APPEAR
-    absent = list(pieces)
-    while absent := [piece for piece in absent if not is_written(piece)]:
+    deadline = time.monotonic() + SECONDS_TO_APPEAR * by_others
+    left = list(items)
+    while left := absent(left):
         if time.monotonic() >= deadline:
+            remedy = "give a path that all machines share, and " if by_others else ""
             raise UnetsegError(
-                f"{where}: expected all of the {len(pieces)} pieces that workers have "
-                f"written, found {len(pieces) - len(absent)}; give a path that all machines share, "
-                "and the same command goes on from here"
+                f"{where}: expected all of the {len(items)} pieces that were written, found "
+                f"{len(items) - len(left)}; {remedy}the same command goes on from here"
             )
         time.sleep(1)
 
 
-def _predict_piece(piece: Piece, job: Job) -> Piece:
-    """Predict and write a piece, in a worker."""
+def _hash(names: list[str]) -> list[str]:
+    """Hash files, in a worker: several at a time, for most of it is waiting for the disk."""
+    try:
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(hash_file, map(Path, names)))
+    except FileNotFoundError as error:
+        raise unseen(Path(error.filename)) from error
+
+
+def _predict_piece(piece: Piece, job: Job) -> tuple[Piece, list[Hashed]]:
+    """Predict and write a piece, in a worker; what was written before is for others to hash."""
     with _ONE_AT_A_TIME:
         ensemble, volume, output = _open(job)
-        if not output.has(piece):
-            output.write(piece, ensemble.predict(volume, piece))
-    return piece
+        if output.has(piece):
+            return piece, []
+        return piece, output.put(piece, ensemble.predict(volume, piece))
 
 
 @lru_cache(maxsize=1)

@@ -54,27 +54,30 @@ def require_room(folder: Path, size: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
-def flush(path: Path) -> None:
-    """Bring a file, or a folder and all that is in it, to the disk."""
-    if path.is_dir():
-        for entry in path.iterdir():
-            flush(entry)
-        flush_names(path)
-    else:
-        _sync(path)
+def files_under(folder: Path | str) -> Iterator[str]:
+    """Names of all files in a folder and those in it, with slashes, sorted by their parts."""
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            for name in files_under(entry.path):
+                yield f"{entry.name}/{name}"
+        elif entry.is_file():
+            yield entry.name
 
 
 def flush_names(folder: Path) -> None:
     """Bring to the disk which files are in a folder; what is in them is left alone."""
     try:
-        _sync(folder)
+        sync(folder)
     except OSError as error:
         # Some file systems, such as SMB, have no such thing.
         if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
             raise
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring what is in a file to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import math
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.errors import UnetsegError
-from unetseg.stacks.files import require_room
+from unetseg.stacks.files import DRAFT, require_room
+from unetseg.stacks.hashing import Hashed, Known, journal_of, read_journal, record
 from unetseg.stacks.pieces import Piece, PieceWriter
 from unetseg.stacks.voxel import Voxel
 
@@ -37,7 +40,9 @@ class ZarrPieces(PieceWriter):
 
     One of whole numbers is an image of labels, and says so.
 
-    A process that dies leaves whole chunks: zarr writes each beside its place and renames it.
+    A process that dies leaves whole chunks: each is written beside its place, synced and renamed.
+    Beside the group lies a journal of what was written, with its hashes, so that nobody reads it
+    again to publish it, or to go on.
 
     Parameters
     ----------
@@ -72,6 +77,8 @@ class ZarrPieces(PieceWriter):
         create: bool = True,
     ) -> None:
         zarr = import_zarr()
+        from unetseg.stacks.chunkstore import ChunkStore
+
         dtype = np.dtype(dtype)
         # zarr leaves out chunks that hold nothing else: no probability, and no number of a cell.
         self._nothing = np.nan if dtype.kind == "f" else int(np.iinfo(dtype).max)
@@ -81,9 +88,13 @@ class ZarrPieces(PieceWriter):
             if not create:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
             require_room(path.parent, math.prod(shape) * dtype.itemsize)
-            group = zarr.open_group(path, mode="w", zarr_format=3)
+            journal_of(path).unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True)  # begun, and not far enough
+            path.mkdir()
+            store = ChunkStore(path)
             labels: dict[str, Any] = {} if dtype.kind == "f" else {"image-label": {}}
-            group.attrs["ome"] = {**_attributes(path.name, voxel), **labels}
+            about = {"ome": {**_attributes(path.name, voxel), **labels}}
+            group = zarr.create_group(store, zarr_format=3, attributes=about)
             group.create_array(
                 "0",
                 shape=shape,
@@ -92,20 +103,22 @@ class ZarrPieces(PieceWriter):
                 dimension_names=("z", "y", "x"),
                 fill_value=self._nothing,
             )
-        self._array = zarr.open_array(path / "0", mode="r+")
+            self.record(store.written)
+        self._store = ChunkStore(path)
+        self._array = zarr.open_array(self._store, path="0", mode="r+")
 
-    def holds(self, piece: Piece) -> bool:
-        """Whether all chunks of a piece have their files; what is in them is left alone."""
-        try:
-            return all(chunk.stat().st_size for chunk in self._chunks(piece))
-        except FileNotFoundError:
-            return False
+    @cached_property
+    def _known(self) -> Known:
+        return read_journal(self._path)
 
     def has(self, piece: Piece) -> bool:
         """Whether all chunks of a piece are there, and whole."""
-        if not self.holds(piece):
+        try:
+            if all(self._is_known(chunk) for chunk in self._chunks(piece)):
+                return True
+        except FileNotFoundError:
             return False
-        # After a power cut a file may have its name, and nothing in it.
+        # Another's, or one of a power cut: a file may have its name, and nothing in it.
         try:
             pixels = np.asarray(self._array[(piece.index, *piece.box)])
         except Exception:  # of whatever kind the codec raises
@@ -113,16 +126,57 @@ class ZarrPieces(PieceWriter):
         absent = np.isnan(pixels) if pixels.dtype.kind == "f" else pixels == self._nothing
         return not absent.any()
 
-    def _chunks(self, piece: Piece) -> Iterator[Path]:
+    def _is_known(self, chunk: str) -> bool:
+        """Whether a chunk is as the journal has it.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        """
+        state = (self._path / chunk).stat()
+        return bool(self._known.get((chunk, state.st_size, state.st_mtime_ns)))
+
+    def absent(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """Those of the pieces of which a chunk has no file, as seen from here."""
+
+        # The names of a row of chunks at once: to ask for each file would take minutes.
+        @lru_cache(maxsize=4096)
+        def names(folder: str) -> frozenset[str]:
+            try:
+                found = list((self._path / folder).iterdir())
+            except FileNotFoundError:
+                return frozenset()
+            for draft in (file for file in found if file.name.endswith(DRAFT)):
+                draft.unlink(missing_ok=True)  # of who was killed
+            return frozenset(file.name for file in found)
+
+        def is_there(chunk: str) -> bool:
+            folder, _, name = chunk.rpartition("/")
+            return name in names(folder)
+
+        return [piece for piece in pieces if not all(map(is_there, self._chunks(piece)))]
+
+    def _chunks(self, piece: Piece) -> Iterator[str]:
+        """Names of the files of a piece, as seen from the group."""
         _, height, width = self._array.chunks
         for row in range(piece.top // height, -(-piece.bottom // height)):
             for column in range(piece.left // width, -(-piece.right // width)):
-                key = self._array.metadata.encode_chunk_key((piece.index, row, column))
-                yield self._path / "0" / key
+                yield "0/" + self._array.metadata.encode_chunk_key((piece.index, row, column))
 
     def write(self, piece: Piece, pixels: npt.NDArray[Any]) -> None:
-        """Write the chunks of a piece."""
+        """Write the chunks of a piece, and say so in the journal."""
+        self.record(self.put(piece, pixels))
+
+    def put(self, piece: Piece, pixels: npt.NDArray[Any]) -> list[Hashed]:
+        """Write the chunks of a piece for another process, which keeps the journal."""
+        self._store.written.clear()
         self._array[(piece.index, *piece.box)] = pixels
+        return list(self._store.written)
+
+    def record(self, written: Iterable[Hashed]) -> None:
+        """Put what was written into the journal."""
+        record(self._path, written)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from unetseg.errors import InputError, first_of
 from unetseg.stacks import kinds, omeset
+from unetseg.stacks.files import files_under
 from unetseg.stacks.location import locate
 from unetseg.stacks.micrographs import Micrographs
 from unetseg.stacks.slicefolder import SliceFolder, images_not_read, look_into
@@ -114,7 +116,13 @@ def open_numbers(path: Path) -> Volume:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files on disk that hold what is read from a path.
+    """The files on disk that hold what is read from a path, as of `names_of`."""
+    folder, names = names_of(path)
+    return [folder / name for name in names]
+
+
+def names_of(path: Path) -> tuple[Path, Iterable[str]]:
+    """The folder and names of the files on disk that hold what is read from a path.
 
     Parameters
     ----------
@@ -123,25 +131,23 @@ def files_of(path: Path) -> list[Path]:
 
     Returns
     -------
-    list of Path
-        A file itself, and those of its set of OME-TIFFs; the slices of a folder of slices; all
-        files of another folder. Empty where there is nothing.
+    folder : Path
+    names : iterable of str
+        As seen from the folder, with slashes, sorted by their parts: a file itself, and those of
+        its set of OME-TIFFs; the slices of a folder of slices; all files of another folder. None
+        where there is nothing.
     """
     file, inside = locate(path)
     if file.is_file():
         tiff = file.suffix.lower() in (".tif", ".tiff")
-        return [f for f in omeset.members(file) if f.is_file()] if tiff else [file]
+        members = [f for f in omeset.members(file) if f.is_file()] if tiff else [file]
+        return file.parent, [os.path.relpath(f, file.parent) for f in sorted(members)]
     folder = file / inside
     if not folder.is_dir():
-        return []
+        return folder, []
     # What systems and other programs leave beside slices changes nothing.
     slices = [] if is_zarr(folder) else SliceFolder.slices_in(folder)
-    return slices or [
-        entry
-        for top, _, names in os.walk(folder)
-        for name in names
-        if (entry := Path(top, name)).is_file()
-    ]
+    return folder, sorted(file.name for file in slices) or files_under(folder)
 
 
 def find_stack(path: Path, name: str) -> Path:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,10 @@ class PieceWriter(Closing):
     @abstractmethod
     def write(self, piece: Piece, pixels: npt.NDArray[Any]) -> None:
         """Write a piece."""
+
+    def absent(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """Those of the pieces that have been written and are not there: of one file, none."""
+        return []
 
     @abstractmethod
     def close(self) -> None:

@@ -12,12 +12,12 @@ import numpy as np
 import pooch
 import requests
 
-from unetseg.artifacts.manifest import fingerprint
 from unetseg.artifacts.writer import StageWriter
 from unetseg.errors import InputError
 from unetseg.options import DownloadOptions, public
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
+from unetseg.stacks.hashing import fingerprint
 from unetseg.stacks.labels import Labels
 from unetseg.stacks.opening import STACKS, open_volume
 from unetseg.stacks.volume import describe

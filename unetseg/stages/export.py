@@ -17,7 +17,7 @@ from unetseg.arrays.tiles import middle_of, mirrored
 from unetseg.arrays.tissue import all_tissue
 from unetseg.artifacts.finding import find_model
 from unetseg.artifacts.forms import MODEL, require
-from unetseg.artifacts.manifest import MANIFEST, Manifest, fingerprint
+from unetseg.artifacts.manifest import MANIFEST, Manifest
 from unetseg.artifacts.workfolder import trained_on
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.prediction import Predictor, open_model, read_network
@@ -39,6 +39,7 @@ from unetseg.network.backend import backend_version, describe_backend, use_full_
 from unetseg.network.inference import prepare
 from unetseg.options import ExportOptions
 from unetseg.progress import Progress, StageResult
+from unetseg.stacks.hashing import fingerprint
 from unetseg.stacks.location import is_there
 from unetseg.stacks.opening import find_stack, open_volume
 

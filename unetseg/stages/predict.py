@@ -15,7 +15,7 @@ from unetseg.artifacts.ancestry import describe_model, slices_seen_by
 from unetseg.artifacts.finding import ZERO_IS_MISSING, find_model
 from unetseg.artifacts.manifest import Seen
 from unetseg.artifacts.writer import StageWriter
-from unetseg.engine.cluster import Job, predict_on_cluster
+from unetseg.engine.cluster import Job, check_written, hasher_of, predict_on_cluster
 from unetseg.engine.ensemble import Ensemble, Member, Treatment
 from unetseg.engine.machine import parse_memory, peak_memory
 from unetseg.engine.prediction import open_model
@@ -24,6 +24,7 @@ from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.files import replacing
 from unetseg.stacks.micrographs import Micrographs
+from unetseg.stacks.omezarr import ZarrPieces
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.pieces import Piece, PieceWriter, TiffPieces
 from unetseg.stacks.volume import Volume, is_zarr
@@ -77,6 +78,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
             inputs=[*models, volume_seen],
             names=names_of_results(volume, name, given=options.name, scheduler=options.scheduler),
             resumable=True,
+            hasher=hasher_of(options.scheduler, progress),
             next_command=command_line("segment", prediction=options.output),
         ) as writer,
     ):
@@ -130,11 +132,7 @@ def _name_of(micrograph: str) -> str:
 
 def _format(name: str) -> type[PieceWriter]:
     """What writes a file of that name."""
-    if is_zarr(Path(name)):
-        from unetseg.stacks.omezarr import ZarrPieces
-
-        return ZarrPieces
-    return TiffPieces
+    return ZarrPieces if is_zarr(Path(name)) else TiffPieces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,17 +160,20 @@ class _Work:
         with write_to(path, shape=volume.shape, voxel=voxel) as output:
             pieces = ensemble.plan(volume, edge=edge, multiple=write_to.multiple)
             missing = [piece for piece in pieces if not output.has(piece)]
-            if self.scheduler is None:
-                done = _predict(missing, ensemble, volume, output)
-            else:
+            if self.scheduler is not None and isinstance(output, ZarrPieces):
                 job = self._job(path, identity=json.dumps(writer.identity()))
-                done = predict_on_cluster(self.scheduler, job, missing, progress)
-            return _follow(
+                done = predict_on_cluster(self.scheduler, job, missing, output, progress)
+            else:
+                done = _predict(missing, ensemble, volume, output)
+            speed = _follow(
                 done,
                 missing=sum(piece.pixels for piece in missing),
                 total=math.prod(volume.shape),
                 progress=progress,
             )
+            by_others = self.scheduler is not None
+            check_written(pieces, output.absent, where=path, by_others=by_others)
+            return speed
 
     def _write_each(
         self,

@@ -25,7 +25,7 @@ from unetseg.artifacts.linktable import write_links
 from unetseg.artifacts.manifest import Seen
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.blocks import LAYOUT, Block, Segmenter, Target, Watershed, forget, save
-from unetseg.engine.cluster import SECONDS_TO_APPEAR, check_written, cluster_map
+from unetseg.engine.cluster import SECONDS_TO_APPEAR, check_written, cluster_map, hasher_of
 from unetseg.engine.machine import parse_memory, processes_within
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import UsageError
@@ -104,6 +104,7 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
             inputs=[seen],
             names=[*labels, *_beside(options, prediction)],
             resumable=True,
+            hasher=hasher_of(options.scheduler, progress),
             conditions={"layout": dataclasses.asdict(LAYOUT)},
         ) as writer:
             if options.force:
@@ -254,7 +255,11 @@ class _Work:
         for _ in steps:
             pass
         if self.options.scheduler:
-            check_written(items, is_done, where=self.segmenter.drafts)
+
+            def absent(items: Sequence[Item]) -> list[Item]:
+                return [item for item in items if not is_done(item)]
+
+            check_written(items, absent, where=self.segmenter.drafts, by_others=True)
 
     def _segment(self) -> None:
         """Find the cells of every block."""
@@ -337,12 +342,13 @@ class _Work:
 
         chunk = LAYOUT.multiple
         with ZarrPieces(path, shape=shape, dtype=dtype, chunk=chunk, voxel=voxel) as out:
-
-            def is_done(block: Block) -> bool:
-                return self._is_counted(block) and out.holds(self._piece(block))
-
             missing = self._unwritten(out.has)
-            self._finish(self._write(missing, target), missing, is_done)
+            for _, chunks in self._write(missing, target):
+                out.record(chunks)
+            self._finish(iter(()), missing, self._is_counted)
+            pieces = [self._piece(block) for block in self.blocks]
+            by_others = self.options.scheduler is not None
+            check_written(pieces, out.absent, where=path, by_others=by_others)
 
     def _is_counted(self, block: Block) -> bool:
         return self.segmenter.path("tally", block).exists()
