@@ -94,6 +94,8 @@ class Trials:
             SUGGESTED: read_places(options.output),
             RANDOM: draw_places(shape, patch=self._patch, count=max(counts), rng=rng),
         }
+        if min(map(len, chosen.values())) < max(counts):
+            raise SystemExit(f"no room for {max(counts)} places of {self._patch} pixels")
         for count in counts:
             for how, places in chosen.items():
                 labels = keep(self._labels[others], places[:count])

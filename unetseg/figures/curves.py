@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from unetseg.figures.style import plain
 
@@ -61,7 +62,6 @@ def picture_curves(history: Sequence[dict[str, Any]]) -> npt.NDArray[np.uint8]:
         Red, green, blue, opacity.
     """
     figure = Figure(figsize=(3.6, 1.9), layout="constrained", dpi=100)
-    canvas = FigureCanvasAgg(figure)
     loss = figure.subplots()
     epochs = [row["epoch"] for row in history]
     loss.plot(epochs, [row["loss"] for row in history], color="0.2", marker=".")
@@ -77,5 +77,6 @@ def picture_curves(history: Sequence[dict[str, Any]]) -> npt.NDArray[np.uint8]:
             score.plot([r["epoch"] for r in scored], [r[key] for r in scored], ".-", label=name)
         score.set(ylabel="held-out score", ylim=(None, 1))
         score.legend(fontsize="small")
-    canvas.draw()
-    return np.array(canvas.buffer_rgba())
+    picture = BytesIO()
+    figure.savefig(picture, format="png")
+    return np.array(Image.open(picture).convert("RGBA"))

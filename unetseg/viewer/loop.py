@@ -17,11 +17,11 @@ from unetseg.errors import InputError, UnetsegError
 from unetseg.figures.curves import picture_curves
 from unetseg.running import shown
 from unetseg.stacks.opening import find_stack, open_volume
-from unetseg.viewer.commands import Loop
 from unetseg.viewer.drawn import Corrected, Drawn, Painted
 from unetseg.viewer.form import Form
 from unetseg.viewer.job import Job
 from unetseg.viewer.layers import CORRECTED, PAINTED, Layers, read_cells
+from unetseg.viewer.stagecommands import Loop
 
 if TYPE_CHECKING:
     import napari

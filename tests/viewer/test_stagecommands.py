@@ -12,8 +12,8 @@ from unetseg.artifacts.lock import FolderLock
 from unetseg.artifacts.manifest import MANIFEST
 from unetseg.cli.experiment import read_experiment
 from unetseg.errors import OutputError, UsageError
-from unetseg.viewer.commands import Loop
 from unetseg.viewer.drawn import Painted
+from unetseg.viewer.stagecommands import Loop
 
 STACK, WORK = Path("data/stack.tif"), Path("elsewhere/work")
 
