@@ -44,7 +44,7 @@ def telling(
     """Let what a user can mend be a line in the form, not a traceback."""
 
     @wraps(act)
-    def act_or_tell(form: PaintAndTrain, *given: Given.args, **named: Given.kwargs) -> None:
+    def act_or_tell(form: PaintAndTrain, /, *given: Given.args, **named: Given.kwargs) -> None:
         try:
             act(form, *given, **named)
         except (UnetsegError, OSError) as error:
@@ -194,7 +194,7 @@ class PaintAndTrain(Form):
 
     def _on_brush(self) -> None:
         """Paint with what was chosen."""
-        layer = self._layers and self._layers.layer(PAINTED)
+        layer = None if self._layers is None else self._layers.layer(PAINTED)
         if layer is not None:
             layer.selected_label = self.brush.value
             layer.mode = "paint"
