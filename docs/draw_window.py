@@ -1,0 +1,94 @@
+"""Draw docs/loop.jpg anew: the window that paints and trains, after one round on a drawn stack.
+
+    xvfb-run -a -s '-screen 0 1400x1000x24' python docs/draw_window.py
+
+It wants the extra napari and a screen (here a virtual one), and takes some minutes of training.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("NAPARI_CONFIG", "")  # not the user's own settings
+
+import napari
+import numpy as np
+from napari.qt import get_qapp
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+
+from unetseg.options import SynthesizeOptions
+from unetseg.progress import Silent
+from unetseg.running import run_stage
+from unetseg.stacks.opening import open_volume
+from unetseg.viewer.drawn import PAINTED_INTERIOR, PAINTED_MEMBRANE
+from unetseg.viewer.loop import PaintAndTrain
+
+PICTURE = Path(__file__).with_name("loop.jpg")
+SIZE = (1300, 860)
+COURSE = "--epochs 6 --epoch-size 12 --patch 128 --copies 1 --no-tta --no-preview --jobs 1"
+SHOWN = 1  # slice
+WHERE = np.s_[30:160, 50:200]  # what is painted of it
+DEEP = 8  # pixels from the nearest membrane
+
+
+def wait(until: Callable[[], object], seconds: float) -> None:
+    """Let the window work until something holds."""
+    end = time.monotonic() + seconds
+    while not until() and time.monotonic() < end:
+        get_qapp().processEvents()
+        time.sleep(0.01)
+
+
+def draw(picture: Path) -> None:
+    """Predict, paint some of what the stack was drawn from, train, and take a picture."""
+    run_stage("synthesize", SynthesizeOptions(slices=3, test_slices=1, height=192), Silent())
+    viewer = napari.Viewer(title="unetseg")
+    viewer.window.resize(*SIZE)
+    form = PaintAndTrain(viewer)
+    viewer.window.add_dock_widget(form, name="Paint and train")
+    form.stack.value = "data/train-volume.tif"
+    form.extra.value = COURSE
+    wait(lambda: False, 1)
+    form.open.native.click()
+    viewer.dims.set_current_step(0, SHOWN)
+    viewer.reset_view()
+    form.predict.native.click()
+    wait(lambda: form.train.enabled, 900)
+    layer = viewer.layers["painted"]
+    paint_strokes(layer)
+    layer.refresh()
+    form.train.native.click()
+    wait(lambda: form.train.enabled, 900)
+    wait(lambda: False, 1)
+    pixels = viewer.screenshot(canvas_only=False, flash=False)
+    Image.fromarray(pixels[..., :3]).save(picture, quality=85)
+    viewer.close()
+
+
+def paint_strokes(layer: napari.layers.Labels) -> None:
+    """Strokes as somebody would paint them: along a membrane, and inside of cells."""
+    with open_volume(Path("data/train-labels.tif")) as labels:
+        truth = labels[SHOWN]
+    rng = np.random.default_rng(0)
+    depth = distance_transform_edt(truth)  # of what is inside
+    for label, places, width, count in (
+        (PAINTED_MEMBRANE, truth == 0, 4, 150),
+        (PAINTED_INTERIOR, depth > DEEP, 9, 60),
+    ):
+        layer.brush_size = width
+        places = np.argwhere(places[WHERE])
+        for row, column in rng.choice(places, count):
+            place = (SHOWN, row + WHERE[0].start, column + WHERE[1].start)
+            layer.paint(place, label)
+
+
+if __name__ == "__main__":
+    where = PICTURE.resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        draw(where)
