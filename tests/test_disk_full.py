@@ -58,7 +58,7 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, Resize]]:
         ("evaluate", "4k"),
         ("gallery", "20k"),
         ("report", "40k"),
-        ("crossvalidate", "200k"),
+        ("crossvalidate", "80k"),
         ("export --format onnx", "1m"),
         ("export --format savedmodel", "1m"),
     ],

@@ -358,11 +358,11 @@ class TrainOptions(Options):
     from_: Path | None = option(
         None,
         "Begin with this model, and not with nothing: a folder of `unetseg train`, or starter. Its "
-        "network must be that of --network; the default recipe is then half as long, at a tenth "
-        "of the rate.",
+        "network must be that of --network; the default recipe is then a seventh as long, at a "
+        "third of the rate.",
         recorded=False,
     )
-    epochs: int | None = option(None, "Epochs.  [default: 20, and 10 from a model]", minimum=1)
+    epochs: int | None = option(None, "Epochs.  [default: 20, and 3 from a model]", minimum=1)
     epoch_size: int = option(
         240,
         "Random patches in an epoch, from every slice that is trained on as many as from any "

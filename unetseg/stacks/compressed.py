@@ -5,6 +5,7 @@ Labels become a sixteenth of their size, weights, which follow from labels, a te
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,40 @@ EDGE = 128
 LEVEL = 4  # of deflate: with 6 weights are a twentieth smaller, and take a quarter longer
 
 
+class _Sink(io.FileIO):
+    """A file that keeps from HDF5 what goes wrong with it, such as a full disk.
+
+    HDF5 cannot close a file that it cannot write to, and later crashes the process.
+
+    Attributes
+    ----------
+    error : OSError or None
+        What went wrong first; nothing is written after it.
+    """
+
+    error: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write all of it, or keep why not."""
+        rest = memoryview(content).cast("B")
+        size = len(rest)
+        try:
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Give the file that size, or keep why not."""
+        try:
+            if self.error is None:
+                return super().truncate(size)
+        except OSError as error:
+            self.error = error
+        return size or 0
+
+
 class CompressedWriter(Closing):
     """Write slices into a new file, one after another.
 
@@ -35,7 +70,8 @@ class CompressedWriter(Closing):
     """
 
     def __init__(self, path: Path, *, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> None:
-        self._file = h5py.File(path, "w")
+        self._sink = _Sink(path, "w+")
+        self._file = h5py.File(self._sink, "w")
         self._stack = self._file.create_dataset(
             DATASET,
             shape,
@@ -50,10 +86,23 @@ class CompressedWriter(Closing):
         """Write the next slice, (Y, X)."""
         self._stack[self._appended] = image
         self._appended += 1
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._sink.error is not None:
+            raise self._sink.error
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file.
+
+        Raises
+        ------
+        OSError
+            If not all of it could be written.
+        """
         self._file.close()
+        self._sink.close()
+        self._raise()
 
 
 def open_compressed(path: Path, *, dtype: npt.DTypeLike) -> Any:
