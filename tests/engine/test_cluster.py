@@ -323,6 +323,7 @@ def test_cells_are_the_same_whoever_works_and_dies(
         "cells-3d.csv",
         "cells.csv",
         "labels.ome.zarr",
+        "links.csv",
     ]
     # What one process has begun, the worker that is left goes on with.
     shutil.rmtree("alone")
