@@ -152,7 +152,7 @@ def course(slices: Slices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
             training,
             list(range(4)),
             held_out,
-            [tmp_path / "checkpoint.npz"],
+            tmp_path / "checkpoint.npz",
             watcher,
             onlooker=None,
             precision="float32",  # on any machine

@@ -50,16 +50,17 @@ def open_slices(folder: Path, manifest: Manifest, part: str) -> Slices:
         If they are not what the manifest says.
     """
     labels, weights = (
-        _open_compressed(folder, f"{part}-{kind}", dtype) for kind, dtype in COMPRESSED.items()
+        _open_compressed(folder / f"{part}-{FILES[kind]}", dtype)
+        for kind, dtype in COMPRESSED.items()
     )
     return Slices(_open_images(folder, manifest, part), labels, weights)
 
 
-def _open_compressed(folder: Path, name: str, dtype: npt.DTypeLike) -> Any:
-    earlier = folder / f"{name}.npy"  # before they were compressed
+def _open_compressed(path: Path, dtype: npt.DTypeLike) -> Any:
+    earlier = path.with_suffix(".npy")  # before they were compressed
     if earlier.exists():
         return open_npy(earlier, dtype=dtype)
-    return open_compressed(folder / f"{name}.h5", dtype=dtype)
+    return open_compressed(path, dtype=dtype)
 
 
 def _open_images(folder: Path, manifest: Manifest, part: str) -> Any:

@@ -121,10 +121,13 @@ def read_history(model: Path) -> list[dict[str, Any]]:
         return list(record)
     if not (model / MANIFEST).is_file() or not (model / HISTORY).is_file():
         return []
+    return [{**row, "epoch": int(row["epoch"])} for row in read_rows(model)]
+
+
+def read_rows(model: Path) -> list[dict[str, Any]]:
+    """Rows of epochs of a training that has come to its end."""
     with (model / HISTORY).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [
-        {key: float(value) if value else None for key, value in row.items()}
-        | {"epoch": int(row["epoch"])}
-        for row in rows
-    ]
+        return [
+            {key: float(value) if value else None for key, value in row.items()}
+            for row in csv.DictReader(file)
+        ]

@@ -18,7 +18,6 @@ from unetseg.engine.machine import parse_memory
 from unetseg.engine.onlooker import Onlooker
 from unetseg.engine.prediction import Predictor
 from unetseg.engine.start import Start
-from unetseg.errors import TrainingError
 from unetseg.network.backend import make_deterministic
 from unetseg.network.batches import Patches, Slices, patch_shape
 from unetseg.network.events import write_events
@@ -48,8 +47,8 @@ class Course:
     sources : list of int
         The source slice of each of them.
     held_out : Slices, optional
-    kept : sequence of Path
-        Files that a later run goes on from; the first is for the checkpoint.
+    checkpoint : Path
+        File for what a later run goes on from.
     progress : Progress
     onlooker : Onlooker, optional
         May end the course early.
@@ -77,7 +76,7 @@ class Course:
         training: Slices,
         sources: list[int],
         held_out: Slices | None,
-        kept: Sequence[Path],
+        checkpoint: Path,
         progress: Progress,
         *,
         onlooker: Onlooker | None,
@@ -88,8 +87,7 @@ class Course:
         self.recipe, self.network, self.model = start.recipe, start.network, start.model
         self._options = options
         self._held_out = held_out
-        self._kept = kept
-        self._checkpoint = kept[0]
+        self._checkpoint = checkpoint
         self._events = events
         self._progress = progress
         self._onlooker = onlooker
@@ -125,11 +123,6 @@ class Course:
         self._resume()
         try:
             self._trainer.run(self._after_epoch)
-        except TrainingError:
-            # Going on from there would end in the same way.
-            for path in self._kept:
-                path.unlink(missing_ok=True)
-            raise
         except KeyboardInterrupt:
             if self.history:
                 self._progress.say(f"the same command goes on after epoch {len(self.history)}")

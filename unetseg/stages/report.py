@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ from unetseg.artifacts.finding import (
 from unetseg.artifacts.forms import MODEL, require
 from unetseg.artifacts.manifest import MANIFEST, matches
 from unetseg.artifacts.prepared import open_slices
+from unetseg.artifacts.wishes import read_rows
 from unetseg.artifacts.workfolder import Stage, command_of, find_stages
 from unetseg.artifacts.writer import StageWriter
 from unetseg.figures.report import contents
@@ -183,11 +183,7 @@ def _open_held_out(stages: dict[str, Stage]) -> Iterator[_HeldOut]:
 
 def _training_parts(stages: dict[str, Stage]) -> dict[str, Any]:
     """Learning curves, augmentation and weight map, as far as they are there."""
-    with (stages["train"].folder / "history.csv").open(encoding="utf-8", newline="") as file:
-        history = [
-            {key: float(row[key]) if row[key] else None for key in row}
-            for row in csv.DictReader(file)
-        ]
+    history = read_rows(stages["train"].folder)
     preview = weights = None
     if "augment" in stages and stages["augment"].holds("preview.png"):
         preview = (stages["augment"].folder / "preview.png").read_bytes()

@@ -254,6 +254,10 @@ class _Work:
         """Let a step be done whose results lie in files."""
         for _ in steps:
             pass
+        self._check(items, is_done)
+
+    def _check(self, items: Sequence[Item], is_done: Callable[[Item], bool]) -> None:
+        """See whether the files of other machines are there."""
         if self.options.scheduler:
 
             def absent(items: Sequence[Item]) -> list[Item]:
@@ -345,7 +349,7 @@ class _Work:
             missing = self._unwritten(out.has)
             for _, chunks in self._write(missing, target):
                 out.record(chunks)
-            self._finish(iter(()), missing, self._is_counted)
+            self._check(missing, self._is_counted)
             pieces = [self._piece(block) for block in self.blocks]
             by_others = self.options.scheduler is not None
             check_written(pieces, out.absent, where=path, by_others=by_others)

@@ -22,7 +22,7 @@ from unetseg.engine.course import MEMORY, PREDICTION, Course, score_slices
 from unetseg.engine.onlooker import Onlooker
 from unetseg.engine.prediction import Predictor, open_model
 from unetseg.engine.start import begin, recipe_of
-from unetseg.errors import InputError, UsageError
+from unetseg.errors import InputError, TrainingError, UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
 from unetseg.network.backend import describe_backend, require_tensorflow
@@ -113,13 +113,17 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
             training,
             sources,
             held_out,
-            [writer.path(name) for name in (CHECKPOINT, PRECISION, EVENTS)],
+            writer.path(CHECKPOINT),
             progress,
             onlooker=_onlooker(options.output, manifest),
             precision=precision,
             events=writer.path(EVENTS) if options.tensorboard else None,
         )
-        course.run()
+        try:
+            course.run()
+        except TrainingError:
+            writer.begin_anew()  # going on from there would end in the same way
+            raise
         save_model(course.model, writer.path("model.keras"))
         _write_history(writer.path(HISTORY), course.history)
         draw_curves(writer.path("curves.png"), course.history)
