@@ -28,7 +28,13 @@ from unetseg.stacks.omezarr import ZarrPieces
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.stacks.pieces import Piece, PieceWriter, TiffPieces
 from unetseg.stacks.volume import Volume, is_zarr
-from unetseg.stages.stackchecks import check_name, names_of_results, parse_voxel, warn_of_stack
+from unetseg.stages.stackchecks import (
+    check_name,
+    name_of_result,
+    names_of_results,
+    parse_voxel,
+    warn_of_stack,
+)
 
 DEFAULT_NAME = "prediction.tif"
 EDGE = ".edge"  # of the pieces, in pixels; hidden, so that it is not published
@@ -126,10 +132,6 @@ def _name(options: PredictOptions) -> str:
     return options.name
 
 
-def _name_of(micrograph: str) -> str:
-    return f"{micrograph}.tif"
-
-
 def _format(name: str) -> type[PieceWriter]:
     """What writes a file of that name."""
     return ZarrPieces if is_zarr(Path(name)) else TiffPieces
@@ -186,7 +188,7 @@ class _Work:
         """The same of micrographs, each as if it were alone."""
         missing = total = 0
         left: dict[int, list[Piece]] = {}
-        for index, name in enumerate(map(_name_of, volume.names)):
+        for index, name in enumerate(map(name_of_result, volume.names)):
             # Begun at once, all of them, so that a full disk is noticed before any work is done.
             with volume.alone(index) as alone, self._open(writer.path(name), alone) as output:
                 writer.describe(name, shape=alone.shape, dtype="float32", axes="ZYX")
@@ -197,7 +199,7 @@ class _Work:
 
         def work() -> Generator[Piece, None, None]:
             for index in filter(left.get, left):
-                path = writer.path(_name_of(volume.names[index]))
+                path = writer.path(name_of_result(volume.names[index]))
                 with volume.alone(index) as alone, self._open(path, alone) as output:
                     yield from _predict(left[index], ensemble, alone, output)
 

@@ -209,4 +209,9 @@ def names_of_results(
                 f"{option}: expected one stack, found separate micrographs in {volume.path}, each "
                 f"with a result of its own name; leave {option} out"
             )
-    return [f"{micrograph}.tif" for micrograph in volume.names]
+    return [name_of_result(micrograph) for micrograph in volume.names]
+
+
+def name_of_result(micrograph: str) -> str:
+    """Name of the result of one of separate micrographs."""
+    return f"{micrograph}.tif"
