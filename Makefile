@@ -8,10 +8,9 @@ VOLUME = $(DATA)
 LABELS = $(DATA)
 TEST =
 WORK = work
-# Options of unetseg augment and of unetseg train; a synthetic stack gets a short course.
+# Options of unetseg augment and of unetseg train.
 AUGMENT =
 TRAIN =
-SYNTHETIC_TRAIN = --minutes 3
 
 BIN := $(VENV)/bin
 RUN := $(BIN)/unetseg
@@ -43,7 +42,6 @@ $(VENV)/.installed: pyproject.toml
 
 install: $(VENV)/.installed  ## make the virtual environment and install unetseg in it
 
-# A stack that unetseg drew has a manifest that says so beside it, and gets the short course.
 pipeline: install  ## run all stages on the stacks in data/, synthetic ones if there are none
 	@if [ -n "$(TEST)" ] && [ ! -e "$(TEST)" ]; then \
 		echo "TEST: expected a stack or a folder of slices, found no $(TEST)" >&2; exit 1; fi
@@ -54,9 +52,7 @@ pipeline: install  ## run all stages on the stacks in data/, synthetic ones if t
 		$(RUN) synthesize --output data; fi
 	$(RUN) augment $(STACKS) --output "$(WORK)/augmented" $(AUGMENT)
 	$(RUN) preprocess --input "$(WORK)/augmented" --output "$(WORK)/preprocessed"
-	@if grep -qs '"stage": "synthesize"' "$(VOLUME)/manifest.json"; \
-	then set -- $(SYNTHETIC_TRAIN); else set --; fi; set -x; \
-	$(RUN) train --input "$(WORK)/preprocessed" --output "$(WORK)/model" "$$@" $(TRAIN)
+	$(RUN) train --input "$(WORK)/preprocessed" --output "$(WORK)/model" $(TRAIN)
 	@new="$(TEST)"; \
 	if [ -z "$$new" ] && [ -e "$(VOLUME)/test-volume.tif" ]; then new="$(VOLUME)"; fi; \
 	if [ -n "$$new" ]; then set -ex; \
@@ -70,7 +66,7 @@ smoke: install  ## run all stages on a tiny synthetic stack, to see that they fi
 	rm -rf "$(WORK)/smoke"
 	$(RUN) synthesize --output "$(WORK)/smoke/data" --slices 4 --test-slices 1 --height 64 --width 96
 	$(MAKE) --no-print-directory pipeline DATA="$(WORK)/smoke/data" WORK="$(WORK)/smoke" \
-		SYNTHETIC_TRAIN="--epochs 2 --batch-size 2"
+		TRAIN="--epochs 2 --batch-size 2"
 
 test: install  ## run the tests that take no more than a few seconds each
 	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist worksteal

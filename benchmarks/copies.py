@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from unetseg.cli.terminal import Terminal
-from unetseg.options import AugmentOptions, CrossvalidateOptions
+from unetseg.options import NOTHING, AugmentOptions, CrossvalidateOptions
 from unetseg.running import run_stage
 
 MEASURES = ("v_rand", "v_info")
@@ -36,6 +36,7 @@ def measure(
         input=augmented.output,
         output=output / "crossvalidation",
         folds=folds,
+        from_=NOTHING,
         epochs=epochs,
         score_every=epochs,
     )

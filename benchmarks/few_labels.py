@@ -24,6 +24,7 @@ import tifffile
 from unetseg.artifacts.finding import STARTER
 from unetseg.cli.terminal import Terminal
 from unetseg.options import (
+    NOTHING,
     AugmentOptions,
     EvaluateOptions,
     PredictOptions,
@@ -35,7 +36,7 @@ from unetseg.stages.crossvalidate import split
 
 FOLDS = 5
 MEASURES = {"v_rand": "V_Rand", "v_info": "V_Info"}
-NOTHING, MODEL = "from nothing", "from the model"
+RANDOM, MODEL = "from nothing", "from the model"
 
 Scores = Mapping[str, float]
 
@@ -102,7 +103,7 @@ class Trials:
         held_out = f"{labelled}-{len(chosen) - 1}"
         options = PreprocessOptions(input=augmented, output=preprocessed, held_out=held_out)
         run_stage("preprocess", options, Terminal())
-        for name, start in ((NOTHING, None), (MODEL, self._start)):
+        for name, start in ((RANDOM, NOTHING), (MODEL, self._start)):
             model = folder / name.replace(" ", "-")
             course = TrainOptions(
                 input=preprocessed,
@@ -127,7 +128,7 @@ class Trials:
 
 def format_table(found: Mapping[tuple[str, int], Sequence[Scores]]) -> str:
     """Mean and sample standard deviation over the choices, as Markdown."""
-    starts = [NOTHING, MODEL]
+    starts = [RANDOM, MODEL]
     lines = [
         f"| labelled slices | {' | '.join(f'{start}: V_Rand, V_Info' for start in starts)} |",
         "| --- | --- | --- |",
@@ -153,7 +154,7 @@ def draw(found: Mapping[tuple[str, int], Sequence[Scores]], path: Path) -> None:
 
     figure = Figure(figsize=(9, 4), layout="constrained")
     for axes, (measure, title) in zip(figure.subplots(1, 2), MEASURES.items(), strict=True):
-        for start, mark in ((NOTHING, "o-"), (MODEL, "s-")):
+        for start, mark in ((RANDOM, "o-"), (MODEL, "s-")):
             numbers = sorted(number for name, number in found if name == start)
             values = [[one[measure] for one in found[start, number]] for number in numbers]
             means = np.array([np.mean(row) for row in values])

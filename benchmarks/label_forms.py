@@ -1,6 +1,6 @@
 """V_Rand and V_Info of networks that learned from whole labels, a quarter of them, and numbers.
 
-    python benchmarks/label_forms.py --stacks data/isbi2012 [--epochs 5] [--held-out 24-29]
+    python benchmarks/label_forms.py --stacks data/isbi2012 [--epochs 3] [--held-out 24-29]
 
 A quarter: one corner of every slice is labelled, the next slice's another one, the rest unlabelled.
 Numbers: the cells of every slice are numbered and grown until no membrane is left between them;
@@ -60,7 +60,7 @@ FORMS: dict[str, tuple[Callable[[Stack], Stack], dict[str, Any]]] = {
 }
 
 
-def measure(stacks: Path, output: Path, form: str, *, held_out: str, epochs: int) -> Any:
+def measure(stacks: Path, output: Path, form: str, *, held_out: str, epochs: int | None) -> Any:
     """Scores of the held-out slices."""
     change, options = FORMS[form]
     whole = tifffile.imread(stacks / "train-labels.tif")
@@ -79,7 +79,7 @@ def measure(stacks: Path, output: Path, form: str, *, held_out: str, epochs: int
     )
     run_stage("preprocess", arrays, Terminal())
     course = TrainOptions(
-        input=arrays.output, output=folder / "model", epochs=epochs, score_every=epochs
+        input=arrays.output, output=folder / "model", epochs=epochs, score_every=100_000
     )
     run_stage("train", course, Terminal())
     first, last = map(int, held_out.split("-"))
@@ -97,7 +97,7 @@ def main() -> None:
     """Measure, print and write table.md."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--stacks", type=Path, default=Path("data"), help="images and labels")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, help="instead of the default course")
     parser.add_argument("--held-out", default="24-29", help="slices to score, as FIRST-LAST")
     parser.add_argument("--output", type=Path, default=Path("work/label-forms"))
     options = parser.parse_args()

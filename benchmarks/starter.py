@@ -26,6 +26,7 @@ from unetseg.artifacts.writer import StageWriter
 from unetseg.cli.terminal import Terminal
 from unetseg.models.modelcard import ModelCard
 from unetseg.options import (
+    NOTHING,
     AugmentOptions,
     EvaluateOptions,
     Options,
@@ -94,7 +95,13 @@ def train(pairs: list[tuple[Path, Path]], output: Path) -> Path:
     run("preprocess", PreprocessOptions(input=augmented, output=preprocessed, held_out="none"))
     run(
         "train",
-        TrainOptions(input=preprocessed, output=model, epoch_size=EPOCH_SIZE, epochs=EPOCHS),
+        TrainOptions(
+            input=preprocessed,
+            output=model,
+            from_=NOTHING,
+            epoch_size=EPOCH_SIZE,
+            epochs=EPOCHS,
+        ),
     )
     return model
 

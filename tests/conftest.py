@@ -114,7 +114,8 @@ def train_quickly(folder: Path, tiny: Stacks, *, seed: int) -> Path:
     tifffile.imwrite(folder / "train-volume.tif", volume, metadata={"axes": "ZYX"})
     tifffile.imwrite(folder / "train-labels.tif", labels, metadata={"axes": "ZYX"})
     stacks = ("--volume", folder, "--labels", folder, "--copies", 0, "--jobs", 1)
-    course = ("--epochs", 2, "--epoch-size", 4, "--batch-size", 2, "--patch", 64, "--seed", seed)
+    short = ("--epochs", 2, "--epoch-size", 4, "--batch-size", 2, "--patch", 64)
+    course = (*short, "--seed", seed, "--from", "nothing")
     for command in (
         ("augment", *stacks, "--output", folder / "augmented"),
         ("preprocess", "--input", folder / "augmented", "--output", folder / "preprocessed"),

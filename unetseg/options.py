@@ -77,6 +77,8 @@ class Options:
 DATA = Path("data")
 ISBI_2012 = "https://downloads.imagej.net/ISBI-2012-challenge.zip"
 WORK = Path("work")
+NOTHING = Path("nothing")
+"""What training with random weights is said to begin with."""
 AUGMENTED = WORK / "augmented"
 PREPROCESSED = WORK / "preprocessed"
 MODEL = WORK / "model"
@@ -357,12 +359,14 @@ class TrainOptions(Options):
     )
     from_: Path | None = option(
         None,
-        "Begin with this model, and not with nothing: a folder of `unetseg train`, or starter. Its "
-        "network must be that of --network; the default recipe is then a seventh as long, at a "
-        "third of the rate.",
+        "Begin with this model of the same --network: a folder of `unetseg train`, or starter; or "
+        "with nothing, which is random weights.  [default: starter, where network, recipe and size "
+        "of pixels are its own; else nothing]",
         recorded=False,
     )
-    epochs: int | None = option(None, "Epochs.  [default: 20, and 3 from a model]", minimum=1)
+    epochs: int | None = option(
+        None, "Epochs.  [default: 3 from a model, 20 from nothing]", minimum=1
+    )
     epoch_size: int = option(
         240,
         "Random patches in an epoch, from every slice that is trained on as many as from any "

@@ -91,14 +91,6 @@ def test_it_segments_isbi_2012_at_the_middle(cli: Cli):
     assert scores.v_info[MIDDLE] > 0.965
 
 
-def test_others_are_trained_from_it(model: Path, cli: Cli):
-    course = ("--epochs", 1, "--epoch-size", 4, "--batch-size", 2, "--patch", 64)
-    preprocessed = model.parent / "preprocessed"
-    cli("train", *course, "--input", preprocessed, "--from", "starter", "--output", "mine")
-    (parent,) = details_of("mine")["ancestors"]
-    assert parent["weights_sha256"] == details_of(STARTER_FOLDER)["weights_sha256"]
-
-
 @pytest.mark.slow
 def test_package_and_sources_hold_it_once(tmp_path: Path):
     # Of a copy, so that the folders of a build do not get among the sources.

@@ -12,12 +12,13 @@ import pytest
 from conftest import Cli, details_of
 
 from unetseg.artifacts.ancestry import held_out_seen, line_of, slices_seen
+from unetseg.artifacts.finding import STARTER, STARTER_FOLDER
 from unetseg.artifacts.manifest import Manifest
 from unetseg.engine.prediction import load_network, open_model
-from unetseg.engine.start import begin
+from unetseg.engine.start import Parent, begin, find_parent, recipe_of
 from unetseg.network.recipes import FINE_TUNING, RECIPES
 from unetseg.network.unet import LOGITS
-from unetseg.options import TrainOptions
+from unetseg.options import NOTHING, TrainOptions
 
 SHORT = ("--epochs", 1, "--epoch-size", 4, "--batch-size", 2, "--patch", 64)
 
@@ -34,7 +35,7 @@ def test_it_begins_with_the_weights_of_the_model(model: Path):
 
 def check_start(model: Path, manifest: Manifest, calibration: dict[str, Any]) -> None:
     """See that all weights are those of the model, but for its calibration."""
-    start = begin(TrainOptions(from_=model), (model, manifest))
+    start = begin(TrainOptions(from_=model), Parent(model, model, manifest))
     delivered, _ = load_network(model)
     for layer, known in zip(start.model.layers, delivered.layers, strict=True):
         for here, there in zip(layer.get_weights(), known.get_weights(), strict=True):
@@ -47,20 +48,51 @@ def check_start(model: Path, manifest: Manifest, calibration: dict[str, Any]) ->
                 np.testing.assert_allclose(calibrated, there, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("from_model", [False, True])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes(recipe: str, from_model: bool):
+    parent = Parent.open(STARTER) if from_model else None
+    known = {**RECIPES, **FINE_TUNING} if from_model else RECIPES
+    assert recipe_of(TrainOptions(recipe=recipe), parent) == known[recipe]
+    asked = recipe_of(TrainOptions(recipe=recipe, epochs=7, learning_rate=0.5), parent)
+    assert (asked.epochs, asked.learning_rate) == (7, 0.5)
+
+
 @pytest.mark.parametrize(
-    ("options", "expected"),
+    ("options", "details", "expected"),
     [
-        ({}, RECIPES["default"]),
-        ({"from_": Path("model")}, FINE_TUNING["default"]),
-        ({"from_": Path("model"), "recipe": "paper"}, RECIPES["paper"]),
+        ({}, {}, STARTER),
+        ({}, {"voxel": [30, 4.2, 3.9]}, STARTER),
+        ({}, {"voxel": [40, 8, 8]}, None),
+        ({}, {"normalisation": "of another version"}, None),
+        ({"network": "paper"}, {}, None),
+        ({"recipe": "paper"}, {}, None),
+        ({"from_": NOTHING}, {}, None),
+        ({"from_": STARTER}, {"voxel": [40, 8, 8]}, STARTER),
+        ({"from_": STARTER, "network": "paper"}, {}, STARTER),  # which is refused later
     ],
 )
-def test_recipes(options: dict[str, Any], expected: Any):
-    from unetseg.engine.start import recipe_of
+def test_training_begins_with_the_starter_where_it_fits(
+    options: dict[str, Any], details: dict[str, Any], expected: Path | None
+):
+    known = Parent.open(STARTER)
+    prepared = {"normalisation": known.normalisation, "voxel": None, **details}
+    parent = find_parent(TrainOptions(**options), prepared)
+    assert (parent.name if parent else None) == expected
 
-    assert recipe_of(TrainOptions(**options)) == expected
-    asked = recipe_of(TrainOptions(**options, epochs=7, learning_rate=0.5))
-    assert (asked.epochs, asked.learning_rate) == (7, 0.5)
+
+@pytest.mark.slow
+def test_what_a_model_began_with_is_said(model: Path, cli: Cli):
+    preprocessed = ("--input", model.parent / "preprocessed")
+    shown = cli("train", *SHORT, *preprocessed, "--output", "mine")
+    assert "read  starter: compact network, 24 epochs on 424 slices of 216 stacks" in shown.output
+    (parent,) = details_of("mine")["ancestors"]
+    assert parent["weights_sha256"] == details_of(STARTER_FOLDER)["weights_sha256"]
+    stack = model.parent / "train-volume.tif"
+    shown = cli("predict", "--model", "mine", "--volume", stack, "--no-tta")
+    assert "after a model of 424 slices of 216 stacks, drawn by unetseg synth" in shown.output
+    cli("train", *SHORT, *preprocessed, "--from", "nothing", "--output", "other")
+    assert details_of("other")["ancestors"] == []
 
 
 @pytest.mark.slow

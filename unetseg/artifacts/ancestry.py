@@ -81,14 +81,23 @@ def name_data(details: dict[str, Any]) -> str:
     return f"{text}, drawn by unetseg synthesize" if details.get("synthetic") else text
 
 
+def count_slices(details: dict[str, Any]) -> str:
+    """How many slices a model was trained on, and of what."""
+    number = len(details["train_slices"])
+    return f"{number} slice{'' if number == 1 else 's'} of {name_data(details)}"
+
+
 def describe_model(manifest: Manifest) -> str:
     """What made a model, and how good it is."""
     options, details = manifest.options, manifest.details
     epochs = details["epochs_run"]
     text = (
         f"{options['network']} network, {epochs} epoch{'' if epochs == 1 else 's'} on "
-        f"{len(details['train_slices'])} slices of {name_data(details)}"
+        f"{count_slices(details)}"
     )
+    ancestors = details.get("ancestors", [])
+    if ancestors:
+        text += f", after a model of {count_slices(ancestors[-1])}"
     scores = details.get("scores")
     if scores is None:
         return f"{text}; no held-out slices"

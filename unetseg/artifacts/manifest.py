@@ -224,9 +224,11 @@ def _check_inputs(folder: Path, manifest: Manifest, *, checked: set[Path]) -> No
         if origin.name == MANIFEST and origin not in checked:
             checked.add(origin)
             before = Manifest.read(origin)
-            # A model to begin with is taken as it is: what it learned from may have changed since.
-            if not manifest.stage == before.stage == "train":
-                _check_inputs(origin.parent, before, checked=checked)
+            # A model that another began with may be trained further, and the starter comes with
+            # each version: the other keeps what it took from there, and says so.
+            if manifest.stage == before.stage == "train":
+                continue
+            _check_inputs(origin.parent, before, checked=checked)
         if not matches(origin, source):
             raise InputError(
                 folder,

@@ -1,4 +1,4 @@
-"""What a course of training begins with: nothing, or a model that has learned something."""
+"""What a course of training begins with: random weights, or a model that has learned something."""
 
 from __future__ import annotations
 
@@ -8,15 +8,64 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unetseg.artifacts.ancestry import calibration_of
+from unetseg.artifacts.finding import STARTER, find_model
 from unetseg.artifacts.manifest import Manifest
-from unetseg.engine.prediction import build_network, read_network
+from unetseg.engine.prediction import build_network, open_model, read_network
 from unetseg.errors import InputError
 from unetseg.network.calibration import rescale
 from unetseg.network.recipes import FINE_TUNING, NETWORKS, RECIPES, NetworkOptions, RecipeOptions
-from unetseg.options import TrainOptions
+from unetseg.options import NOTHING, TrainOptions
+from unetseg.stacks.voxel import Voxel
 
 if TYPE_CHECKING:
     import keras
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A model to begin with.
+
+    Attributes
+    ----------
+    name : Path
+        What people call it.
+    folder : Path
+        Where it lies.
+    manifest : Manifest
+    """
+
+    name: Path
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, name: Path) -> Parent:
+        """Open the folder of a model, or the starter.
+
+        Raises
+        ------
+        InputError
+            If it is no model that this version knows.
+        """
+        folder = find_model(name)
+        return cls(name, folder, open_model(folder))
+
+    @property
+    def normalisation(self) -> str:
+        """How its images were normalised."""
+        return str(self.manifest.details["normalisation"])
+
+    @property
+    def network(self) -> NetworkOptions:
+        """Its network."""
+        return NetworkOptions(**self.manifest.details["network"])
+
+    def other_pixels(self, details: dict[str, Any]) -> str | None:
+        """How pixels of prepared slices differ in size from those that it knows, if they do."""
+        known, here = (Voxel.recorded(one) for one in (self.manifest.details, details))
+        if known is None or here is None or here.in_pixels_of(known) is None:
+            return None
+        return f"knows pixels of {known.pixel}, and those here are of {here.pixel}"
 
 
 @dataclass(frozen=True)
@@ -35,49 +84,93 @@ class Start:
     model: keras.Model
 
 
-def recipe_of(options: TrainOptions) -> RecipeOptions:
+def find_parent(options: TrainOptions, details: dict[str, Any]) -> Parent | None:
+    """The model to begin with: that of the options, or else the starter where it fits.
+
+    Parameters
+    ----------
+    options : TrainOptions
+    details : dict
+        Of the manifest of the prepared slices.
+
+    Raises
+    ------
+    InputError
+        If that of the options is no model, or is one of images that were normalised otherwise.
+    """
+    if options.from_ == NOTHING:
+        return None
+    parent = Parent.open(options.from_ or STARTER)
+    here = details["normalisation"]
+    if options.from_ is None:
+        fits = (
+            options.recipe in FINE_TUNING
+            and _same(parent.network, network_of(options))
+            and parent.normalisation == here
+            and parent.other_pixels(details) is None
+        )
+        return parent if fits else None
+    if parent.normalisation != here:
+        raise InputError(
+            parent.folder,
+            expected=f"a model of images that were normalised as here ({here})",
+            found=f"{parent.normalisation}, of an earlier version",
+            remedy="train that model anew with this version, or leave out --from",
+        )
+    return parent
+
+
+def network_of(options: TrainOptions) -> NetworkOptions:
+    """The network to train."""
+    network = NETWORKS[options.network]
+    return replace(network, batch_norm=network.batch_norm and RECIPES[options.recipe].batch_norm)
+
+
+def recipe_of(options: TrainOptions, parent: Parent | None) -> RecipeOptions:
     """How to train, from nothing or from a model."""
-    known = RECIPES if options.from_ is None else {**RECIPES, **FINE_TUNING}
+    known = RECIPES if parent is None else {**RECIPES, **FINE_TUNING}
     given = {name: getattr(options, name) for name in ("learning_rate", "epochs")}
     return replace(
         known[options.recipe], **{name: one for name, one in given.items() if one is not None}
     )
 
 
-def begin(options: TrainOptions, parent: tuple[Path, Manifest] | None) -> Start:
+def begin(options: TrainOptions, parent: Parent | None) -> Start:
     """Build the network, with random weights or with those of another model.
 
     Parameters
     ----------
     options : TrainOptions
-    parent : (Path, Manifest), optional
-        Folder of the model to begin with, as from `unetseg.engine.prediction.open_model`.
+    parent : Parent, optional
+        The model to begin with.
 
     Raises
     ------
     InputError
         If that is another network than the one to train, or damaged.
     """
-    recipe = recipe_of(options)
-    network = NETWORKS[options.network]
-    network = replace(network, batch_norm=network.batch_norm and recipe.batch_norm)
+    recipe, network = recipe_of(options, parent), network_of(options)
     if parent is None:
         return Start(network, recipe, build_network(network, seed=options.seed))
-    folder, manifest = parent
-    model, known = read_network(folder, manifest)
-    if replace(known, border=network.border) != network:
+    if not _same(parent.network, network):
         raise InputError(
-            folder,
+            parent.folder,
             expected=f"the network to train ({_describe(network)})",
-            found=_describe(known),
+            found=_describe(parent.network),
             remedy="give --network and --recipe as for the model that --from names",
         )
-    calibration = calibration_of(manifest.details)
+    model, _ = read_network(parent.folder, parent.manifest)
+    calibration = calibration_of(parent.manifest.details)
     if calibration is not None and recipe.weighted:
         # A weighted loss teaches logits as they were before.
         scale, shift = calibration
         rescale(model, 1 / scale, -shift / scale)
     return Start(network, recipe, model)
+
+
+def _same(one: NetworkOptions, other: NetworkOptions) -> bool:
+    """Whether weights of one fit the other; the border is of prediction."""
+    return replace(one, border=other.border) == other
 
 
 def _describe(network: NetworkOptions) -> str:

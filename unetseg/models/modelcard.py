@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from unetseg.arrays.intensity import NORMALISATIONS
-from unetseg.artifacts.ancestry import MOST_NAMED, name_data
+from unetseg.artifacts.ancestry import MOST_NAMED, count_slices, name_data
 from unetseg.artifacts.manifest import Manifest
 from unetseg.network.recipes import NetworkOptions
 from unetseg.stacks.volume import name_slices
@@ -124,7 +124,9 @@ class ModelCard:
         slices, voxel = details["train_slices"], Voxel.recorded(details)
         hashes = [source["sha256"] for source in details["data"]]
         few = len(hashes) <= MOST_NAMED
+        ancestors = [f"a model of {count_slices(one)}" for one in details.get("ancestors", [])]
         return {
+            "Begun with": ", then ".join(ancestors) or "random weights",
             "Data": name_data(details) + (f" (sha256 {', '.join(hashes)})" if few else ""),
             "Pixels": "of unknown size" if voxel is None else voxel.pixel,
             "Slices": f"{len(slices)}, {name_slices(slices)}",

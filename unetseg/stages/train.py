@@ -11,8 +11,8 @@ import numpy as np
 
 from unetseg.arrays.labelling import INTERIOR, UNCOUNTED
 from unetseg.arrays.metrics import THRESHOLDS, StackScores
-from unetseg.artifacts.ancestry import held_out_seen, line_of
-from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION, find_model
+from unetseg.artifacts.ancestry import describe_model, held_out_seen, line_of
+from unetseg.artifacts.finding import HELD_OUT_LABELS, HELD_OUT_PREDICTION
 from unetseg.artifacts.forms import of_the_stack
 from unetseg.artifacts.manifest import MANIFEST, Manifest, open_stage
 from unetseg.artifacts.prepared import open_slices
@@ -20,8 +20,8 @@ from unetseg.artifacts.wishes import CHECKPOINT, HISTORY, Wishes
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.course import MEMORY, PREDICTION, Course, score_slices
 from unetseg.engine.onlooker import Onlooker
-from unetseg.engine.prediction import Predictor, open_model
-from unetseg.engine.start import begin, recipe_of
+from unetseg.engine.prediction import Predictor
+from unetseg.engine.start import Parent, begin, find_parent, recipe_of
 from unetseg.errors import InputError, TrainingError, UsageError
 from unetseg.figures.curves import draw_curves
 from unetseg.figures.triptych import draw_triptych
@@ -78,7 +78,7 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
     if options.tensorboard:
         require_tensorflow("--tensorboard")
     manifest = open_stage(options.input, stage="preprocess", fresh=True)
-    parent = _open_parent(options, manifest)
+    parent = find_parent(options, manifest.details)
     training = open_slices(options.input, manifest, "train")
     held_out = None
     if manifest.details["held_out"]:
@@ -88,8 +88,8 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
     with StageWriter(
         options.output,
         stage="train",
-        options={**options.recorded(), "epochs": recipe_of(options).epochs},
-        inputs=[manifest, *([parent[1]] if parent else [])],
+        options={**options.recorded(), "epochs": recipe_of(options, parent).epochs},
+        inputs=[manifest, *([parent.manifest] if parent else [])],
         names=NAMES,
         resumable=True,
         conditions=describe_backend(),
@@ -101,7 +101,7 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
             return _nothing_to_do(writer, options)
         _warn_of_earlier(options.output, progress)
         if parent is not None:
-            _warn_of_parent(parent, manifest, progress)
+            _warn_of_parent(parent, manifest.details, progress)
         sources = manifest.details["train_sources"]
         start = begin(options, parent)
         precision = _recorded_precision(writer.path(PRECISION), options)
@@ -132,7 +132,10 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
             _write_held_out(writer, course.predictor, held_out, progress)
             writer.details["scores"] = _score_held_out(writer, held_out, progress)
     return writer.result(
-        [f"{options.input}: {describe(training.images.shape)} to train on"],
+        [
+            *([f"{parent.name}: {describe_model(parent.manifest)}"] if parent else []),
+            f"{options.input}: {describe(training.images.shape)} to train on",
+        ],
         notes=_notes(course, writer.details.get("scores")),
     )
 
@@ -168,39 +171,16 @@ def _recorded_precision(path: Path, options: TrainOptions) -> str:
     return precision
 
 
-def _open_parent(options: TrainOptions, preprocessed: Manifest) -> tuple[Path, Manifest] | None:
-    """The model to begin with, if images are normalised as it knows them."""
-    if options.from_ is None:
-        return None
-    folder = find_model(options.from_)
-    parent = open_model(folder)
-    known, here = (one.details["normalisation"] for one in (parent, preprocessed))
-    if known != here:
-        raise InputError(
-            folder,
-            expected=f"a model of images that were normalised as here ({here})",
-            found=f"{known}, of an earlier version",
-            remedy="train that model anew with this version, or leave out --from",
-        )
-    return folder, parent
-
-
-def _warn_of_parent(
-    parent: tuple[Path, Manifest], preprocessed: Manifest, progress: Progress
-) -> None:
+def _warn_of_parent(parent: Parent, details: dict[str, Any], progress: Progress) -> None:
     """Say what a model to begin with has not been made for, or should not have seen."""
-    folder, model = parent
-    trained, here = (Voxel.recorded(one.details) for one in (model, preprocessed))
-    if trained and here and here.in_pixels_of(trained) is not None:
-        progress.warn(
-            f"{folder}: knows pixels of {trained.pixel}, and those here are of {here.pixel}: it "
-            "will have more to learn"
-        )
-    seen = held_out_seen(line_of(model), preprocessed.details)
+    differ = parent.other_pixels(details)
+    if differ is not None:
+        progress.warn(f"{parent.name}: {differ}: it will have more to learn")
+    seen = held_out_seen(line_of(parent.manifest), details)
     if seen:
         progress.warn(
-            f"{folder}: it or a model before it was trained on held-out {name_slices(seen)}: their "
-            "score will be too good"
+            f"{parent.name}: it or a model before it was trained on held-out {name_slices(seen)}: "
+            "their score will be too good"
         )
 
 
@@ -283,7 +263,7 @@ def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 def _describe_model(
-    course: Course, preprocessed: Manifest, parent: tuple[Path, Manifest] | None
+    course: Course, preprocessed: Manifest, parent: Parent | None
 ) -> dict[str, Any]:
     """What `unetseg predict` must know, and what a reader wants to know."""
     return {
@@ -294,7 +274,7 @@ def _describe_model(
         "recipe": dataclasses.asdict(course.recipe),
         "normalisation": preprocessed.details["normalisation"],
         **of_the_stack(preprocessed),
-        "ancestors": [] if parent is None else line_of(parent[1]),
+        "ancestors": [] if parent is None else line_of(parent.manifest),
         "held_out": preprocessed.details["held_out"],
         "epochs_run": len(course.history),
         "kept_epoch": course.kept_epoch,
