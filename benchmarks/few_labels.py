@@ -70,14 +70,19 @@ class Trials:
         The model.
     epochs : int, optional
         Of training; None for the default course of each.
+    random : bool
+        Whether to train from nothing, too.
     output : Path
     """
 
-    def __init__(self, stacks: Path, start: Path, *, epochs: int | None, output: Path) -> None:
+    def __init__(
+        self, stacks: Path, start: Path, *, epochs: int | None, random: bool, output: Path
+    ) -> None:
         self._volume, self._labels = (
             tifffile.imread(stacks / f"train-{kind}.tif") for kind in ("volume", "labels")
         )
-        self._start, self._epochs, self._output = start, epochs, output
+        self._starts = {RANDOM: NOTHING, MODEL: start} if random else {MODEL: start}
+        self._epochs, self._output = epochs, output
 
     def __len__(self) -> int:
         """Slices of the stack."""
@@ -103,7 +108,7 @@ class Trials:
         held_out = f"{labelled}-{len(chosen) - 1}"
         options = PreprocessOptions(input=augmented, output=preprocessed, held_out=held_out)
         run_stage("preprocess", options, Terminal())
-        for name, start in ((RANDOM, NOTHING), (MODEL, self._start)):
+        for name, start in self._starts.items():
             model = folder / name.replace(" ", "-")
             course = TrainOptions(
                 input=preprocessed,
@@ -118,7 +123,9 @@ class Trials:
 
     def _predict(self, stacks: Mapping[str, Path], folder: Path) -> Scores:
         prediction = folder / "prediction"
-        options = PredictOptions(model=(self._start,), volume=stacks["volume"], output=prediction)
+        options = PredictOptions(
+            model=(self._starts[MODEL],), volume=stacks["volume"], output=prediction
+        )
         run_stage("predict", options, Terminal())
         scored = EvaluateOptions(
             prediction=prediction, labels=stacks["labels"], output=folder / "scores"
@@ -176,10 +183,17 @@ def main() -> None:
     parser.add_argument("--labelled", default="0,1,2,3,6,12,24", help="numbers of slices")
     parser.add_argument("--choices", type=int, default=5)
     parser.add_argument("--epochs", type=int, help="of both, instead of the default courses")
+    parser.add_argument("--model-only", action="store_true", help="do not train from nothing")
     parser.add_argument("--output", type=Path, default=Path("work/few-labels"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    trials = Trials(options.stacks, options.start, epochs=options.epochs, output=options.output)
+    trials = Trials(
+        options.stacks,
+        options.start,
+        epochs=options.epochs,
+        random=not options.model_only,
+        output=options.output,
+    )
     found: dict[tuple[str, int], list[Scores]] = {}
     with (options.output / "scores.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)

@@ -360,8 +360,8 @@ class TrainOptions(Options):
     from_: Path | None = option(
         None,
         "Begin with this model of the same --network: a folder of `unetseg train`, or starter; or "
-        "with nothing, which is random weights.  [default: starter, where network, recipe and size "
-        "of pixels are its own; else nothing]",
+        "with nothing, which is random weights.  [default: starter; nothing for another network or "
+        "recipe, or where pixels are not of 2 to 8 nm]",
         recorded=False,
     )
     epochs: int | None = option(

@@ -63,12 +63,15 @@ def test_recipes(recipe: str, from_model: bool):
     [
         ({}, {}, STARTER),
         ({}, {"voxel": [30, 4.2, 3.9]}, STARTER),
-        ({}, {"voxel": [40, 8, 8]}, None),
+        ({}, {"voxel": [40, 8, 8]}, STARTER),
+        ({}, {"voxel": [40, 4, 2]}, STARTER),
+        ({}, {"voxel": [40, 4, 8.1]}, None),
+        ({}, {"voxel": [40, 1.9, 4]}, None),
         ({}, {"normalisation": "of another version"}, None),
         ({"network": "paper"}, {}, None),
         ({"recipe": "paper"}, {}, None),
         ({"from_": NOTHING}, {}, None),
-        ({"from_": STARTER}, {"voxel": [40, 8, 8]}, STARTER),
+        ({"from_": STARTER}, {"voxel": [40, 30, 30]}, STARTER),
         ({"from_": STARTER, "network": "paper"}, {}, STARTER),  # which is refused later
     ],
 )

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     import keras
 
 
+# With pixels twice as large, training from the starter is still far better than from nothing
+# (docs/few-labels.md); beyond that nothing was measured.
+MOST_RESIZED = 2.0
+
+
 @dataclass(frozen=True)
 class Parent:
     """A model to begin with.
@@ -67,6 +72,12 @@ class Parent:
             return None
         return f"knows pixels of {known.pixel}, and those here are of {here.pixel}"
 
+    def is_near(self, details: dict[str, Any]) -> bool:
+        """Whether those pixels are at most MOST_RESIZED times as large or as small."""
+        known, here = (Voxel.recorded(one) for one in (self.manifest.details, details))
+        sides = known and here and here.in_pixels_of(known)
+        return not sides or all(1 / MOST_RESIZED <= side <= MOST_RESIZED for side in sides)
+
 
 @dataclass(frozen=True)
 class Start:
@@ -107,7 +118,7 @@ def find_parent(options: TrainOptions, details: dict[str, Any]) -> Parent | None
             options.recipe in FINE_TUNING
             and _same(parent.network, network_of(options))
             and parent.normalisation == here
-            and parent.other_pixels(details) is None
+            and parent.is_near(details)
         )
         return parent if fits else None
     if parent.normalisation != here:

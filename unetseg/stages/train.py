@@ -136,7 +136,10 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
             *([f"{parent.name}: {describe_model(parent.manifest)}"] if parent else []),
             f"{options.input}: {describe(training.images.shape)} to train on",
         ],
-        notes=_notes(course, writer.details.get("scores")),
+        notes=[
+            *([] if parent else ["began with random weights"]),
+            *_notes(course, writer.details.get("scores")),
+        ],
     )
 
 
