@@ -560,10 +560,11 @@ class SegmentOptions(Options):
     grow: bool = option(
         True, "Let cells grow into the membrane until a line of one pixel is left between them."
     )
-    link: bool = option(
-        False,
+    link: bool | None = option(
+        None,
         "Give all sections of a cell one number, through the slices of a stack, and write tables "
-        "of whole cells and of the least sure links.",
+        "of whole cells and of the least sure links.  [default: link where neighbouring slices "
+        "look like those of a stack, of at most 10 megapixels each]",
     )
     binary: bool = option(
         False,

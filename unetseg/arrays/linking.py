@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
+from unetseg.arrays.layers import Layer, find_drift
 from unetseg.errors import UnetsegError
 
 Ints = npt.NDArray[np.integer]
@@ -28,8 +28,6 @@ Floats = npt.NDArray[np.floating]
 REACH = 3
 # Lost slices in a row that are bridged.
 MOST_LOST = 3
-# Pixels that a slice may have moved against another, along each axis.
-MOST_DRIFT = 16
 
 # Log-odds that two sections are of one cell: a constant, and what the measures of an edge weigh.
 # Fitted by `benchmarks/link.py --fit`, on synthetic stacks of 4 x 4 x 50 nm.
@@ -58,31 +56,9 @@ def import_graphs() -> Any:
     except ImportError as error:
         raise UnetsegError(
             f"--link: expected the package bioimage-cpp, found none ({error}); pip install "
-            "bioimage-cpp, or leave --link out"
+            "bioimage-cpp, or give --no-link"
         ) from error
     return bioimage_cpp.graph
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A slice, as linking sees it.
-
-    Attributes
-    ----------
-    z : int
-        Where it is in the stack.
-    sections : (H, W) integer
-        0 between sections; their numbers, different in every slice.
-    probability : (H, W) float
-        Of interior, 0..1.
-    tissue : (H, W) bool
-        False where tissue is missing.
-    """
-
-    z: int
-    sections: Ints
-    probability: Floats
-    tissue: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -267,39 +243,6 @@ def link_slices(before: Layer, after: Layer) -> Edges:
     in_union, in_smaller = shared / (one + other - shared), shared / np.minimum(one, other)
     measures = [np.ones(len(shared)), _log_odds(in_union), _log_odds(in_smaller)]
     return Edges(pairs[both], np.stack(measures, axis=1), pixels[both], distance=after.z - before.z)
-
-
-def find_drift(before: Layer, after: Layer) -> tuple[int, int]:
-    """By how many rows and columns a slice has to be moved to lie best on another.
-
-    The highest cross-correlation of the two predictions, at most MOST_DRIFT pixels away.
-
-    Parameters
-    ----------
-    before, after : Layer
-
-    Returns
-    -------
-    rows, columns : int
-        What is at (y, x) in `before` is at (y + rows, x + columns) in `after`.
-    """
-    one, other = (_spectrum(layer) for layer in (before, after))
-    shape = before.sections.shape
-    height, width = (min(MOST_DRIFT, (size - 1) // 2) for size in shape)
-    correlation = fft.irfft2(np.conj(one) * other, shape)
-    near = np.roll(correlation, (height, width), axis=(0, 1))[: 2 * height + 1, : 2 * width + 1]
-    # Where nothing is clearly better, as on slices of one value, nothing has moved.
-    if near.max() <= near[height, width] + 1e-6 * abs(near).max():
-        return 0, 0
-    row, column = np.unravel_index(np.argmax(near), near.shape)
-    return int(row) - height, int(column) - width
-
-
-def _spectrum(layer: Layer) -> npt.NDArray[np.complexfloating]:
-    """Fourier transform of what differs from the mean of the tissue."""
-    tissue = layer.tissue
-    away = np.where(tissue, layer.probability - layer.probability[tissue].mean(), 0)
-    return np.asarray(fft.rfft2(away))
 
 
 def _windows(

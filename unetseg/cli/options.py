@@ -79,12 +79,13 @@ def stage_options(kind: type[Options]) -> Callable[[Command], Command]:
 
 def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:
     flag = "--" + flag_of(field.name)
-    if hint is bool and field.name != "force":
+    switch = hint in (bool, bool | None)
+    if switch and field.name != "force":
         flag = f"{flag}/--no-{flag[2:]}"
     return click.option(
         flag,
         field.name,
-        is_flag=hint is bool,
+        is_flag=switch,
         multiple=typing.get_origin(hint) is tuple,
         default=field.default,
         show_default=field.default is not None,
@@ -105,4 +106,6 @@ def _type(field: dataclasses.Field[Any], hint: Any) -> Any:
         return click.IntRange(**bounds)
     if hint in (float, float | None):
         return click.FloatRange(**bounds)
+    if hint == bool | None:
+        return bool
     return str if hint == str | None else hint

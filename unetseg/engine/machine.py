@@ -29,7 +29,7 @@ def parse_memory(text: str) -> float:
     return float(match[1]) * UNITS[match[2].upper()]
 
 
-def processes_within(memory: float, each: float, *, what: str) -> int:
+def processes_within(memory: float, each: float, *, what: str, instead: str | None = None) -> int:
     """How many processes, of no more than there are cores, fit into memory.
 
     Parameters
@@ -40,6 +40,8 @@ def processes_within(memory: float, each: float, *, what: str) -> int:
         Bytes that one takes, beside those of Python itself.
     what : str
         For which it takes them.
+    instead : str, optional
+        An option that spares it.
 
     Raises
     ------
@@ -50,6 +52,7 @@ def processes_within(memory: float, each: float, *, what: str) -> int:
         raise UsageError(
             f"--memory: expected more than {memory / 1e9:.2g}GB, which {what} does not fit into; "
             f"give {math.ceil((each + PROCESS) / 1e8) / 10}GB"
+            + (f", or {instead}" if instead else "")
         )
     # Beside others, the first one only waits for them.
     return max(1, min(available_cores(), int((memory - PROCESS) / (each + PROCESS))))

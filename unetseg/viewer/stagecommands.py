@@ -135,9 +135,9 @@ class Loop:
         return words
 
     def segment(self) -> list[str]:
-        """The command that makes cells of the prediction."""
+        """The command that makes cells of the prediction, to be corrected slice by slice."""
         paths = {"prediction": self.prediction, "output": self.cells}
-        return ["segment", *path_flags("segment", paths.items())]
+        return ["segment", "--no-link", *path_flags("segment", paths.items())]
 
     def train(self, model: Path, drawn: Path, settings: dict[str, Any]) -> list[str]:
         """The command that trains on what is drawn, from a model, and predicts the stack.

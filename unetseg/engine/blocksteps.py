@@ -1,0 +1,245 @@
+"""The steps from a prediction to numbered cells, each of which goes on where it was killed.
+
+Blocks, joining and writing are `unetseg.engine.blocks`; between the last two, sections are linked
+through the slices, by this process alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from unetseg.arrays.layers import Layer
+from unetseg.arrays.linking import Linker
+from unetseg.arrays.tallies import Tally
+from unetseg.engine.blocks import Block, Segmenter, Target, save
+from unetseg.engine.cluster import check_written, cluster_map
+from unetseg.engine.machine import processes_within
+from unetseg.engine.parallel import ordered_map
+from unetseg.progress import Progress
+from unetseg.stacks.files import require_room
+from unetseg.stacks.pieces import Piece
+from unetseg.stacks.volume import Volume
+
+# Bytes for each pixel of a block and its halo, of which most is the watershed's; measured, and a
+# quarter added. Of linking, which holds whole slices, for each of their pixels.
+BLOCK_BYTES = 80
+LINK_BYTES = 150
+# Numbers of cells in drafts and, at most, in the result.
+LABEL_BYTES = 4
+# So many are written before another process has begun.
+FEW_PIXELS = 2**25
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
+
+
+@dataclass(kw_only=True)
+class BlockSteps:
+    """What is to be segmented, and who works.
+
+    Attributes
+    ----------
+    prediction : Volume
+    segmenter : Segmenter
+    memory : float
+        Bytes that all processes together may take.
+    most : int
+        Processes that may work; 0 for one for each core.
+    scheduler : str or None
+        Address of that of a cluster.
+    progress : Progress
+    seconds : dict
+        What each step took.
+
+    Raises
+    ------
+    UsageError
+        If not one process fits into the memory.
+    """
+
+    prediction: Volume
+    segmenter: Segmenter
+    memory: float
+    most: int
+    scheduler: str | None
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.grids = [self.segmenter.grid(self.prediction, z) for z in range(len(self.prediction))]
+        self.blocks = [
+            Block(z, *place) for z, grid in enumerate(self.grids) for place in grid.places
+        ]
+        self._jobs = self._plan_processes()
+        self.segmenter.drafts.mkdir(exist_ok=True)
+
+    def _plan_processes(self) -> int:
+        """How many processes fit into the memory; the pixels of a block do not depend on it."""
+        halo, overhead = self.segmenter.halo, self.prediction.overhead
+        pixels = max(
+            math.prod(side.stop - side.start for side in grid.around(place, halo))
+            for grid in {grid.size: grid for grid in self.grids}.values()
+            for place in grid.places
+        )
+        jobs = processes_within(
+            self.memory, BLOCK_BYTES * pixels + overhead, what=f"a block of {pixels} pixels"
+        )
+        if self.segmenter.linked:
+            processes_within(
+                self.memory,
+                LINK_BYTES * math.prod(self.prediction.shape[1:]) + overhead,
+                what="linking, which compares whole slices,",
+                instead="--no-link",
+            )
+        return min(jobs, self.most) if self.most else jobs
+
+    def piece(self, block: Block) -> Piece:
+        """Where a block's core lies."""
+        return Piece.of(block.index, self.grids[block.index].around(block.place))
+
+    def segment(self) -> None:
+        """Find the cells of every block."""
+
+        def is_done(block: Block) -> bool:
+            return self.segmenter.path("labels", block).exists()
+
+        missing = [block for block in self.blocks if not is_done(block)]
+        if len(missing) < len(self.blocks):
+            self.progress.say(
+                f"going on: {1 - len(missing) / len(self.blocks):.0%} is there already"
+            )
+        pixels = sum(self.piece(block).pixels for block in missing)
+        require_room(self.segmenter.drafts, LABEL_BYTES * pixels)
+        unit = "block" if len(self.blocks) > len(self.grids) else "slice"
+        self._finish(
+            self._do("segment", self.segmenter.segment, missing, unit=unit), missing, is_done
+        )
+
+    def join(self) -> list[int]:
+        """Number the cells of every slice, joined across its seams; how many each has."""
+
+        def is_done(index: int) -> bool:
+            return self.segmenter.total_path(index).exists()
+
+        missing = [z for z in range(len(self.grids)) if not is_done(z)]
+        whole = len(self.blocks) == len(self.grids)  # there is nothing to join
+        steps = self._do("join", self.segmenter.join, missing, unit="slice", alone=whole)
+        self._finish(steps, missing, is_done)
+        totals = [self.segmenter.total(z) for z in range(len(self.grids))]
+        if not self.prediction.separate:
+            save(self.segmenter.first_path, np.cumsum([0, *totals[:-1]]))
+        else:
+            save(self.segmenter.first_path, np.zeros(len(totals), np.int64))
+        return totals
+
+    @cached_property
+    def first(self) -> npt.NDArray[np.int64]:
+        """How many sections lie in the slices before each, (Z,); once they are joined."""
+        first: npt.NDArray[np.int64] = np.load(self.segmenter.first_path)
+        return first
+
+    def link(self, sections: int) -> npt.NDArray[np.int64]:
+        """Decide which sections are one cell: for each its cell, after a 0."""
+        path = self.segmenter.names_path
+        if not path.exists():
+            linker, began = Linker(), time.monotonic()
+            for z in self.progress.track(
+                range(len(self.grids)), total=len(self.grids), label="link", unit="slice"
+            ):
+                linker.add(self._layer(z))
+            for kept, array in zip(self._edges, linker.edges(), strict=True):
+                save(kept, array)
+            save(path, linker.solve(sections))
+            self.seconds["link"] = round(time.monotonic() - began, 3)
+        numbers: npt.NDArray[np.int64] = np.load(path)
+        return numbers
+
+    def _layer(self, z: int) -> Layer:
+        """A slice, its sections numbered through the stack."""
+        grid = self.grids[z]
+        cells = self.segmenter.assemble(grid, z, (slice(0, grid.size[0]), slice(0, grid.size[1])))
+        cells[cells > 0] += self.first[z]
+        probability = self.prediction.own(z)
+        known = self.segmenter.watershed.zero_is_missing
+        tissue = probability > 0 if known else np.ones(cells.shape, bool)
+        return Layer(z, cells, probability, tissue)
+
+    @property
+    def _edges(self) -> tuple[Path, Path]:
+        return self.segmenter.drafts / "pairs.npy", self.segmenter.drafts / "evidence.npy"
+
+    def edges(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """The pairs of sections that were compared, and what speaks for one cell."""
+        pairs, evidence = (np.load(path) for path in self._edges)
+        return pairs, evidence
+
+    def write(
+        self, blocks: Sequence[Block], target: Target
+    ) -> Iterator[tuple[Block, npt.NDArray[Any] | list[Any]]]:
+        """Number blocks, and count their cells; see `Segmenter.write`."""
+        work = partial(self.segmenter.write, target=target)
+        few = sum(self.piece(block).pixels for block in blocks) < FEW_PIXELS
+        return self._do("write", work, blocks, alone=few)
+
+    def unwritten(self, has: Callable[[Piece], bool]) -> list[Block]:
+        """Blocks that are not in a result yet, of whose pieces `has` says what is."""
+        return [
+            block
+            for block in self.blocks
+            if not (self._is_counted(block) and has(self.piece(block)))
+        ]
+
+    def check_counted(self, blocks: Sequence[Block]) -> None:
+        """See whether what other machines have counted is there."""
+        self._check(blocks, self._is_counted)
+
+    def _is_counted(self, block: Block) -> bool:
+        return self.segmenter.path("tally", block).exists()
+
+    def tallies(self) -> Iterator[Tally]:
+        """What was counted, slice by slice."""
+        return (self.segmenter.tally(grid, z) for z, grid in enumerate(self.grids))
+
+    def _do(
+        self,
+        step: str,
+        work: Callable[[Item], Done],
+        items: Sequence[Item],
+        *,
+        unit: str = "block",
+        alone: bool = False,
+    ) -> Iterator[Done]:
+        """Do one step of the work, in other processes or on other machines."""
+        began = time.monotonic()
+        if self.scheduler:
+            done = cluster_map(self.scheduler, work, items, self.progress)
+        else:
+            done = ordered_map(work, items, jobs=1 if alone else self._jobs)
+        yield from self.progress.track(done, total=len(items), label=step, unit=unit)
+        self.seconds[step] = round(time.monotonic() - began, 3)
+
+    def _finish(
+        self, steps: Iterator[Any], items: Sequence[Item], is_done: Callable[[Item], bool]
+    ) -> None:
+        """Let a step be done whose results lie in files."""
+        for _ in steps:
+            pass
+        self._check(items, is_done)
+
+    def _check(self, items: Sequence[Item], is_done: Callable[[Item], bool]) -> None:
+        """See whether the files of other machines are there."""
+        if self.scheduler:
+
+            def absent(items: Sequence[Item]) -> list[Item]:
+                return [item for item in items if not is_done(item)]
+
+            check_written(items, absent, where=self.segmenter.drafts, by_others=True)
