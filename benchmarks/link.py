@@ -38,7 +38,8 @@ from scipy.sparse.csgraph import connected_components
 from skimage.metrics import adapted_rand_error, variation_of_information
 
 from unetseg.arrays.cells import WHOLE, segment_cells
-from unetseg.arrays.linking import REACH, Edges, Layer, Linker, link_neighbours, link_slices
+from unetseg.arrays.layers import Layer
+from unetseg.arrays.linking import REACH, Edges, Linker, link_neighbours, link_slices
 from unetseg.options import SegmentOptions
 
 SETTINGS = {

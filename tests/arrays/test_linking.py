@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from unetseg.arrays import linking
+from unetseg.arrays.layers import Layer, find_drift
 from unetseg.arrays.linking import (
     SOFTENING,
     Edges,
-    Layer,
     Linker,
-    find_drift,
     link_neighbours,
     link_slices,
     solve_multicut,
@@ -104,26 +103,6 @@ def test_a_slice_that_moved_is_moved_back():
         layer(2 * np.roll(cells, (3, -5), (0, 1)), z=1, probability=moved),
     )
     assert [share(x) for x in by_pair(edges)[1, 2][1:]] == pytest.approx([1, 1])
-
-
-def test_drift_is_where_correlation_is_highest():
-    def correlation(one: np.ndarray, other: np.ndarray, by: tuple[int, ...]) -> float:
-        one, other = one - one.mean(), other - other.mean()
-        return float((np.roll(one, by, (0, 1)) * other).sum())
-
-    for seed in range(5):
-        one, other = blobs(seed), blobs(seed + 1)
-        shifts = itertools.product(range(-16, 17), repeat=2)
-        best = max(shifts, key=lambda by: correlation(one, other, by))
-        assert (
-            find_drift(layer(one * 0, probability=one), layer(one * 0, probability=other)) == best
-        )
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (6, 2), (40, 50)])
-def test_slices_of_one_value_have_not_moved(size: tuple[int, int]):
-    flat = layer(np.ones(size), probability=0.7)
-    assert find_drift(flat, flat) == (0, 0)
 
 
 def energy(parts: np.ndarray, pairs: np.ndarray, evidence: np.ndarray) -> float:

@@ -23,6 +23,7 @@ from unetseg.artifacts.finding import find_cells
 from unetseg.engine.blocks import LAYOUT, Layout
 from unetseg.stacks.opening import open_numbers, open_volume
 from unetseg.stacks.voxel import Voxel
+from unetseg.stages import linkchoice
 from unetseg.stages import segment as stage
 
 LARGE = "labels.ome.zarr"
@@ -68,7 +69,8 @@ def tubes(tmp_path: Path) -> np.ndarray:
 def test_every_cell_of_a_stack_has_its_number(data: Path, cli: Cli):
     labels = tifffile.imread(data / "train-labels.tif")
     tifffile.imwrite("p.tif", (labels / 255).astype(np.float32), metadata={"axes": "ZYX"})
-    shown = cli("segment", "--prediction", "p.tif", "--smallest", 1).stdout
+    command = ("segment", "--prediction", "p.tif", "--smallest", 1, "--no-link")
+    shown = cli(*command).stdout
     with tifffile.TiffFile("work/cells/labels.tif") as file:
         assert np.shape(file.imagej_metadata["LUTs"]) == (3, 256)
         cells = file.asarray()
@@ -86,7 +88,7 @@ def test_every_cell_of_a_stack_has_its_number(data: Path, cli: Cli):
     for index, label in enumerate(labels):
         for number in np.unique(cells[index][label == 255]):
             assert number > 0
-    assert "up to date" in cli("segment", "--prediction", "p.tif", "--smallest", 1).stdout
+    assert "up to date" in cli(*command).stdout
     assert sorted(path.name for path in Path("work/cells").iterdir()) == [
         "cells.csv",
         "labels.tif",
@@ -200,6 +202,73 @@ def test_linking_renumbers_sections_and_moves_none(tubes: np.ndarray, cli: Cli):
     number = np.array([0, *(int(row.pop("cell")) for row in rows)])
     np.testing.assert_array_equal(number[sections], linked)
     assert rows == read_table()
+
+
+@pytest.fixture
+def drifting(tmp_path: Path) -> np.ndarray:
+    """A prediction of crooked cells that slide by three pixels a slice; (6, 180, 200)."""
+    noise = np.random.default_rng(1).normal(size=(180, 200))
+    smooth = np.abs(ndimage.gaussian_filter(noise, 5, mode="wrap"))
+    whole = np.clip(1.5 * smooth / smooth.std(), 0, 1).astype(np.float32)
+    stack = np.stack([np.roll(whole, 3 * z, axis=1) for z in range(6)])
+    tifffile.imwrite(tmp_path / "p.tif", stack, photometric="minisblack")
+    return stack
+
+
+def test_a_stack_is_linked_unless_it_is_said(drifting: np.ndarray, cli: Cli):
+    command = ("segment", "--prediction", "p.tif", "--jobs", 1)
+    shown = cli(*command).stdout
+    assert "sections of one cell have one number in all slices; --no-link gives each its" in shown
+    assert manifest_of("work/cells")["options"]["link"] is True
+    assert sorted(outputs("work/cells")) == sorted(["cells.csv", "labels.tif", *LINKED])
+    linked = outputs("work/cells")
+    assert "up to date" in cli(*command, "--link").stdout
+    assert "--no-link" not in cli(*command, "--no-link").stdout
+    assert manifest_of("work/cells")["options"]["link"] is False
+    assert sorted(outputs("work/cells")) == ["cells.csv", "labels.tif"]
+    cli(*command)
+    assert outputs("work/cells") == linked
+
+
+def test_images_that_are_no_stack_are_not_linked_unless_it_is_said(drifting: np.ndarray, cli: Cli):
+    # Each 50 or 60 pixels from where the one before would have it.
+    images = np.stack([np.roll(one, (50 * z, 60 * z), (0, 1)) for z, one in enumerate(drifting)])
+    tifffile.imwrite("p.tif", images, photometric="minisblack")
+    command = ("segment", "--prediction", "p.tif", "--jobs", 1)
+    shown = cli(*command).stdout
+    assert "slices are not linked: they do not look like neighbours in a stack; --link" in shown
+    assert sorted(outputs("work/cells")) == ["cells.csv", "labels.tif"]
+    assert "not linked" not in cli(*command, "--link").stdout
+    assert manifest_of("work/cells")["options"]["link"] is True
+    tifffile.imwrite("p.tif", images[:1], metadata={"axes": "ZYX"})
+    assert "linked" not in cli(*command).stdout
+
+
+def test_what_stands_against_linking_is_said(
+    drifting: np.ndarray, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    command = ("segment", "--prediction", "p.tif", "--jobs", 1)
+    # 150 bytes for each of 36,000 pixels, beside 150 MB of Python: linked, or nothing is done.
+    (line,) = cli(*command, "--memory", "155MB", code=2).stderr.splitlines()
+    assert line.endswith("give 0.2GB, or --no-link")
+    assert not Path("work/cells").exists()
+    monkeypatch.setattr(linkchoice, "LARGEST", 36_000 - 1)
+    assert "slices are not linked: they are larger than" in cli(*command).stdout
+    monkeypatch.setattr(linkchoice, "LARGEST", 36_000)
+    monkeypatch.setitem(sys.modules, "bioimage_cpp.graph.multicut", None)
+    shown = cli(*command, "--force").stdout
+    assert "slices are not linked: the package bioimage-cpp is not installed" in shown
+
+
+def test_lost_slices_do_not_speak_against_linking(
+    drifting: np.ndarray, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    drifting[[1, 4]] = 0
+    tifffile.imwrite("p.tif", drifting, photometric="minisblack")
+    command = ("segment", "--prediction", "p.tif", "--jobs", 1)
+    assert "slices are not linked" in cli(*command).stdout
+    monkeypatch.setattr(stage, "zero_is_missing", lambda _: True)
+    assert "have one number in all slices" in cli(*command, "--force").stdout
 
 
 def test_lost_slices_are_bridged_where_zero_is_missing(
@@ -445,6 +514,7 @@ def test_too_little_memory_is_one_line(membranes: np.ndarray, cli: Cli):
     linked = ("segment", "--prediction", "wide.tif", "--link", "--memory", "1.5GB")
     (line,) = cli(*linked, code=2).stderr.splitlines()
     assert "which linking, which compares whole slices, does not fit into; give 2.0GB" in line
+    assert line.endswith(", or --no-link")
 
 
 def test_the_largest_stacks_become_ome_zarr(cli: Cli, monkeypatch: pytest.MonkeyPatch):
