@@ -2,6 +2,7 @@
 
     python benchmarks/link.py --model work/model [--seeds 910 911 912 913] [--drift 6] [--lost 3]
     python benchmarks/link.py --model work/model --seeds 900 901 902 --fit
+    python benchmarks/link.py --labels data/train-labels.tif
 
 Draws synthetic stacks of 30 slices of 512 x 512, lets the model predict them, and compares cells
 with the true ones through all slices: variation of information (bits; its part of splits, that of
@@ -17,6 +18,9 @@ merges, and their sum) and adapted Rand error, both of scikit-image, where truth
 `--drift` moves each slice by up to so many pixels, `--lost` takes the tissue from each so-manieth.
 `--fit` prints the constants of unetseg/arrays/linking.py, and which thresholds are best for greedy
 linking; the constants there and the thresholds here are of seeds 900 to 902.
+
+`--labels` says, of pairs of slices 1 to 10 apart and of parts of them, which share looks like
+neighbours: real labels, smoothed by a Gaussian of one pixel.
 """
 
 from __future__ import annotations
@@ -32,13 +36,14 @@ from typing import Any
 
 import numpy as np
 import tifffile
+from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from skimage.metrics import adapted_rand_error, variation_of_information
 
 from unetseg.arrays.cells import WHOLE, segment_cells
-from unetseg.arrays.layers import Layer
+from unetseg.arrays.layers import Layer, lie_together
 from unetseg.arrays.linking import REACH, Edges, Linker, link_neighbours, link_slices
 from unetseg.options import SegmentOptions
 
@@ -185,6 +190,29 @@ def regress(measures: np.ndarray, sign: np.ndarray) -> np.ndarray:
     return np.asarray(found.x)
 
 
+def look_for_neighbours(path: Path) -> None:
+    """Print which share of pairs of slices looks like neighbours in a stack."""
+    labels = tifffile.imread(path) > 0
+    stack = np.stack([gaussian_filter(label.astype(np.float32), 1) for label in labels])
+    for edge in (512, 256, 128, 64):
+        shares = []
+        for apart in (1, 2, 3, 5, 10):
+            found = [
+                lie_together(
+                    *(as_layer(stack[at, y : y + edge, x : x + edge]) for at in (z, z + apart))
+                )
+                for z in range(len(stack) - apart)
+                for y, x in ([(0, 0)] if edge == 512 else [(0, 0), (edge, edge)])
+            ]
+            shares.append(f"{apart}: {np.mean(found):.0%} of {len(found)}")
+        print(f"{edge} x {edge}, slices apart, {', '.join(shares)}", flush=True)
+
+
+def as_layer(probability: np.ndarray) -> Layer:
+    """A slice of tissue, of which no sections are known."""
+    return Layer(0, np.empty((0, 0), int), probability, np.ones(probability.shape, bool))
+
+
 def main() -> None:
     """Print a table, or constants."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -194,7 +222,11 @@ def main() -> None:
     parser.add_argument("--drift", type=int, default=0)
     parser.add_argument("--lost", type=int, default=0)
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--labels", type=Path)
     args = parser.parse_args()
+    if args.labels is not None:
+        look_for_neighbours(args.labels)
+        return
     cases = [make_case(seed, args) for seed in args.seeds]
     if args.fit:
         fit(cases)

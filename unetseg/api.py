@@ -258,9 +258,9 @@ def segment(prediction: Stack | Result, **options: Any) -> Result:
     -------
     Result
         With the stack labels.tif (of more than a gigapixel labels.ome.zarr), 0 between the cells of
-        each slice; with ``link=True``, one number for all sections of a cell; with
-        ``binary=True``, binary.tif too. Of separate micrographs, with one stack of the name of
-        each.
+        each slice; one number for all sections of a cell with ``link=True``, and without ``link``
+        if neighbouring slices look like those of a stack; with ``binary=True``, binary.tif too. Of
+        separate micrographs, with one stack of the name of each.
 
     Raises
     ------
