@@ -340,6 +340,17 @@ def test_cells_are_the_same_whoever_works_and_dies(
     assert results_of("alone") == results_of("again")
 
 
+def test_cells_are_the_same_for_one_two_and_three_workers(prediction: Path, cli: Cli):
+    cli(*SEGMENT, "alone", "--link", "--jobs", 1, "--name", "labels.ome.zarr", "--memory", "1.5GB")
+    for workers, memory in ((1, "8GB"), (2, "1.5GB"), (3, "8GB")):
+        with LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as many:
+            scheduler = ("--scheduler", many.scheduler_address)
+            cli(*SEGMENT, f"by-{workers}", "--link", *scheduler, "--memory", memory)
+        assert results_of(f"by-{workers}") == results_of("alone")
+
+
 @pytest.mark.parametrize("name", ["prediction", "drafts"])
 def test_a_worker_that_does_not_see_blocks_begins_none(tmp_path: Path, prediction: Path, name: str):
     (tmp_path / "drafts").mkdir()

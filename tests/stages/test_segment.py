@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import imagej
 import numpy as np
 import pytest
 import tifffile
@@ -20,10 +21,10 @@ from scipy import ndimage
 from skimage import measure
 
 from unetseg.artifacts.finding import find_cells
+from unetseg.engine import machine
 from unetseg.engine.blocks import LAYOUT, Layout
 from unetseg.stacks.opening import open_numbers, open_volume
 from unetseg.stacks.voxel import Voxel
-from unetseg.stages import linkchoice
 from unetseg.stages import segment as stage
 
 LARGE = "labels.ome.zarr"
@@ -131,6 +132,28 @@ def test_more_cells_than_16_bits_hold(cli: Cli, monkeypatch: pytest.MonkeyPatch)
     assert [int(row["label"]) for row in read_table()] == list(range(1, 67_601))
 
 
+@pytest.mark.slow
+@imagej.needs_imagej
+def test_numbers_above_16_bits_survive_linking_and_imagej(cli: Cli, tmp_path: Path):
+    """67,600 cells of two pixels, one in each slice."""
+    dots = np.zeros((2, 520, 520), np.float32)
+    dots[:, 1::2, 1::2] = 1
+    tifffile.imwrite("p.tif", dots, photometric="minisblack")
+    command = ("segment", "--prediction", "p.tif", "--smoothing", 0, "--smallest", 1, "--no-grow")
+    shown = cli(*command, "--link", "--jobs", 1).stdout
+    assert "67600 cells of 135200 sections" in shown
+    cells = read(Path("work/cells/labels.tif"))
+    expected = np.zeros((2, 520, 520), np.uint32)
+    expected[:, 1::2, 1::2] = np.arange(1, 67_601).reshape(260, 260)
+    np.testing.assert_array_equal(cells, expected)
+    assert [int(row["cell"]) for row in read_table("cells-3d.csv")] == list(range(1, 67_601))
+    (seen,) = imagej.read([Path("work/cells/labels.tif")], tmp_path)
+    assert seen.bits == 32
+    np.testing.assert_array_equal(seen.pixels, expected)
+    cli(*command, "--link", "--jobs", 1, "--name", LARGE)
+    np.testing.assert_array_equal(read(Path("work/cells", LARGE)), expected)
+
+
 def test_a_trained_model_can_be_segmented(model: Path, cli: Cli):
     cli("segment", "--prediction", model)
     manifest = json.loads(Path("work/cells/manifest.json").read_text())
@@ -202,73 +225,6 @@ def test_linking_renumbers_sections_and_moves_none(tubes: np.ndarray, cli: Cli):
     number = np.array([0, *(int(row.pop("cell")) for row in rows)])
     np.testing.assert_array_equal(number[sections], linked)
     assert rows == read_table()
-
-
-@pytest.fixture
-def drifting(tmp_path: Path) -> np.ndarray:
-    """A prediction of crooked cells that slide by three pixels a slice; (6, 180, 200)."""
-    noise = np.random.default_rng(1).normal(size=(180, 200))
-    smooth = np.abs(ndimage.gaussian_filter(noise, 5, mode="wrap"))
-    whole = np.clip(1.5 * smooth / smooth.std(), 0, 1).astype(np.float32)
-    stack = np.stack([np.roll(whole, 3 * z, axis=1) for z in range(6)])
-    tifffile.imwrite(tmp_path / "p.tif", stack, photometric="minisblack")
-    return stack
-
-
-def test_a_stack_is_linked_unless_it_is_said(drifting: np.ndarray, cli: Cli):
-    command = ("segment", "--prediction", "p.tif", "--jobs", 1)
-    shown = cli(*command).stdout
-    assert "sections of one cell have one number in all slices; --no-link gives each its" in shown
-    assert manifest_of("work/cells")["options"]["link"] is True
-    assert sorted(outputs("work/cells")) == sorted(["cells.csv", "labels.tif", *LINKED])
-    linked = outputs("work/cells")
-    assert "up to date" in cli(*command, "--link").stdout
-    assert "--no-link" not in cli(*command, "--no-link").stdout
-    assert manifest_of("work/cells")["options"]["link"] is False
-    assert sorted(outputs("work/cells")) == ["cells.csv", "labels.tif"]
-    cli(*command)
-    assert outputs("work/cells") == linked
-
-
-def test_images_that_are_no_stack_are_not_linked_unless_it_is_said(drifting: np.ndarray, cli: Cli):
-    # Each 50 or 60 pixels from where the one before would have it.
-    images = np.stack([np.roll(one, (50 * z, 60 * z), (0, 1)) for z, one in enumerate(drifting)])
-    tifffile.imwrite("p.tif", images, photometric="minisblack")
-    command = ("segment", "--prediction", "p.tif", "--jobs", 1)
-    shown = cli(*command).stdout
-    assert "slices are not linked: they do not look like neighbours in a stack; --link" in shown
-    assert sorted(outputs("work/cells")) == ["cells.csv", "labels.tif"]
-    assert "not linked" not in cli(*command, "--link").stdout
-    assert manifest_of("work/cells")["options"]["link"] is True
-    tifffile.imwrite("p.tif", images[:1], metadata={"axes": "ZYX"})
-    assert "linked" not in cli(*command).stdout
-
-
-def test_what_stands_against_linking_is_said(
-    drifting: np.ndarray, cli: Cli, monkeypatch: pytest.MonkeyPatch
-):
-    command = ("segment", "--prediction", "p.tif", "--jobs", 1)
-    # 150 bytes for each of 36,000 pixels, beside 150 MB of Python: linked, or nothing is done.
-    (line,) = cli(*command, "--memory", "155MB", code=2).stderr.splitlines()
-    assert line.endswith("give 0.2GB, or --no-link")
-    assert not Path("work/cells").exists()
-    monkeypatch.setattr(linkchoice, "LARGEST", 36_000 - 1)
-    assert "slices are not linked: they are larger than" in cli(*command).stdout
-    monkeypatch.setattr(linkchoice, "LARGEST", 36_000)
-    monkeypatch.setitem(sys.modules, "bioimage_cpp.graph.multicut", None)
-    shown = cli(*command, "--force").stdout
-    assert "slices are not linked: the package bioimage-cpp is not installed" in shown
-
-
-def test_lost_slices_do_not_speak_against_linking(
-    drifting: np.ndarray, cli: Cli, monkeypatch: pytest.MonkeyPatch
-):
-    drifting[[1, 4]] = 0
-    tifffile.imwrite("p.tif", drifting, photometric="minisblack")
-    command = ("segment", "--prediction", "p.tif", "--jobs", 1)
-    assert "slices are not linked" in cli(*command).stdout
-    monkeypatch.setattr(stage, "zero_is_missing", lambda _: True)
-    assert "have one number in all slices" in cli(*command, "--force").stdout
 
 
 def test_lost_slices_are_bridged_where_zero_is_missing(
@@ -446,10 +402,15 @@ def test_blocks_give_the_cells_of_the_whole_slice(
 
 
 @pytest.mark.parametrize("link", ["--link", "--no-link"])
-def test_neither_memory_nor_processes_change_anything(membranes: np.ndarray, cli: Cli, link: str):
+def test_neither_memory_nor_processes_change_anything(
+    membranes: np.ndarray, cli: Cli, link: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(machine, "available_cores", lambda: 3)
     cli(*SEGMENT, link, "--jobs", 1, "--memory", "1.5GB")
     cli(*SEGMENT, link, "--jobs", 2, "--memory", "8GB", "--output", "two")
     assert outputs("two") == outputs("work/cells")
+    cli(*SEGMENT, link, "--jobs", 3, "--memory", "1.5GB", "--output", "three")
+    assert outputs("three") == outputs("work/cells")
     cli(*SEGMENT, link, "--jobs", 1, "--name", LARGE, "--output", "zarr")
     assert outputs("zarr")["cells.csv"] == outputs("two")["cells.csv"]
     np.testing.assert_array_equal(read(Path("zarr", LARGE)), tifffile.imread("two/labels.tif"))
