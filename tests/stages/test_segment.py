@@ -21,7 +21,7 @@ from scipy import ndimage
 from skimage import measure
 
 from unetseg.artifacts.finding import find_cells
-from unetseg.engine import machine
+from unetseg.engine import blocksteps, machine
 from unetseg.engine.blocks import LAYOUT, Layout
 from unetseg.stacks.opening import open_numbers, open_volume
 from unetseg.stacks.voxel import Voxel
@@ -204,6 +204,22 @@ def test_linking_is_the_same_however_many_processes_work(tubes: np.ndarray, cli:
         cli("segment", "--prediction", "p.tif", "--link", "--jobs", jobs, "--output", f"c{jobs}")
     for name in ("labels.tif", "cells.csv", "cells-3d.csv", "links.csv"):
         assert Path("c1", name).read_bytes() == Path("c2", name).read_bytes()
+
+
+def test_a_graph_that_is_too_large_for_the_memory_is_one_line(
+    tubes: np.ndarray, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    command = (*SEGMENT, "--link", "--jobs", 1, "--memory", "300MB")
+    cli(*command, "--output", "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(blocksteps, "EDGE_BYTES", 10**8)
+        *_, line = cli(*command, code=2).stderr.splitlines()
+    assert "--memory: expected more than 0.3GB, which a graph of" in line
+    assert "links does not fit into; give" in line
+    with monkeypatch.context() as patch:
+        patch.setattr(blocksteps.BlockSteps, "_gather", None)  # not again
+        assert "going on: 100% is there" in cli(*command).stderr
+    assert outputs("work/cells") == outputs("whole")
 
 
 def test_linking_without_its_solver_is_refused_at_once(

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.layers import Layer
-from unetseg.arrays.linking import Linker
+from unetseg.arrays.linking import Linker, solve_multicut
 from unetseg.arrays.tallies import Tally
 from unetseg.engine.blocks import Block, Segmenter, Target, save
 from unetseg.engine.cluster import check_written, cluster_map
@@ -30,9 +30,11 @@ from unetseg.stacks.pieces import Piece
 from unetseg.stacks.volume import Volume
 
 # Bytes for each pixel of a block and its halo, of which most is the watershed's; measured, and a
-# quarter added. Of linking, which holds whole slices, for each of their pixels.
+# quarter added. Of linking, which holds whole slices, for each of their pixels, and for each of its
+# edges when the graph is cut.
 BLOCK_BYTES = 80
 LINK_BYTES = 150
+EDGE_BYTES = 500
 # Numbers of cells in drafts and, at most, in the result.
 LABEL_BYTES = 4
 # So many are written before another process has begun.
@@ -148,20 +150,33 @@ class BlockSteps:
         return first
 
     def link(self, sections: int) -> npt.NDArray[np.int64]:
-        """Decide which sections are one cell: for each its cell, after a 0."""
+        """Decide which sections are one cell: for each its cell, after a 0.
+
+        Raises
+        ------
+        UsageError
+            If the graph does not fit into the memory; what was compared is kept.
+        """
         path = self.segmenter.names_path
         if not path.exists():
-            linker, began = Linker(), time.monotonic()
-            for z in self.progress.track(
-                range(len(self.grids)), total=len(self.grids), label="link", unit="slice"
-            ):
-                linker.add(self._layer(z))
-            for kept, array in zip(self._edges, linker.edges(), strict=True):
-                save(kept, array)
-            save(path, linker.solve(sections))
+            began = time.monotonic()
+            if not all(kept.exists() for kept in self._edges):
+                self._gather()
+            pairs, evidence = self.edges()
+            what = f"a graph of {len(pairs)} links"
+            processes_within(self.memory, EDGE_BYTES * len(pairs), what=what)
+            save(path, solve_multicut(sections, pairs, evidence))
             self.seconds["link"] = round(time.monotonic() - began, 3)
         numbers: npt.NDArray[np.int64] = np.load(path)
         return numbers
+
+    def _gather(self) -> None:
+        """Compare the slices, and keep what speaks for one cell."""
+        linker, count = Linker(), len(self.grids)
+        for z in self.progress.track(range(count), total=count, label="link", unit="slice"):
+            linker.add(self._layer(z))
+        for kept, array in zip(self._edges, linker.edges(), strict=True):
+            save(kept, array)
 
     def _layer(self, z: int) -> Layer:
         """A slice, its sections numbered through the stack."""
