@@ -191,11 +191,12 @@ def test_cells_may_be_called_probabilities(tissue: np.ndarray, cli: Cli):
 
 def test_the_folder_of_segment_is_scored(tissue: np.ndarray, cli: Cli):
     write("truth.tif", tissue)
-    cli("segment", "--prediction", write("p.tif", (tissue > 0).astype(np.float32)))
+    stack = write("p.tif", (tissue > 0).astype(np.float32))
+    cli("segment", "--prediction", stack, "--no-link")
     shown = cli("evaluate", "--prediction", "work/cells", "--labels", "truth.tif")
     scores = json.loads(Path("work/evaluation/scores.json").read_text())
     assert scores["v_rand"] == 1
-    # Each section has its own number there: four equal pieces of each cell.
+    # Each section has its own number: four equal pieces of each cell.
     assert scores["through_slices"]["voi_split"] == pytest.approx(2)
     assert "work/cells/labels.tif: no number is in two slices, so every cell" in shown.stderr
     cli("evaluate", "--prediction", "work/cells/labels.tif", "--labels", "truth.tif")

@@ -407,7 +407,7 @@ def test_cells_that_are_not_linked_have_no_part(work: Path, tmp_path: Path):
     folder = tmp_path / "work"
     shutil.copytree(work, folder)
     cells = ("--prediction", folder / "prediction", "--output", folder / "cells", "--jobs", 1)
-    run("segment", *cells, "--seed-threshold", 0.3, "--binary")
+    run("segment", *cells, "--seed-threshold", 0.3, "--no-link", "--binary")
     run("report", "--work", folder)
     text = (folder / "report" / "report.html").read_text(encoding="utf-8")
     assert 'id="linked"' not in text
