@@ -197,9 +197,7 @@ class BlockSteps:
         pairs, evidence = (np.load(path) for path in self._edges)
         return pairs, evidence
 
-    def write(
-        self, blocks: Sequence[Block], target: Target
-    ) -> Iterator[tuple[Block, npt.NDArray[Any] | list[Any]]]:
+    def write(self, blocks: Sequence[Block], target: Target) -> Iterator[tuple[Block, Any]]:
         """Number blocks, and count their cells; see `Segmenter.write`."""
         work = partial(self.segmenter.write, target=target)
         few = sum(self.piece(block).pixels for block in blocks) < FEW_PIXELS
