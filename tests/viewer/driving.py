@@ -199,10 +199,58 @@ def close_at_once(stack: str) -> list[dict[str, Any]]:
     return [{"before": before}]
 
 
+def follow_places(stack: str) -> list[dict[str, Any]]:
+    """Go to the first place, paint there, go on, ask again, train, and ask the new model."""
+    window = Window(stack, "--count 2 --patch 32")
+    window.click("next_place")
+    reports = [{"busy": not window.form.train.enabled}]
+    window.wait(lambda: window.form.train.enabled)
+    window.settle()
+    reports.append(place_shown(window))
+    index, y, x = reports[-1]["middle"]
+    for brush, row in ((1, y - 8), (2, y + 8)):
+        window.form.brush.value = brush
+        window.stroke("painted", (round(row), round(x) - 10), (round(row), round(x) + 10))
+    for _ in range(2):
+        window.click_and_wait("next_place")
+        reports.append(place_shown(window))
+    window.form.extra.value = f"{SHORT} --patch 32 --count 2 --epochs 1"
+    window.click_and_wait("train")
+    window.click_and_wait("next_place")
+    reports.append(place_shown(window))
+    window.viewer.close()
+    return reports
+
+
+def place_shown(window: Window) -> dict[str, Any]:
+    """Where the window has gone, and what it outlines there."""
+    canvas, layers = window.viewer.window._qt_viewer.canvas, window.viewer.layers
+    size = canvas.native.size()
+    corners = [
+        canvas._map_canvas2world(corner, canvas.view)
+        for corner in ((0, 0), (size.width(), size.height()))
+    ]
+    corners = np.array([layers["painted"].world_to_data(corner) for corner in corners])
+    return {
+        "middle": corners.mean(0).tolist(),
+        "seen": (corners[1] - corners[0])[1:].tolist(),
+        "outlines": [
+            np.array((shape.min(0), shape.max(0))).tolist() for shape in layers["suggestions"].data
+        ],
+        "colours": layers["suggestions"].edge_color.tolist(),
+        "active": layers.selection.active.name,
+        "asked": Path("work/loop.log").read_text().count("$ unetseg suggest "),
+        "command": window.form.command.value,
+        "status": window.form.status.value,
+    }
+
+
 def changed(before: np.ndarray, after: np.ndarray) -> list[int]:
     return [index for index in range(len(before)) if (before[index] != after[index]).any()]
 
 
 if __name__ == "__main__":
-    scenes = {scene.__name__: scene for scene in (go_round, die, come_back, close_at_once)}
+    scenes = {
+        scene.__name__: scene for scene in (go_round, die, come_back, close_at_once, follow_places)
+    }
     print(json.dumps(scenes[sys.argv[1]](sys.argv[2])), flush=True)

@@ -14,7 +14,9 @@ import tifffile
 from conftest import Cli, Stacks, details_of, read
 from screens import run_on_a_screen
 
+from unetseg.arrays.suggesting import Place
 from unetseg.artifacts.manifest import open_stage
+from unetseg.artifacts.suggestions import read_places
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +77,51 @@ def test_round_and_round(stack: np.ndarray, cli: Cli):
     # The shell goes on where the window has stopped.
     assert trained["command"] == "unetseg run work/train.toml"
     assert cli("run", "work/train.toml").stdout.count("up to date") == 4
+
+
+def test_from_place_to_place(stack: np.ndarray, cli: Cli):
+    # As the shell names them.
+    asked = ("suggest", "--volume", STACK, "--count", 2, "--patch", 32)
+    cli(*asked, "--model", "starter", "--output", "first")
+    busy, first, second, again, trained = drive("follow_places")
+    assert busy["busy"]
+    for number, shown in enumerate((first, second)):
+        check_place(shown, read_places(Path("first")), number)
+        assert shown["asked"] == 1
+        assert shown["command"].startswith("unetseg suggest --model starter --volume ")
+        assert "--labels" not in shown["command"]
+    # What is painted is no place any more, for the same model, and for the one that learned from it.
+    labels = read(Path("work/drawn/suggest-labels.tif"))
+    place, _ = read_places(Path("first"))
+    assert np.unique(labels[place.index][place.box]).tolist() == [0, 127, 255]
+    labels[place.index][place.box] = 127
+    assert (labels == 127).all()
+    told = ("--labels", "work/drawn/suggest-labels.tif")
+    for number, (shown, model) in enumerate(((again, "starter"), (trained, "work/model")), 2):
+        cli(*asked, "--model", model, *told, "--output", model.replace("work/", "by-"))
+        check_place(shown, read_places(Path(model.replace("work/", "by-"))), 0)
+        assert shown["asked"] == number
+    places = read_places(Path("work/suggestions"))
+    assert places == read_places(Path("by-model"))
+    assert place.centre not in [other.centre for other in places]
+
+
+def check_place(shown: dict[str, Any], places: list[Place], number: int) -> None:
+    """The place is in the middle of the window, outlined, and the strokes still go to `painted`."""
+    place = places[number]
+    index, *middle = shown["middle"]
+    assert index == place.index
+    np.testing.assert_allclose(middle, place.centre[1:], atol=1)
+    assert min(shown["seen"]) == pytest.approx(2 * 32, abs=2)
+    ends = [
+        [[p.index, p.top - 0.5, p.left - 0.5], [p.index, p.top + 31.5, p.left + 31.5]]
+        for p in places
+    ]
+    assert shown["outlines"] == ends
+    others = [colour for i, colour in enumerate(shown["colours"]) if i != number]
+    assert shown["colours"][number] not in others
+    assert shown["active"] == "painted"
+    assert shown["status"].startswith(f"place {number + 1} of 2, in slice {place.index}: ")
 
 
 def test_a_stroke_outlives_the_window(stack: np.ndarray):

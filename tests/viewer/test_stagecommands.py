@@ -50,6 +50,27 @@ def test_options_go_to_the_stages_that_know_them(cli: Cli):
     assert loop.labels.read_bytes() == b"labels"
 
 
+def test_where_to_label_next_is_asked_with_what_is_drawn(cli: Cli):
+    loop = Loop(STACK, WORK, "--count 3 --no-tta --voxel '50 4 4' --membrane '5 px' --epochs 2")
+    words = ["suggest", "--model", "starter", "--volume", str(STACK)]
+    words += ["--output", str(WORK / "suggestions")]
+    said = ["--count", "3", "--voxel", "50 4 4"]
+    # Options that say something of labels are refused without them.
+    assert loop.suggest(Path("starter"), None, {}) == words + said
+    drawn = WORK / "drawn/painted.tif"
+    drawn.parent.mkdir(parents=True)
+    drawn.write_bytes(b"labels")
+    found = loop.suggest(Path("starter"), drawn, {"labels-as": "cells", "unlabelled": 65535})
+    assert loop.labelled.read_bytes() == b"labels"
+    assert found[: len(words) + 2] == [*words, "--labels", str(loop.labelled)]
+    of_labels = {"--membrane": "5 px", "--labels-as": "cells", "--unlabelled": "65535"}
+    rest = found[len(words) + 2 :]
+    assert dict(zip(rest[::2], rest[1::2], strict=True)) == {
+        **dict(zip(said[::2], said[1::2], strict=True)),
+        **of_labels,
+    }
+
+
 @pytest.mark.parametrize(
     ("said", "found"),
     [

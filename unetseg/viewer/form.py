@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
 from magicgui.widgets import (
     ComboBox,
     Container,
@@ -13,6 +17,7 @@ from magicgui.widgets import (
     RadioButtons,
 )
 
+from unetseg.errors import UnetsegError
 from unetseg.options import DATA, WORK
 from unetseg.viewer.drawn import PAINTED_INTERIOR, PAINTED_MEMBRANE
 from unetseg.viewer.layers import CORRECTED, PAINTED
@@ -40,6 +45,9 @@ class Form(Container):
         self.train_on = ComboBox(label="train on", choices=[PAINTED, CORRECTED])
         self.extra = LineEdit(label="options", tooltip="As in the shell: --epochs 5 --no-tta")
         self.train = PushButton(text="Train")
+        self.next_place = PushButton(
+            text="Next place", tooltip="Go where labels would help the model at hand most"
+        )
         self.stop = PushButton(text="Stop", enabled=False)
         self.save = PushButton(text="Save")
         self.command = LineEdit(label="command", tooltip="What the shell would be told")
@@ -49,7 +57,7 @@ class Form(Container):
         self.curve = Image(visible=False)
         self.curve.native.setMinimumSize(*CURVE)
         rows = [
-            _row(self.open, self.predict),
+            _row(self.open, self.predict, self.next_place),
             _row(self.cells, self.right),
             _row(self.train, self.stop, self.save),
         ]
@@ -70,3 +78,22 @@ def _row(*buttons: PushButton) -> Container:
     row = Container(widgets=buttons, layout="horizontal", labels=False)
     row.margins = (0, 0, 0, 0)
     return row
+
+
+Given = ParamSpec("Given")
+AForm = TypeVar("AForm", bound=Form)
+
+
+def telling(
+    act: Callable[Concatenate[AForm, Given], None],
+) -> Callable[Concatenate[AForm, Given], None]:
+    """Let what a user can mend be a line in the form, not a traceback."""
+
+    @wraps(act)
+    def act_or_tell(form: AForm, /, *given: Given.args, **named: Given.kwargs) -> None:
+        try:
+            act(form, *given, **named)
+        except (UnetsegError, OSError) as error:
+            form.tell(str(error))
+
+    return act_or_tell

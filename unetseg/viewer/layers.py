@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import napari
 
 IMAGE, PROBABILITY, PAINTED, CORRECTED = "image", "probability", "painted", "corrected cells"
+SUGGESTIONS = "suggestions"
 
 COLOURS = {
     None: "transparent",
@@ -43,7 +44,7 @@ class Layers:
     def __init__(self, viewer: napari.viewer.Viewer, volume: Volume) -> None:
         self.volume = volume
         self._viewer = viewer
-        for name in (IMAGE, PROBABILITY, PAINTED, CORRECTED):
+        for name in (IMAGE, PROBABILITY, PAINTED, CORRECTED, SUGGESTIONS):
             if name in viewer.layers:
                 viewer.layers.remove(name)
         add_layers(viewer, [Shown(IMAGE, volume)], voxel=volume.voxel)

@@ -6,21 +6,22 @@ from files again; so it does not matter whether this window, another one or a sh
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 from unetseg.artifacts.manifest import MANIFEST
+from unetseg.artifacts.suggestions import read_places
 from unetseg.artifacts.wishes import CHECKPOINT, WATCH, WATCHED, Wish, Wishes, read_history
-from unetseg.errors import InputError, UnetsegError
+from unetseg.errors import InputError
 from unetseg.figures.curves import picture_curves
 from unetseg.running import shown
 from unetseg.stacks.opening import find_stack, open_volume
 from unetseg.viewer.drawn import Corrected, Drawn, Painted
-from unetseg.viewer.form import Form
+from unetseg.viewer.form import Form, telling
 from unetseg.viewer.job import Job
 from unetseg.viewer.layers import CORRECTED, PAINTED, Layers, read_cells
+from unetseg.viewer.places import Places
 from unetseg.viewer.stagecommands import Loop
 
 if TYPE_CHECKING:
@@ -34,23 +35,6 @@ DONE = {
     "segment": "cells are there: correct some slices, and Train on them",
     "run": "trained, and predicted again",
 }
-
-Given = ParamSpec("Given")
-
-
-def telling(
-    act: Callable[Concatenate[PaintAndTrain, Given], None],
-) -> Callable[Concatenate[PaintAndTrain, Given], None]:
-    """Let what a user can mend be a line in the form, not a traceback."""
-
-    @wraps(act)
-    def act_or_tell(form: PaintAndTrain, /, *given: Given.args, **named: Given.kwargs) -> None:
-        try:
-            act(form, *given, **named)
-        except (UnetsegError, OSError) as error:
-            form.tell(str(error))
-
-    return act_or_tell
 
 
 class PaintAndTrain(Form):
@@ -66,6 +50,7 @@ class PaintAndTrain(Form):
         super().__init__()
         self._viewer = viewer
         self._layers: Layers | None = None
+        self._places = Places(viewer)
         self._drawn: dict[str, tuple[Drawn, Any]] = {}  # with its layer, which napari may remove
         self._opened: Loop | None = None
         self._job: Job | None = None
@@ -74,6 +59,7 @@ class PaintAndTrain(Form):
         for button, act in {
             self.open: self._on_open,
             self.predict: self._on_predict,
+            self.next_place: self._on_next_place,
             self.brush: self._on_brush,
             self.cells: self._on_cells,
             self.right: self._on_right,
@@ -82,6 +68,7 @@ class PaintAndTrain(Form):
             self.save: self._on_save,
         }.items():
             button.changed.connect(act)
+        self.model.changed.connect(self._places.forget)
         from qtpy.QtCore import QTimer
 
         self._looking, self._saving = QTimer(self.native), QTimer(self.native)
@@ -119,6 +106,7 @@ class PaintAndTrain(Form):
                 remedy="choose one of them",
             )
         self._layers = Layers(self._viewer, volume)
+        self._places.take((), None)
         self._drawn, self._seen, self._wished, self._opened = {}, {}, None, None
         self._show_drawn(PAINTED, Painted(loop.painted, volume.shape, volume.voxel))
         if loop.corrected.exists() and (loop.cells / MANIFEST).is_file():
@@ -147,6 +135,22 @@ class PaintAndTrain(Form):
     def _on_predict(self) -> None:
         loop = self._of_what_is_shown()
         self._start(loop, loop.predict(Path(self.model.value)))
+
+    @telling
+    def _on_next_place(self) -> None:
+        """Go on through the list; where that is at its end, ask for another one."""
+        loop = self._of_what_is_shown()
+        if self._places.left:
+            self.tell(self._places.go_on())
+        elif self._job is not None:
+            self.tell("all places were shown; press it again when what is at work has ended")
+        else:
+            self._keep()
+            drawn, _ = self._drawn.get(self.train_on.value, (None, None))
+            labels: tuple[Path | None, dict[str, Any]] = None, {}
+            with suppress(InputError):  # nothing is labelled
+                labels = labels if drawn is None else (drawn.path, drawn.settings())
+            self._start(loop, loop.suggest(Path(self.model.value), *labels))
 
     @telling
     def _on_cells(self) -> None:
@@ -282,6 +286,7 @@ class PaintAndTrain(Form):
         finished = self._is_new(loop.model / MANIFEST)
         if finished:
             self.model.value = str(loop.model_at_hand())
+            self._places.forget()
         if self._is_new(wishes.path(CHECKPOINT)) or finished:
             self._show_curve(loop)
         if self._is_new(loop.prediction / MANIFEST):
@@ -319,9 +324,16 @@ class PaintAndTrain(Form):
         elif code < 0:
             self.tell("the command was killed from outside; the same button goes on from there")
         elif code == 0:
-            self.tell(DONE[job.stage])
+            self.tell(DONE.get(job.stage, ""))
             if job.stage == "segment":
                 self._show_cells()
+            elif job.stage == "suggest":
+                self._show_places()
+
+    def _show_places(self) -> None:
+        if self._layers is not None:
+            self._places.take(read_places(self.loop.suggestions), self._layers.volume.voxel)
+            self.tell(self._places.go_on())
 
     def _on_closed(self) -> None:
         """Keep what is drawn; what is at work goes on."""

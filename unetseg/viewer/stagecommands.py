@@ -18,15 +18,15 @@ from unetseg.artifacts.lock import FolderLock
 from unetseg.artifacts.manifest import MANIFEST
 from unetseg.artifacts.wishes import Wish
 from unetseg.errors import OutputError, UsageError
-from unetseg.options import CELLS, MODEL, PREDICTION, flag_of
+from unetseg.options import CELLS, MODEL, PREDICTION, SUGGESTIONS, LabelOptions, flag_of
 from unetseg.running import STAGES, nearest, path_flags
 from unetseg.stacks.files import replacing
 
 TRAINING = ("augment", "preprocess", "train", "predict")
+TOLD = (*TRAINING, "suggest")  # of what a user says beside
 
 # What the window says itself, of every stage.
 OURS = {"volume", "labels", "labels-as", "unlabelled", "input", "output", "from", "model", "only"}
-
 
 HOLDER = "the window of unetseg"  # of a lock, for a moment
 SAID = "# options: "  # before those that the user has typed
@@ -91,6 +91,11 @@ class Loop:
         return self.work / CELLS.name
 
     @property
+    def suggestions(self) -> Path:
+        """Folder of the places to label next."""
+        return self.work / SUGGESTIONS.name
+
+    @property
     def painted(self) -> Path:
         """Labels that are painted."""
         return self.work / "drawn" / "painted.tif"
@@ -104,6 +109,11 @@ class Loop:
     def labels(self) -> Path:
         """What training reads of either: it stays as it is while more is drawn."""
         return self.work / "drawn" / "train-labels.tif"
+
+    @property
+    def labelled(self) -> Path:
+        """What `unetseg suggest` reads of either, for the same reason."""
+        return self.work / "drawn" / "suggest-labels.tif"
 
     @property
     def _experiment(self) -> Path:
@@ -126,13 +136,30 @@ class Loop:
     def predict(self, model: Path) -> list[str]:
         """The command that predicts the stack."""
         paths = {"model": model, "volume": self.stack, "output": self.prediction}
-        words = ["predict", *path_flags("predict", paths.items())]
-        for flag, value in self._tables()["predict"].items():
-            if isinstance(value, bool):
-                words.append(f"--{flag}" if value else f"--no-{flag}")
-            else:
-                words += [f"--{flag}", str(value)]
-        return words
+        return _words("predict", paths, self._tables()["predict"])
+
+    def suggest(self, model: Path, drawn: Path | None, settings: dict[str, Any]) -> list[str]:
+        """The command that says where to label next.
+
+        Parameters
+        ----------
+        model : Path
+            That is to say where it is unsure.
+        drawn : Path or None
+            Labels, if anything is labelled.
+        settings : dict
+            What it must be told of them.
+        """
+        paths = {"model": model, "volume": self.stack, "output": self.suggestions}
+        said = self._tables()["suggest"]
+        said.pop("tta", None)  # of one model there is nothing else to compare
+        if drawn is None:
+            of_labels = {flag_of(field.name) for field in dataclasses.fields(LabelOptions)}
+            said = {flag: value for flag, value in said.items() if flag not in of_labels}
+        else:
+            _copy(drawn, self.labelled)
+            paths["labels"] = self.labelled
+        return _words("suggest", paths, said | settings)
 
     def segment(self) -> list[str]:
         """The command that makes cells of the prediction, to be corrected slice by slice."""
@@ -160,11 +187,11 @@ class Loop:
             If a run is in the model's folder.
         """
         tables = self._tables()
+        del tables["suggest"]
         aside = _set_aside(self.model)
         if aside is not None and model.resolve() == self.model.resolve():
             model = aside
-        with drawn.open("rb") as source, replacing(self.labels) as file:
-            shutil.copyfileobj(source, file)
+        _copy(drawn, self.labels)
         stack = str(self.stack)
         tables["augment"] |= {"volume": stack, "labels": str(self.labels), **settings}
         tables["preprocess"] = {"held-out": "none", **tables["preprocess"]}
@@ -206,7 +233,7 @@ class Loop:
         given = _parse(self.options)
         tables: dict[str, dict[str, Any]] = {}
         known: set[str] = set()
-        for stage in TRAINING:
+        for stage in TOLD:
             kinds = _kinds(stage)
             known |= set(kinds)
             tables[stage] = {
@@ -215,7 +242,7 @@ class Loop:
         for flag in given:
             if flag not in known:
                 raise UsageError(
-                    f"options: expected those of {', '.join(TRAINING)}, found --{flag}"
+                    f"options: expected those of {', '.join(TOLD)}, found --{flag}"
                     f"{nearest(flag, sorted(known))}"
                 )
         return tables
@@ -228,7 +255,7 @@ def _parse(text: str) -> dict[str, str | bool]:
         words = shlex.split(text)
     except ValueError as error:
         raise UsageError(f"options: expected options such as --epochs 5, found {text}") from error
-    switches = {f for stage in TRAINING for f, kind in _kinds(stage).items() if kind is bool}
+    switches = {f for stage in TOLD for f, kind in _kinds(stage).items() if kind is bool}
     while words:
         word = words.pop(0)
         flag, _, value = word.removeprefix("--").partition("=")
@@ -241,6 +268,23 @@ def _parse(text: str) -> dict[str, str | bool]:
         else:
             raise UsageError(f"options: expected a value after --{flag}, found none")
     return given
+
+
+def _words(stage: str, paths: dict[str, Path], said: dict[str, Any]) -> list[str]:
+    """A command of paths and of options by their flags."""
+    words = [stage, *path_flags(stage, paths.items())]
+    for flag, value in said.items():
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", str(value)]
+    return words
+
+
+def _copy(drawn: Path, path: Path) -> None:
+    """Copy labels to where a command reads them."""
+    with drawn.open("rb") as source, replacing(path) as file:
+        shutil.copyfileobj(source, file)
 
 
 def _kinds(stage: str) -> dict[str, Any]:
