@@ -64,7 +64,7 @@ def commands(text: str) -> Iterator[list[str]]:
     """Arguments of every `unetseg ...` that is shown."""
     lines = [line for block in blocks(text) for line in block.splitlines()]
     for line in [*lines, *inline(text)]:
-        found = re.match(r"(?:python -m )?unetseg\s+(.*)", line.strip())
+        found = re.match(r"(?:\$ )?(?:python -m )?unetseg\s+(.*)", line.strip())
         if found and not found[1].startswith("COMMAND"):
             # Behind two spaces stands a remark; the list of commands has arrows.
             command = re.split(r"\s{2,}|\s+#|\s+&$", found[1])[0]
