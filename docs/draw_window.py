@@ -21,7 +21,9 @@ from napari.qt import get_qapp
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
-from unetseg.options import SynthesizeOptions
+from unetseg.arrays.suggesting import Place
+from unetseg.artifacts.suggestions import read_places
+from unetseg.options import SUGGESTIONS, SynthesizeOptions
 from unetseg.progress import Silent
 from unetseg.running import run_stage
 from unetseg.stacks.opening import open_volume
@@ -31,8 +33,6 @@ from unetseg.viewer.loop import PaintAndTrain
 PICTURE = Path(__file__).with_name("loop.jpg")
 SIZE = (1300, 860)
 COURSE = "--epochs 6 --epoch-size 12 --patch 128 --copies 1 --no-tta --no-preview --jobs 1"
-SHOWN = 1  # slice
-WHERE = np.s_[30:160, 50:200]  # what is painted of it
 DEEP = 8  # pixels from the nearest membrane
 
 
@@ -45,7 +45,7 @@ def wait(until: Callable[[], object], seconds: float) -> None:
 
 
 def draw(picture: Path) -> None:
-    """Predict, paint some of what the stack was drawn from, train, and take a picture."""
+    """Predict, paint at the first suggested place, train, and take a picture."""
     run_stage("synthesize", SynthesizeOptions(slices=3, test_slices=1, height=192), Silent())
     viewer = napari.Viewer(title="unetseg")
     viewer.window.resize(*SIZE)
@@ -55,12 +55,11 @@ def draw(picture: Path) -> None:
     form.extra.value = COURSE
     wait(lambda: False, 1)
     form.open.native.click()
-    viewer.dims.set_current_step(0, SHOWN)
-    viewer.reset_view()
-    form.predict.native.click()
-    wait(lambda: form.train.enabled, 900)
+    for button in (form.predict, form.next_place):
+        button.native.click()
+        wait(lambda: form.train.enabled, 900)
     layer = viewer.layers["painted"]
-    paint_strokes(layer)
+    paint_strokes(layer, read_places(SUGGESTIONS)[0])
     layer.refresh()
     form.train.native.click()
     wait(lambda: form.train.enabled, 900)
@@ -70,10 +69,10 @@ def draw(picture: Path) -> None:
     viewer.close()
 
 
-def paint_strokes(layer: napari.layers.Labels) -> None:
+def paint_strokes(layer: napari.layers.Labels, at: Place) -> None:
     """Strokes as somebody would paint them: along a membrane, and inside of cells."""
     with open_volume(Path("data/train-labels.tif")) as labels:
-        truth = labels[SHOWN]
+        truth = labels[at.index]
     rng = np.random.default_rng(0)
     depth = distance_transform_edt(truth)  # of what is inside
     for label, places, width, count in (
@@ -81,10 +80,8 @@ def paint_strokes(layer: napari.layers.Labels) -> None:
         (PAINTED_INTERIOR, depth > DEEP, 9, 60),
     ):
         layer.brush_size = width
-        places = np.argwhere(places[WHERE])
-        for row, column in rng.choice(places, count):
-            place = (SHOWN, row + WHERE[0].start, column + WHERE[1].start)
-            layer.paint(place, label)
+        for row, column in rng.choice(np.argwhere(places[at.box]), count):
+            layer.paint((at.index, row + at.top, column + at.left), label)
 
 
 if __name__ == "__main__":

@@ -207,7 +207,7 @@ def follow_places(stack: str) -> list[dict[str, Any]]:
     window.wait(lambda: window.form.train.enabled)
     window.settle()
     reports.append(place_shown(window))
-    index, y, x = reports[-1]["middle"]
+    _, y, x = reports[-1]["middle"]
     for brush, row in ((1, y - 8), (2, y + 8)):
         window.form.brush.value = brush
         window.stroke("painted", (round(row), round(x) - 10), (round(row), round(x) + 10))

@@ -90,7 +90,7 @@ def test_from_place_to_place(stack: np.ndarray, cli: Cli):
         assert shown["asked"] == 1
         assert shown["command"].startswith("unetseg suggest --model starter --volume ")
         assert "--labels" not in shown["command"]
-    # What is painted is no place any more, for the same model, and for the one that learned from it.
+    # What is painted is no place any more, for the same model and for the one that learned from it.
     labels = read(Path("work/drawn/suggest-labels.tif"))
     place, _ = read_places(Path("first"))
     assert np.unique(labels[place.index][place.box]).tolist() == [0, 127, 255]

@@ -142,8 +142,6 @@ class PaintAndTrain(Form):
         loop = self._of_what_is_shown()
         if self._places.left:
             self.tell(self._places.go_on())
-        elif self._job is not None:
-            self.tell("all places were shown; press it again when what is at work has ended")
         else:
             self._keep()
             drawn, _ = self._drawn.get(self.train_on.value, (None, None))
@@ -236,6 +234,7 @@ class PaintAndTrain(Form):
         """Let those buttons be pressed that do something."""
         for button in (self.open, self.predict, self.cells, self.train):
             button.enabled = self._job is None
+        self.next_place.enabled = self._job is None or self._places.left > 0
         self.stop.enabled = self._job is not None or Wishes(self.loop.model).begun
 
     def _show_drawn(self, name: str, drawn: Drawn) -> None:
