@@ -203,7 +203,7 @@ def follow_places(stack: str) -> list[dict[str, Any]]:
     """Go to the first place, paint there, go on, ask again, train, and ask the new model."""
     window = Window(stack, "--count 2 --patch 32")
     window.click("next_place")
-    reports = [{"busy": not window.form.train.enabled}]
+    reports = [{"busy": not window.form.train.enabled and not window.form.next_place.enabled}]
     window.wait(lambda: window.form.train.enabled)
     window.settle()
     reports.append(place_shown(window))
