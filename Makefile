@@ -103,7 +103,7 @@ docs: $(VENV)/.docs  ## build the documentation, in docs/site/html
 		--conf-dir docs --doctree-dir docs/site/doctrees . docs/site/html
 	@echo "open docs/site/html/index.html"
 
-tutorial: $(VENV)/.docs  ## run docs/tutorial.ipynb again and keep its pictures (three minutes)
+tutorial: $(VENV)/.docs  ## run docs/tutorial.ipynb again and keep its pictures (some minutes)
 	$(BIN)/python docs/run_tutorial.py
 
 format: install  ## let ruff put the code in shape

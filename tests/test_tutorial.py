@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 TUTORIAL = ROOT / "docs/tutorial.ipynb"
-TINY = "SLICES, TEST_SLICES, SIZE, MINUTES = 5, 2, 64, 0.02"
+TINY = "SLICES, NEW_SLICES, SIZE, PATCHES = 3, 2, 64, 4"
 
 # In a process of its own, whose warnings are those of Jupyter.
 RUN = """
@@ -53,13 +53,13 @@ def test_the_tutorial_runs_on_a_tiny_stack(tmp_path: Path):
     assert pictures(cells) == pictures(code_cells(TUTORIAL))
     assert all(o["output_type"] != "error" for cell in cells for o in cell["outputs"])
     folders = {folder.name for folder in (tmp_path / "work/tutorial").iterdir()}
-    assert {"data", "augmented", "preprocessed", "model", "prediction", "cells"} < folders
+    assert {"data", "first-round", "suggestions", "second-round", "cells"} < folders
 
 
 def test_the_tutorial_is_kept_as_it_ran():
     cells = code_cells(TUTORIAL)
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
-    assert pictures(cells) == 8
+    assert pictures(cells) == 7
     streams = [o for cell in cells for o in cell["outputs"] if o["output_type"] == "stream"]
     assert all(stream["name"] == "stdout" for stream in streams)
     assert TUTORIAL.stat().st_size < 1_000_000
