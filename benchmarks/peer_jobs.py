@@ -166,7 +166,8 @@ class Job:
     def training(self) -> dict[str, float]:
         """Seconds and steps of the training itself, and the size of a step."""
         if self.tool not in (FROM_NOTHING, DEFAULT):
-            return json.loads((self.folder / "training.json").read_text())
+            told: dict[str, float] = json.loads((self.folder / "training.json").read_text())
+            return told
         details = json.loads((self.folder / "model" / "manifest.json").read_text())["details"]
         if self.tool == FROM_NOTHING and details["ancestors"]:
             raise SystemExit(f"{self.folder / 'model'}: began with a model, not from nothing")

@@ -18,7 +18,7 @@ found to do better on these slices: in torch-em patches of 256, two in a step, s
 its AdamW of 1e-3, and training on all slices. BiaPy counts epochs, so a trial measures how long one
 takes. nnU-Net's trainer ends by the clock, with its decay of the rate laid out in time.
 
-Memory is that of all processes together, pages that they share counted once. Needs psutil, and
+Memory is that of all processes together, pages that they share counted once. Needs Linux, psutil and
 some 3 GB of disk for environments. Other work on the machine changes the scores. Writes a result
 for each run, and table.md. The same command goes on where it was stopped; more --seeds add runs.
 """
@@ -28,7 +28,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -119,10 +118,12 @@ def score(job: Job, name: str) -> Result:
 def run(job: Job, stacks: Path) -> Result:
     """Train, predict and score, unless that is done."""
     if job.result.exists():
-        return json.loads(job.result.read_text())
+        return read(job.result)
     versions = install(job.tool, job.environments)
     write_stacks(stacks, job)
-    seconds, memory, scores = {}, {}, {}
+    seconds: dict[str, float] = {}
+    memory: dict[str, int] = {}
+    scores: dict[str, Result] = {}
     for name, commands in job.commands().items():
         spent = [measure(command, job) for command in commands]
         seconds[name], memory[name] = sum(one for one, _ in spent), max(one for _, one in spent)
@@ -139,6 +140,12 @@ def run(job: Job, stacks: Path) -> Result:
     partial.write_text(json.dumps(found, indent=1, default=float) + "\n")
     partial.replace(job.result)
     return found
+
+
+def read(path: Path) -> Result:
+    """A result that is there."""
+    result: Result = json.loads(path.read_text())
+    return result
 
 
 def format_row(found: Result, name: str) -> str:
@@ -192,7 +199,10 @@ def format_table(results: Sequence[Result]) -> str:
     lines += [format_row(found, name) for found in order for name in found["scores"]]
     versions = {name: value for found in results for name, value in found["versions"].items()}
     named = ", ".join(f"{name} {value}" for name, value in sorted(versions.items()))
-    machine = f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}"
+    known = Path("/proc/cpuinfo")  # of Linux
+    models = [line for line in known.read_text().splitlines() if line.startswith("model name")]
+    machine = f"{len(models)} cores of {models[0].partition(': ')[2]}"
+    machine += f", Python {platform.python_version()}"
     return "\n".join([*lines, "", find_noise(results), "", f"{named}; {machine}.", ""])
 
 
@@ -221,7 +231,7 @@ def main() -> None:
         job = Job(tool, held_out, minutes, seed, output, environments)
         for name in (found := run(job, options.stacks))["scores"]:
             print(format_row(found, name), flush=True)
-    results = [json.loads(path.read_text()) for path in (output / "results").glob("*.json")]
+    results = [read(path) for path in (output / "results").glob("*.json")]
     text = format_table(results)
     (output / "table.md").write_text(text, encoding="utf-8")
     print(text, end="")

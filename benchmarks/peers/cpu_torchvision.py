@@ -2,8 +2,8 @@
 
     python cpu_torchvision.py SCRIPT [ARGUMENTS]
 
-Such a torchvision cannot load its operators, and asks torch for one by name when it is imported.
-Nothing here calls that one, so its name is enough.
+Such a torchvision cannot load its operators, and asks torch for two of them when it is imported.
+Nothing here calls these, so their names are enough.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from importlib.metadata import version
 import torch
 
 if torch.version.cuda is None and "+" not in version("torchvision"):
-    torch.library.define(
-        "torchvision::nms", "(Tensor boxes, Tensor scores, float threshold) -> Tensor"
-    )
+    for name in ("nms", "qnms"):
+        arguments = "(Tensor boxes, Tensor scores, float threshold) -> Tensor"
+        torch.library.define(f"torchvision::{name}", arguments)
 del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
