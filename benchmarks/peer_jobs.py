@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unetseg.options import TrainOptions
+from unetseg.options import NOTHING, TrainOptions
 
 WRITTEN = Path(__file__).with_name("peers")
 TORCH = ("torch==2.13.0", "torchvision==0.28.0")
@@ -101,7 +101,7 @@ class Job:
         stacks = ("--volume", folder / "train-volume.tif", "--labels", folder / "train-labels.tif")
         # More epochs than fit: the clock ends the course, and lays out the learning rate.
         course = ("--epochs", "100000", "--minutes", str(self.minutes), *map(str, seed))
-        start = ("--from", "nothing") if self.tool == FROM_NOTHING and has_start() else ()
+        start = ("--from", str(NOTHING)) if self.tool == FROM_NOTHING else ()
         return {
             "prepare": [
                 stage("augment", *stacks, "--output", augmented, *map(str, seed)),
@@ -190,11 +190,6 @@ class Job:
         names = FILES.get(self.tool, ())
         commands = sum(map(len, self.commands().values()))
         return commands + sum(count_lines(WRITTEN / name) for name in names)
-
-
-def has_start() -> bool:
-    """If `unetseg train` begins with a model where nothing is said."""
-    return TrainOptions().from_ is not None
 
 
 def count_lines(path: Path) -> int:

@@ -7,9 +7,9 @@ For each block of slices to hold out, and each length, every tool is given the o
 from random weights for so many minutes of its own loop (its validation and checkpoints included;
 start, conversion and planning apart), and predicts the block with its own command: averaged over
 flips where its documentation has that (BiaPy, nnU-Net, unetseg), and for torch-em also by what its
-user can write for it. unetseg runs with its default start too, where that is a model.
-`unetseg evaluate` scores all. What a user has to write lies in benchmarks/peers/ and is counted
-without comments and docstrings, each command as one line more.
+user can write for it. unetseg runs from nothing, and as it does when nothing is said: from the
+model that comes with it. `unetseg evaluate` scores all. What a user has to write lies in
+benchmarks/peers/ and is counted without comments and docstrings, each command as one line more.
 
 All three peers were made for GPUs, where they take many more steps in the same time. Their authors
 recommend nothing for minutes on a CPU, so these are their documented settings but for what others
@@ -18,9 +18,10 @@ found to do better on these slices: in torch-em patches of 256, two in a step, s
 its AdamW of 1e-3, and training on all slices. BiaPy counts epochs, so a trial measures how long one
 takes. nnU-Net's trainer ends by the clock, with its decay of the rate laid out in time.
 
-Memory is that of all processes together, pages that they share counted once. Needs Linux, psutil and
-some 3 GB of disk for environments. Other work on the machine changes the scores. Writes a result
-for each run, and table.md. The same command goes on where it was stopped; more --seeds add runs.
+Memory is that of all processes together, pages that they share counted once. Needs Linux, psutil
+and some 5 GB of disk for environments. Other work on the machine changes the scores. Writes a
+result for each run, and table.md. The same command goes on where it was stopped; more --seeds add
+runs.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from typing import Any
 import numpy as np
 import psutil
 import tifffile
-from peer_jobs import DEFAULT, FROM_NOTHING, Job, has_start, install
+from peer_jobs import DEFAULT, FROM_NOTHING, Job, install
 
 TITLES = {"torch-em": "torch-em", "biapy": "BiaPy", "nnunet": "nnU-Net"}
 MEASURES = {"v_rand": "V_Rand", "v_info": "V_Info"}
@@ -220,7 +221,7 @@ def main() -> None:
     output = options.output.absolute()
     tools = [tool for tool in options.peers.split(",") if tool != "unetseg"]
     if "unetseg" in options.peers.split(","):
-        tools = [FROM_NOTHING, *([DEFAULT] if has_start() else []), *tools]
+        tools = [FROM_NOTHING, DEFAULT, *tools]
     for minutes, held_out, seed, tool in itertools.product(
         map(float, options.minutes.split(",")),
         options.held_out.split(","),
