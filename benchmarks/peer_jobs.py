@@ -130,12 +130,14 @@ class Job:
             return [str(binaries / f"nnUNetv2_{name}"), *given]
 
         images = str(self.folder / "raw" / "Dataset001_Membranes" / "imagesTs")
+        # As many processes as cores, and not eight, each of which would begin by importing torch.
+        cores, few = str(os.cpu_count()), ("-npp", "1", "-nps", "1")
         trained = ("-tr", "ClockedTrainer", "-device", "cpu")
-        of_model = ("-d", "1", "-c", "2d_256", "-f", "all", *trained, "--save_probabilities")
+        of_model = ("-d", "1", "-c", "2d_256", "-f", "all", *trained, "--save_probabilities", *few)
         return {
             "prepare": [
                 [*script, "dataset"],
-                command("plan_and_preprocess", "-d", "1", "-c", "2d"),
+                command("plan_and_preprocess", "-d", "1", "-c", "2d", "-npfp", cores, "-np", cores),
                 [*script, "plan"],
             ],
             "train": [command("train", "1", "2d_256", "all", *trained)],
