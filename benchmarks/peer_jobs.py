@@ -20,7 +20,7 @@ TORCH = ("torch==2.13.0", "torchvision==0.28.0")
 REQUIREMENTS = {
     "torch-em": (*TORCH, "torch_em==0.10.9"),
     "biapy": (*TORCH, "biapy==3.7.1"),
-    "nnunet": (TORCH[0], "nnunetv2==2.8.1"),
+    "nnunet": (*TORCH, "nnunetv2==2.8.1"),
 }
 FILES = {
     "torch-em": ("membranes_torch_em.py",),
@@ -127,7 +127,8 @@ class Job:
 
     def _nnunet(self, binaries: Path, script: list[str]) -> dict[str, Commands]:
         def command(name: str, *given: str) -> list[str]:
-            return [str(binaries / f"nnUNetv2_{name}"), *given]
+            run = [str(binaries / "python"), str(WRITTEN / "cpu_torchvision.py")]
+            return [*run, str(binaries / f"nnUNetv2_{name}"), *given]
 
         images = str(self.folder / "raw" / "Dataset001_Membranes" / "imagesTs")
         # As many processes as cores, and not eight, each of which would begin by importing torch.
