@@ -127,12 +127,14 @@ class Job:
 
     def _nnunet(self, binaries: Path, script: list[str]) -> dict[str, Commands]:
         def command(name: str, *given: str) -> list[str]:
-            run = [str(binaries / "python"), str(WRITTEN / "cpu_torchvision.py")]
-            return [*run, str(binaries / f"nnUNetv2_{name}"), *given]
+            return [str(binaries / f"nnUNetv2_{name}"), *given]
+
+        # Looking for trainers, these import torchvision.
+        shim = [str(binaries / "python"), str(WRITTEN / "cpu_torchvision.py")]
 
         images = str(self.folder / "raw" / "Dataset001_Membranes" / "imagesTs")
-        # As many processes as cores, and not eight, each of which would begin by importing torch.
-        cores, few = str(os.cpu_count()), ("-npp", "1", "-nps", "1")
+        # Fewer processes than by default, each of which would begin by importing torch.
+        cores, few = str(os.cpu_count()), ("-npp", "0", "-nps", "0")
         trained = ("-tr", "ClockedTrainer", "-device", "cpu")
         of_model = ("-d", "1", "-c", "2d_256", "-f", "all", *trained, "--save_probabilities", *few)
         return {
@@ -141,9 +143,12 @@ class Job:
                 command("plan_and_preprocess", "-d", "1", "-c", "2d", "-npfp", cores, "-np", cores),
                 [*script, "plan"],
             ],
-            "train": [command("train", "1", "2d_256", "all", *trained)],
+            "train": [[*shim, *command("train", "1", "2d_256", "all", *trained)]],
             "predict": [
-                command("predict", "-i", images, "-o", str(self.folder / "predicted"), *of_model),
+                [
+                    *(*shim, *command("predict", "-i", images)),
+                    *("-o", str(self.folder / "predicted"), *of_model),
+                ],
                 [*script, "collect"],
             ],
         }
