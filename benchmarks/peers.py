@@ -152,7 +152,7 @@ def read(path: Path) -> Result:
 def format_row(found: Result, name: str) -> str:
     """A row of the table: one prediction of one run."""
     scores, training, seconds = found["scores"][name], found["training"], found["seconds"]
-    title = TITLES.get(found["tool"], found["tool"]) + name.removeprefix("predict")
+    title = TITLES.get(found["tool"], str(found["tool"])) + name.removeprefix("predict")
     begun = seconds.get("prepare", 0) + seconds["train"] - training["seconds"]
     cells = [
         f"{found['held_out']}",
