@@ -26,6 +26,7 @@ from scipy import ndimage
 from unetseg.artifacts.manifest import Manifest, Output
 from unetseg.engine import cluster as cluster_engine
 from unetseg.engine.blocks import Block, Layout, Segmenter, Watershed
+from unetseg.engine.blocksteps import BlockSteps
 from unetseg.engine.cluster import Job, hashing_on
 from unetseg.engine.ensemble import Treatment
 from unetseg.errors import UnetsegError
@@ -332,7 +333,7 @@ def test_cells_are_the_same_whoever_works_and_dies(
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segmenting._Work, "_join", stop)
+        patch.setattr(BlockSteps, "join", stop)
         cli(*SEGMENT, "alone", "--jobs", 1, "--name", "labels.ome.zarr", code=130)
     assert len(list(Path("alone/.unfinished").rglob("*.npy"))) == 24
     assert "going on: 100% is there" in cli(*SEGMENT, "alone", "--scheduler", scheduler).stderr

@@ -453,16 +453,6 @@ def test_a_password_is_not_recorded(server: Server, challenge: bytes, cli: Cli):
     assert "secret" not in Path("data/manifest.json").read_text()
 
 
-def test_the_makefile_knows_synthetic_stacks_from_downloaded(tmp_path: Path, cli: Cli):
-    text = (REPOSITORY / "Makefile").read_text()
-    (pattern,) = re.findall("grep -qs '(.*?)' \"\\$\\(VOLUME\\)/manifest.json\"", text)
-    cli("synthesize", "--slices", 2, "--test-slices", 1, "--height", 64, "--width", 64)
-    synthetic = Manifest.read(Path("data/manifest.json"))
-    assert re.search(pattern, Path("data/manifest.json").read_text())
-    downloaded = Manifest("download", "1", {}, [], synthetic.outputs, {})
-    assert not re.search(pattern, downloaded.to_json())
-
-
 def test_the_documented_pixels_are_those_that_are_checked():
     text = (REPOSITORY / "data/README.md").read_text()
     for name, sha256 in stage.PIXELS.items():

@@ -14,6 +14,7 @@ from conftest import Cli, details_of
 from unetseg.artifacts.ancestry import held_out_seen, line_of, slices_seen
 from unetseg.artifacts.finding import STARTER, STARTER_FOLDER
 from unetseg.artifacts.manifest import Manifest
+from unetseg.artifacts.workfolder import Stage, command_of
 from unetseg.engine.prediction import load_network, open_model
 from unetseg.engine.start import Parent, begin, find_parent, recipe_of
 from unetseg.network.recipes import FINE_TUNING, RECIPES
@@ -94,8 +95,13 @@ def test_what_a_model_began_with_is_said(model: Path, cli: Cli):
     stack = model.parent / "train-volume.tif"
     shown = cli("predict", "--model", "mine", "--volume", stack, "--no-tta")
     assert "after a model of 424 slices of 216 stacks, drawn by unetseg synth" in shown.output
-    cli("train", *SHORT, *preprocessed, "--from", "nothing", "--output", "other")
+    shown = cli("train", *SHORT, *preprocessed, "--from", "nothing", "--output", "other")
+    assert "began with random weights" in shown.output
     assert details_of("other")["ancestors"] == []
+    # As a report says how to make it again.
+    for folder, begin in (("mine", "--from starter"), ("other", "--from nothing")):
+        manifest = Manifest.read(Path(folder, "manifest.json"))
+        assert begin in command_of("train", Stage(Path(folder), manifest), base=Path())
 
 
 @pytest.mark.slow

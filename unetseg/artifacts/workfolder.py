@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from unetseg import running
-from unetseg.artifacts.finding import HELD_OUT_PREDICTION
+from unetseg.artifacts.finding import HELD_OUT_PREDICTION, STARTER, STARTER_FOLDER
 from unetseg.artifacts.manifest import MANIFEST, Manifest, Output, Source, open_stage
 from unetseg.errors import InputError
+from unetseg.options import NOTHING
 from unetseg.running import default_of, flags_of, path_flags
 
 # Stages in the order in which they run, and what the inputs in their manifests were given as, in
@@ -166,7 +167,10 @@ def _places(name: str, stage: Stage, base: Path) -> list[tuple[str, str]]:
             path = path.parent
         elif path.name == MANIFEST or (given == "prediction" and _finished_in(path)):
             path = path.parent
-        places.append((given, _seen_from(base, path)))
+        shown = str(STARTER) if path == STARTER_FOLDER.resolve() else _seen_from(base, path)
+        places.append((given, shown))
+    if name == "train" and len(sources) == 1:
+        places.append(("from", str(NOTHING)))
     return places
 
 
