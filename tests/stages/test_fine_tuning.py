@@ -99,9 +99,9 @@ def test_what_a_model_began_with_is_said(model: Path, cli: Cli):
     assert "began with random weights" in shown.output
     assert details_of("other")["ancestors"] == []
     # As a report says how to make it again.
-    for folder, begin in (("mine", "--from starter"), ("other", "--from nothing")):
+    for folder, start in (("mine", "--from starter"), ("other", "--from nothing")):
         manifest = Manifest.read(Path(folder, "manifest.json"))
-        assert begin in command_of("train", Stage(Path(folder), manifest), base=Path())
+        assert start in command_of("train", Stage(Path(folder), manifest), base=Path())
 
 
 @pytest.mark.slow
