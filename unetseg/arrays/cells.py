@@ -87,7 +87,7 @@ def segment_cells(
     (H, W) int32
         0 between cells, 1, 2, ... inside them.
     """
-    tissue = probability > 0 if zero_is_missing else np.ones(probability.shape, bool)
+    tissue = tissue_of(probability, zero_is_missing=zero_is_missing)
     smooth = _smooth(probability, tissue, smoothing) if smoothing else probability
     regions = label_cells((smooth > seed_threshold) & tissue)
     sizes = np.bincount(regions.ravel())
@@ -107,6 +107,13 @@ def segment_cells(
         watershed_line=True,
     )
     return cells
+
+
+def tissue_of(
+    probability: npt.NDArray[np.floating], *, zero_is_missing: bool
+) -> npt.NDArray[np.bool_]:
+    """Where a prediction shows tissue: everywhere, or where it is not exactly 0, if 0 says so."""
+    return probability > 0 if zero_is_missing else np.ones(probability.shape, bool)
 
 
 def _smooth(

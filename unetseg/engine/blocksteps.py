@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from unetseg.arrays.cells import tissue_of
 from unetseg.arrays.layers import Layer
 from unetseg.arrays.linking import Linker, solve_multicut
 from unetseg.arrays.tallies import Tally
@@ -185,8 +186,7 @@ class BlockSteps:
         cells[cells > 0] += self.first[z]
         probability = self.prediction.own(z)
         known = self.segmenter.watershed.zero_is_missing
-        tissue = probability > 0 if known else np.ones(cells.shape, bool)
-        return Layer(z, cells, probability, tissue)
+        return Layer(z, cells, probability, tissue_of(probability, zero_is_missing=known))
 
     @property
     def _edges(self) -> tuple[Path, Path]:

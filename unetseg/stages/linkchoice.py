@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from unetseg.arrays.cells import tissue_of
 from unetseg.arrays.layers import Layer, lie_together
 from unetseg.arrays.linking import import_graphs
 from unetseg.arrays.tiles import middle_of
@@ -89,7 +90,7 @@ def _are_neighbours(prediction: Volume, *, zero_is_missing: bool) -> bool:
 
     def see(z: int) -> Layer:
         probability = prediction.part(z, box)
-        tissue = probability > 0 if zero_is_missing else np.ones(probability.shape, bool)
+        tissue = tissue_of(probability, zero_is_missing=zero_is_missing)
         return Layer(z, np.empty((0, 0), int), probability, tissue)
 
     pairs = len(prediction) - 1

@@ -147,7 +147,8 @@ class PaintAndTrain(Form):
             drawn, _ = self._drawn.get(self.train_on.value, (None, None))
             labels: tuple[Path | None, dict[str, Any]] = None, {}
             with suppress(InputError):  # nothing is labelled
-                labels = labels if drawn is None else (drawn.path, drawn.settings())
+                if drawn is not None:
+                    labels = drawn.path, drawn.settings()
             self._start(loop, loop.suggest(Path(self.model.value), *labels))
 
     @telling
