@@ -66,23 +66,20 @@ class Trials:
     ----------
     stacks : Path
         Folder of train-volume.tif and train-labels.tif.
-    start : Path
-        The model.
+    starts : mapping of str to Path
+        What to begin with: RANDOM, MODEL or both.
     epochs : int, optional
         Of training; None for the default course of each.
-    random : bool
-        Whether to train from nothing, too.
     output : Path
     """
 
     def __init__(
-        self, stacks: Path, start: Path, *, epochs: int | None, random: bool, output: Path
+        self, stacks: Path, starts: Mapping[str, Path], *, epochs: int | None, output: Path
     ) -> None:
         self._volume, self._labels = (
             tifffile.imread(stacks / f"train-{kind}.tif") for kind in ("volume", "labels")
         )
-        self._starts = {RANDOM: NOTHING, MODEL: start} if random else {MODEL: start}
-        self._epochs, self._output = epochs, output
+        self._starts, self._epochs, self._output = starts, epochs, output
 
     def __len__(self) -> int:
         """Slices of the stack."""
@@ -100,7 +97,8 @@ class Trials:
                 stacks[kind], whole[chosen], photometric="minisblack", metadata={"axes": "ZYX"}
             )
         if not labelled:
-            yield MODEL, self._predict(stacks, folder)
+            if MODEL in self._starts:
+                yield MODEL, self._predict(stacks, folder)
             return
         augmented, preprocessed = folder / "augmented", folder / "preprocessed"
         stack = {name: (path,) for name, path in stacks.items()}
@@ -183,17 +181,18 @@ def main() -> None:
     parser.add_argument("--labelled", default="0,1,2,3,6,12,24", help="numbers of slices")
     parser.add_argument("--choices", type=int, default=5)
     parser.add_argument("--epochs", type=int, help="of both, instead of the default courses")
-    parser.add_argument("--model-only", action="store_true", help="do not train from nothing")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--model-only", action="store_true", help="do not train from nothing")
+    only.add_argument("--nothing-only", action="store_true", help="do not train from the model")
     parser.add_argument("--output", type=Path, default=Path("work/few-labels"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    trials = Trials(
-        options.stacks,
-        options.start,
-        epochs=options.epochs,
-        random=not options.model_only,
-        output=options.output,
-    )
+    starts = {RANDOM: NOTHING, MODEL: options.start}
+    if options.model_only:
+        del starts[RANDOM]
+    if options.nothing_only:
+        del starts[MODEL]
+    trials = Trials(options.stacks, starts, epochs=options.epochs, output=options.output)
     found: dict[tuple[str, int], list[Scores]] = {}
     with (options.output / "scores.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)

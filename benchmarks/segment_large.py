@@ -52,8 +52,8 @@ def draw_prediction(path: Path, slices: int, edge: int) -> None:
     smooth = np.abs(ndimage.gaussian_filter(noise, 12))
     tile = np.clip(1.5 * smooth / smooth.std(), 0, 1)
     column = np.concatenate([tile, tile[::-1]])
-    whole = np.concatenate([column, column[:, ::-1]], axis=1)
-    with create_npy(path, shape=(slices, edge, edge), dtype=np.float32) as out:
+    whole = np.concatenate([column, column[:, ::-1]], axis=1).astype(np.float16)
+    with create_npy(path, shape=(slices, edge, edge), dtype=np.float16) as out:
         for z in range(slices):
             at = np.arange(z, z + edge) % len(whole)
             out.append(whole[at][:, at])

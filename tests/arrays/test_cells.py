@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -108,3 +110,26 @@ def test_cells_end_where_tissue_does():
     assert padded.max() == alone.max()
     padded[30:-30, 30:-30] = 0
     assert not padded.any()
+
+
+def test_floods_are_the_same_without_bioimage_cpp(monkeypatch: pytest.MonkeyPatch):
+    """Where no two pixels are equally high, which there are no wheels for decides nothing."""
+    pytest.importorskip("bioimage_cpp")
+    height = np.random.default_rng(0).permutation(120 * 90).reshape(120, 90)
+    settings = {**SETTINGS, "seed_threshold": 0.9, "smallest": 1}
+    fast = segment_cells(height / height.size, **settings)
+    monkeypatch.setitem(sys.modules, "bioimage_cpp.segmentation", None)
+    slow = segment_cells(height / height.size, **settings)
+    assert fast.max() > 500
+    np.testing.assert_array_equal(fast, slow)
+
+
+def test_no_two_cells_touch():
+    """Not even one that is a single pixel: a line lies between them, or it has no cell at all."""
+    rng = np.random.default_rng(1)
+    probability = rng.uniform(size=(200, 150))
+    cells = segment_cells(probability, **{**SETTINGS, "smallest": 1})
+    for one, other in ((cells[1:], cells[:-1]), (cells[:, 1:], cells[:, :-1])):
+        assert not ((one != other) & (one > 0) & (other > 0)).any()
+    # What floods grow from is never the line's.
+    assert (cells[probability > SETTINGS["seed_threshold"]] > 0).all()

@@ -178,7 +178,9 @@ class Segmenter:
             probability = volume.part(block.index, seen)
             check_probable(probability, block.index, volume)
             labels = segment_cells(probability, **asdict(self.watershed), cut=grid.goes_on(seen))
-            save(self.path("labels", block), labels[within(kept, seen)])
+            # Most blocks have so few cells that two bytes tell them apart.
+            small = labels.astype(np.min_scalar_type(labels.max(initial=0)))
+            save(self.path("labels", block), small[within(kept, seen)])
         return block
 
     def join(self, index: int) -> int:
@@ -216,7 +218,7 @@ class Segmenter:
         )
         return find_same(one, other_one, seam=(rows, columns)[seam].start - band.start)
 
-    def _labels(self, grid: Grid, block: Block, box: Box) -> npt.NDArray[np.int32]:
+    def _labels(self, grid: Grid, block: Block, box: Box) -> npt.NDArray[np.unsignedinteger[Any]]:
         """What a block has seen of a box near its core."""
         labels = self._load(self.path("labels", block))
         return np.asarray(labels[within(box, grid.around(block.place, BAND))])

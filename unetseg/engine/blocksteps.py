@@ -36,8 +36,9 @@ from unetseg.stacks.volume import Volume
 BLOCK_BYTES = 80
 LINK_BYTES = 150
 EDGE_BYTES = 500
-# Numbers of cells in drafts and, at most, in the result.
+# Numbers of cells in the result, at most, and in drafts, where those of a block start from 1.
 LABEL_BYTES = 4
+DRAFT_BYTES = 2
 # So many are written before another process has begun.
 FEW_PIXELS = 2**25
 
@@ -121,7 +122,7 @@ class BlockSteps:
                 f"going on: {1 - len(missing) / len(self.blocks):.0%} is there already"
             )
         pixels = sum(self.piece(block).pixels for block in missing)
-        require_room(self.segmenter.drafts, LABEL_BYTES * pixels)
+        require_room(self.segmenter.drafts, DRAFT_BYTES * pixels)
         unit = "block" if len(self.blocks) > len(self.grids) else "slice"
         self._finish(
             self._do("segment", self.segmenter.segment, missing, unit=unit), missing, is_done
