@@ -84,7 +84,8 @@ def test_each_has_its_own_grey_range(two: tuple[str, ...], tiny: Stacks, cli: Cl
     [
         ("B", [5, 6, 7]),
         ("A:1-2", [1, 2]),
-        ("A:0-0,B:2-2", [0, 7]),
+        ("A:0,B:2-2", [0, 7]),
+        ("3", [3]),
         ("3-5", [3, 4, 5]),
         ("last-fifth", [4, 7]),
     ],
@@ -109,7 +110,8 @@ def test_blocks_and_volumes_are_held_out(
     ("held_out", "message"),
     [
         ("C", "expected a block such as 24-29, A or B, 'last-fifth' or 'none', found C"),
-        ("A:1", "expected a block such as 24-29, A or B"),
+        ("A:2-1", "expected a block such as 24-29, A or B"),
+        ("C:1", "expected a block such as 24-29, A or B"),
         ("B:2-3", "expected slices of the 3 of B, found B:2-3"),
         ("A,", "expected a block such as 24-29, A or B"),
     ],

@@ -134,8 +134,9 @@ def parse_held_out(text: str, volumes: dict[str, range], folder: Path) -> list[i
     Parameters
     ----------
     text : str
-        'last-fifth', 'none', or blocks with commas between them: slices 24-29, of which those of
-        several stacks are counted through; the name of a stack; slices of it, such as A:24-29.
+        'last-fifth', 'none', or blocks with commas between them: slices 24-29 or slice 7, of which
+        those of several stacks are counted through; the name of a stack; slices of it, such as
+        A:24-29.
     volumes : dict
         As from `volumes_of`.
     folder : Path
@@ -170,14 +171,14 @@ def _parse_block(part: str, text: str, volumes: dict[str, range], total: int) ->
         return volumes[part]
     name, _, numbers = part.rpartition(":")
     inside = volumes.get(name) if name else range(total)
-    match = re.fullmatch(r"(\d+)-(\d+)", numbers)
-    if match is None or int(match[1]) > int(match[2]) or inside is None:
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", numbers)
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+    if first > last or inside is None:
         names = f", {' or '.join(volumes)}" if len(volumes) > 1 else ""
         raise UsageError(
             f"--held-out: expected a block such as 24-29{names}, 'last-fifth' or 'none', found "
             f"{text}"
         )
-    first, last = int(match[1]), int(match[2])
     if last >= len(inside) and name:
         raise UsageError(
             f"--held-out: expected slices of the {len(inside)} of {name}, found {part}"
