@@ -329,8 +329,8 @@ class PreprocessOptions(Options):
     output: Path = option(PREPROCESSED, "Folder for the arrays.")
     held_out: str = option(
         "last-fifth",
-        "Source slices that are never trained on: one, or a block such as 24-29 (both included, from "
-        "0, of several volumes through all of them), 'last-fifth' (of each volume) or 'none'. "
+        "Source slices that are never trained on: one, or a block such as 24-29 (both included, "
+        "from 0, of several volumes through all of them), 'last-fifth' (of each volume) or 'none'. "
         "A volume is called by its name, a block of it A:24-29; several have commas between them.",
     )
     border_weight: float = option(
