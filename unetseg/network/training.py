@@ -16,6 +16,8 @@ import numpy.typing as npt
 from unetseg.errors import TrainingError
 from unetseg.network.backend import jit
 from unetseg.network.batches import Patches
+from unetseg.network.convolution import Conv2D, is_cheaper
+from unetseg.network.precision import FLOAT32
 from unetseg.network.startup import keras
 from unetseg.network.unet import LOGITS, with_logits
 
@@ -51,7 +53,8 @@ class Trainer:
     Parameters
     ----------
     model : keras.Model
-        As from `unetseg.network.unet.build_unet`; trained in place.
+        As from `unetseg.network.unet.build_unet`. A copy is trained; this one has its weights
+        after every epoch.
     patches : Patches
     epochs : int
     minutes : float
@@ -92,7 +95,7 @@ class Trainer:
         self._learning_rate = learning_rate
         self._warm_up = warm_up
         self._decay = decay
-        self._twin = model if precision == "float32" else _convert(model, precision)
+        self._twin = _convert(model, precision)
         self._trained = with_logits(self._twin)
         self._optimizer = keras.optimizers.AdamW(
             learning_rate, weight_decay=weight_decay, global_clipnorm=clip_norm or None
@@ -175,8 +178,7 @@ class Trainer:
         return statistics.mean(losses)
 
     def _update_model(self) -> None:
-        if self._twin is not self._model:
-            self._model.set_weights(self._twin.get_weights())
+        self._model.set_weights(self._twin.get_weights())
 
     def _variables(self) -> list[keras.Variable]:
         return [*self._trained.variables, *self._optimizer.variables]
@@ -200,10 +202,12 @@ class Trainer:
 
 
 def _convert(model: keras.Model, precision: str) -> keras.Model:
-    """A copy that computes in another precision, all but its logits."""
+    """A copy that computes in another precision, all but its logits, or with cheaper gradients."""
 
     def convert(layer: keras.Layer) -> keras.Layer:
         config = layer.get_config()
+        if precision == FLOAT32:
+            return (Conv2D if is_cheaper(layer) else type(layer)).from_config(config)
         if layer.name != LOGITS:
             config["dtype"] = precision
         return type(layer).from_config(config)
