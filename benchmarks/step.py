@@ -5,6 +5,9 @@ a large matrix product, measured in the same run. A training step needs three ti
 pass: forward, the gradient by the activations, and the gradient by the weights.
 
     python benchmarks/step.py
+
+First come the 3 x 3 convolutions alone, at the four resolutions of the compact network: forward,
+and the gradients by the inputs and by the kernel, each by TensorFlow's kernels and as in training.
 """
 
 from __future__ import annotations
@@ -17,12 +20,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from unetseg.engine.prediction import Predictor, build_network
 from unetseg.network.backend import make_deterministic
 from unetseg.network.batches import Patches, Slices
+from unetseg.network.convolution import Conv2D
 from unetseg.network.precision import choose_precision
 from unetseg.network.recipes import NETWORKS, RECIPES
 from unetseg.network.startup import keras
@@ -31,6 +37,13 @@ from unetseg.options import TrainOptions
 
 DEFAULTS = TrainOptions()
 EPOCHS = 5
+CONVOLUTIONS = (
+    (128, (64, 32)),
+    (128, (32, 32)),
+    (64, (64, 64)),
+    (32, (128, 128)),
+    (16, (256, 256)),
+)
 
 
 def multiply_adds(model: keras.Model, edge: int) -> int:
@@ -61,6 +74,52 @@ def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+def convolution_seconds(
+    kind: type[keras.layers.Conv2D], edge: int, channels: tuple[int, int]
+) -> list[float]:
+    """Forward, gradient by the inputs, gradient by the kernel; of four images, the best of ten."""
+    import tensorflow as tf
+
+    layer = kind(channels[1], 3, padding="same", use_bias=False)
+    images = tf.random.normal((4, edge, edge, channels[0]))
+    upstream = tf.random.normal((4, edge, edge, channels[1]))
+    layer(images)  # has a kernel now
+
+    def gradient(by_inputs: bool) -> Any:
+        kernel = tf.convert_to_tensor(layer.kernel)
+        by = images if by_inputs else kernel
+        with tf.GradientTape() as tape:
+            tape.watch(by)
+            outputs = layer.convolution_op(images, kernel)
+        return tape.gradient(outputs, by, upstream)
+
+    best = []
+    for work in (lambda: layer(images), lambda: gradient(True), lambda: gradient(False)):
+        compiled = tf.function(work)
+        compiled()
+        best.append(min(_seconds(compiled) for _ in range(10)))
+    return best
+
+
+def measure_convolutions(rate: float) -> None:
+    """Print a line for each resolution, in milliseconds."""
+    print(
+        "3 x 3 convolutions of 4 images: limit; forward; by inputs, by kernel: TensorFlow -> here"
+    )
+    for edge, channels in CONVOLUTIONS:
+        plain = convolution_seconds(keras.layers.Conv2D, edge, channels)
+        here = convolution_seconds(Conv2D, edge, channels)
+        limit = 4 * edge**2 * 9 * math.prod(channels) / rate
+        gradients = ", ".join(
+            f"{one * 1e3:.1f} -> {other * 1e3:.1f}"
+            for one, other in zip(plain[1:], here[1:], strict=True)
+        )
+        print(
+            f"  {edge} x {edge}, {channels[0]} to {channels[1]} channels: {limit * 1e3:.1f}; "
+            f"{plain[0] * 1e3:.1f}; {gradients} ms"
+        )
 
 
 def training_seconds(
@@ -114,9 +173,9 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=20, help="steps in each of five epochs")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="float32")
     options = parser.parse_args()
-    network, patch = options.network, DEFAULTS.patch
-    adds = multiply_adds(build_network(NETWORKS[network], seed=0), patch)
-    print(f"{network}: {adds / 1e9:.2f} G multiply-adds forward for {patch} x {patch} pixels")
+    network, edge = options.network, DEFAULTS.patch
+    adds = multiply_adds(build_network(NETWORKS[network], seed=0), edge)
+    print(f"{network}: {adds / 1e9:.2f} G multiply-adds forward for {edge} x {edge} pixels")
 
     with tempfile.TemporaryDirectory() as folder:
 
@@ -130,21 +189,29 @@ def main() -> None:
             )
 
         before = matrix_product_rate()
+        measure_convolutions(before)
         loose = train()
         make_deterministic(0)
         strict = train()
-    slice_edge = 2 * patch
+        with patch("unetseg.network.training.is_cheaper", lambda layer: False):
+            plain = train()
+    slice_edge = 2 * edge
     forward = prediction_seconds(network, slice_edge)
     after = matrix_product_rate()
     rate = (before + after) / 2
     print(f"matrix product: {rate / 1e9:.0f} G multiply-adds a second")
     limit = 3 * DEFAULTS.batch_size * adds / rate
-    for name, seconds in (("any order", loose), ("deterministic", strict)):
+    steps = {
+        "operations in any order": loose,
+        "as it is": strict,
+        "gradients by TensorFlow's kernels": plain,
+    }
+    for name, seconds in steps.items():
         print(
             f"training step, {name}: {seconds * 1e3:.0f} ms, limit {limit * 1e3:.0f} ms: "
             f"{limit / seconds:.0%} of the limit"
         )
-    limit = (slice_edge / patch) ** 2 * adds / rate
+    limit = (slice_edge / edge) ** 2 * adds / rate
     print(
         f"prediction of {slice_edge} x {slice_edge}: {forward * 1e3:.0f} ms, limit "
         f"{limit * 1e3:.0f} ms: {limit / forward:.0%} of the limit"
