@@ -51,6 +51,17 @@ def test_a_corner_by_hand():
     ]
 
 
+def closed(numbers: np.ndarray) -> np.ndarray:
+    """Lines of 0 with a cell on either side, pixel by pixel."""
+    found, padded = numbers.copy(), np.pad(numbers, 1)
+    for y, x in np.argwhere(numbers == 0):
+        around = padded[y : y + 3, x : x + 3].ravel()
+        for one, other in zip(around[:4], around[:4:-1], strict=True):
+            if 0 < one != other > 0:
+                found[y, x] = max(found[y, x], one, other)
+    return found
+
+
 def by_the_definition(numbers: np.ndarray, width: float) -> np.ndarray:
     """Where a side at which the pixel's own cell meets another is near; pixel by pixel."""
     height, columns = numbers.shape
@@ -75,11 +86,12 @@ def by_the_definition(numbers: np.ndarray, width: float) -> np.ndarray:
     arrays.arrays(np.int64, (7, 8), elements=st.integers(0, 2)), st.sampled_from([1.0, 2, 3.2, 4])
 )
 def test_lines_are_where_the_definition_says_but_for_thin_cells(numbers: np.ndarray, width: float):
-    label, line = draw_membranes(numbers, width=width), by_the_definition(numbers, width)
+    label = draw_membranes(numbers, width=width)
+    line = by_the_definition(closed(numbers), width)
     assert (label[numbers == 0] == MEMBRANE).all()
     assert (label[(numbers > 0) & ~line] == INTERIOR).all()
     for number in (1, 2):
-        cell = numbers == number
+        cell = closed(numbers) == number
         # What stays of the line is far from where the same cell is thick.
         kept, thick = np.argwhere(cell & line & (label == INTERIOR)), np.argwhere(cell & ~line)
         away = np.hypot(*(kept[:, None] - thick[None]).transpose(2, 0, 1))
@@ -97,14 +109,39 @@ def test_no_two_cells_are_joined(numbers: np.ndarray, width: float):
 
 def test_what_0_keeps_apart_keeps_its_width():
     # Cells 1 and 2 meet above; below lies a line of 0, and cell 3 beyond it.
-    numbers = np.full((9, 20), 3)
-    numbers[:4, :10], numbers[:4, 10:], numbers[4] = 1, 2, 0
+    numbers = np.full((10, 20), 3)
+    numbers[:4, :10], numbers[:4, 10:], numbers[4:6] = 1, 2, 0
     label = draw_membranes(numbers, width=6)
-    assert (label[5:] == INTERIOR).all()
+    assert (label[6:] == INTERIOR).all()
     assert (label[:4] // 255).tolist() == [[1] * 7 + [0] * 6 + [1] * 7] * 4
     np.testing.assert_array_equal(
         draw_membranes(np.where(numbers == 2, 1, numbers), width=6), np.where(numbers == 0, 0, 255)
     )
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_line_of_one_pixel_is_where_two_cells_meet(turned: bool):
+    """What a watershed leaves between cells is as wide as other membrane then."""
+    numbers = halves(21)
+    numbers[:, 10] = 0
+    label = draw_membranes(numbers.T if turned else numbers, width=4)
+    # The line has the larger number: two pixels on either side of where that begins.
+    row = [255] * 8 + [0] * 4 + [255] * 9
+    assert (label.T if turned else label).tolist() == [row] * 3
+    # Around a single cell, 0 is only outside.
+    numbers[numbers == 2] = 1
+    assert (draw_membranes(numbers, width=4) == np.where(numbers, INTERIOR, MEMBRANE)).all()
+
+
+def test_cells_of_a_watershed_get_membranes():
+    """A slanting line, as `segment` leaves it, has no gap and no thin place."""
+    y, x = np.mgrid[:40, :40]
+    numbers = np.where(x > 0.7 * y + 6, 2, 1)
+    numbers[(x > 0.7 * y + 5) & (x <= 0.7 * y + 6)] = 0
+    label = draw_membranes(numbers, width=5)
+    across = (label == MEMBRANE).sum(axis=1)[5:35]
+    assert across.min() >= 5
+    assert label_cells(label == INTERIOR).max() == 2
 
 
 @pytest.mark.parametrize("thickness", [2, 3, 4, 5])

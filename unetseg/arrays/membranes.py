@@ -23,11 +23,13 @@ SIDES = ((0, -1), (0, 1), (1, -1), (1, 1))
 def draw_membranes(numbers: npt.NDArray[Any], *, width: float) -> Label:
     """Turn numbers of cells into a label, with membrane of one width where two numbers meet.
 
-    Numbers meet along the sides of pixels. A pixel of a cell is membrane where a side at which this
-    cell meets another is within half the width of its centre; so the line is symmetric, and takes
-    nothing of a third cell nor of what 0 keeps apart. Of a cell that is thinner than the line,
-    pixels stay that are deepest within a distance of the width (3 px at least): no cell with 2 x 2
-    pixels is lost. Where such pixels of two cells touch, the one on the left or above is membrane.
+    Numbers meet along the sides of pixels, and across lines of 0 that are one pixel wide: those are
+    what a watershed leaves between cells, and no membrane that somebody has drawn. A pixel of a
+    cell is membrane where a side at which this cell meets another is within half the width of its
+    centre; so the line is symmetric, and takes nothing of a third cell nor of what a wider line of
+    0 keeps apart. Of a cell that is thinner than the line, pixels stay that are deepest within a
+    distance of the width (3 px at least): no cell with 2 x 2 pixels is lost. Where such pixels of
+    two cells touch, the one on the left or above is membrane.
 
     Parameters
     ----------
@@ -44,22 +46,33 @@ def draw_membranes(numbers: npt.NDArray[Any], *, width: float) -> Label:
         components. What is membrane depends on no pixel farther away than `reach_of`.
     """
     margin = reach_of(width)
+    inner = (slice(margin, -margin),) * 2
     padded = np.pad(numbers, margin)
+    padded[inner] = _close_lines(padded)[inner]
     flat, row = padded.ravel(), padded.shape[1]
     depths = _depths(padded, width)
     drawn = np.isfinite(depths)
     drawn[_deepest(flat, depths, row=row, radius=_apart(width))] = False
     label = np.where((flat > 0) & ~drawn, INTERIOR, MEMBRANE).reshape(padded.shape)
     _part(padded, label)
-    inner = slice(margin, -margin)
-    return np.ascontiguousarray(label[inner, inner])
+    return np.where(numbers == 0, MEMBRANE, label[inner])
+
+
+def _close_lines(padded: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Give each 0 with two cells on opposite sides the larger of their numbers."""
+    closed = padded
+    for way in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        one, other = (np.roll(padded, (sign * way[0], sign * way[1]), (0, 1)) for sign in (1, -1))
+        between = (padded == 0) & (one > 0) & (other > 0) & (one != other)
+        closed = np.where(between, np.maximum(closed, np.maximum(one, other)), closed)
+    return closed
 
 
 def reach_of(width: float) -> int:
     """How far away, in pixels along each axis, what decides about a pixel of a label may be."""
     # The other cell's pixel behind a side, that far from the deepest pixel that is
-    # compared, and this one beside a pixel that touches it.
-    return math.floor(width / 2 + 0.5) + 1 + math.floor(_apart(width)) + 1
+    # compared, and this one beside a pixel that touches it; and what closes a line there.
+    return math.floor(width / 2 + 0.5) + 1 + math.floor(_apart(width)) + 1 + 1
 
 
 def _apart(width: float) -> float:
