@@ -108,7 +108,7 @@ def measure_speed(label: str, more: Sequence[str], options: argparse.Namespace) 
     took, busy = time.perf_counter() - began, sum(watch.seconds.values()) - before
     result = json.loads(said)
     found = result["notes"][-1]
-    sections = int(re.findall(r"\d+", found.split("(")[0])[-1])
+    sections = int(re.findall(r"\d+", found.split(";")[0])[-1])
     shares = ", ".join(f"{step} {part / took:.1%}" for step, part in result["seconds"].items())
     print(
         f"{label}: {found}, {sections / took:.1f} sections a second, {sections / busy:.1f} a "

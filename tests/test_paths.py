@@ -32,7 +32,7 @@ def test_results_never_replace_what_was_read(model: Path, tmp_path: Path, cli: C
     (line,) = cli(
         *common, "--volume", "p/prediction.tif", "--output", "p", code=1
     ).stderr.splitlines()
-    assert "expected a folder other than that of the input" in line
+    assert "expected a folder in which nothing is read" in line
     assert Path("p/prediction.tif").read_bytes() == before
     slices = tmp_path / "slices"
     slices.mkdir()

@@ -77,6 +77,7 @@ class Options:
 DATA = Path("data")
 ISBI_2012 = "https://downloads.imagej.net/ISBI-2012-challenge.zip"
 WORK = Path("work")
+LAST_FIFTH = "last-fifth"
 NOTHING = Path("nothing")
 """What training with random weights is said to begin with."""
 AUGMENTED = WORK / "augmented"
@@ -328,10 +329,11 @@ class PreprocessOptions(Options):
     input: Path = option(AUGMENTED, "Folder that `unetseg augment` wrote.")
     output: Path = option(PREPROCESSED, "Folder for the arrays.")
     held_out: str = option(
-        "last-fifth",
+        LAST_FIFTH,
         "Source slices that are never trained on: one, or a block such as 24-29 (both included, "
-        "from 0, of several volumes through all of them), 'last-fifth' (of each volume) or 'none'. "
-        "A volume is called by its name, a block of it A:24-29; several have commas between them.",
+        "from 0, of several volumes through all of them), 'last-fifth' (of those with labels, of "
+        "each volume) or 'none'. A volume is called by its name, a block of it A:24-29; several "
+        "have commas between them.",
     )
     border_weight: float = option(
         10.0,

@@ -105,7 +105,7 @@ def test_what_is_read_is_not_removed_as_obsolete(tmp_path: Path, source: Path):
     folder = tmp_path / "a"
     write_stage(folder, {"x": "1"}, source=source)
     before = everything(folder)
-    with pytest.raises(OutputError, match="other than that of the input"):
+    with pytest.raises(OutputError, match="in which nothing is read"):
         write_stage(folder, {"y": "2"}, source=folder / "x")
     assert everything(folder) == before
 

@@ -211,4 +211,4 @@ def test_pixels_of_another_size_are_said(model: Path, cli: Cli):
 def test_a_course_goes_on_in_another_folder_alone(model: Path, cli: Cli):
     options = ("--input", model.parent / "preprocessed", "--from", model, "--output", model)
     (line,) = cli("train", *options, code=1).stderr.splitlines()
-    assert "expected a folder other than that of the input" in line
+    assert "expected a folder in which nothing is read" in line

@@ -190,3 +190,24 @@ def test_a_damaged_manifest_is_one_line(marked: np.ndarray, cli: Cli):
     command = ("augment", "--volume", "volume.tif", "--labels", "127.tif", "--only", 1)
     (line,) = cli(*command, code=2).stderr.splitlines()
     assert "work/augmented/manifest.json: membrane: expected a text, found 5" in line
+
+
+@pytest.mark.parametrize(
+    ("labelled", "held_out"), [([1], []), ([0, 2], [2]), ([0, 1, 2, 3, 4], [4])]
+)
+def test_only_slices_with_labels_are_held_out(
+    tiny: Stacks, cli: Cli, labelled: list[int], held_out: list[int]
+):
+    """The command that `augment` names next works, however few slices are labelled."""
+    numbers = np.stack([ndimage.label(label > 0)[0] for label in tiny[1]]).astype(np.uint16)
+    write("volume.tif", tiny[0])
+    write("cells.tif", numbers)
+    others = ",".join(str(index) for index in range(5) if index not in labelled)
+    said = ("--labels-as", "cells", "--unlabelled-slices", others) if others else ()
+    printed = augment(cli, "cells.tif", *said)
+    # The type is that of the file.
+    assert "cells.tif: 5 slices of 64 x 96, uint16" in printed
+    cli("preprocess")
+    details = manifest("work/preprocessed")["details"]
+    assert details["held_out"] == held_out
+    assert set(details["train_sources"]) == set(labelled) - set(held_out)

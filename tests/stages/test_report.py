@@ -510,3 +510,28 @@ def test_a_report_does_not_wait_for_tensorflow(work: Path, tmp_path: Path):
     )
     assert done.stderr.strip() == ""
     assert (tmp_path / "r" / "report.html").exists()
+
+
+def test_a_prediction_by_a_model_from_elsewhere_has_a_page(work: Path, tmp_path: Path):
+    """As by the starter: nothing was trained in this folder, and nothing of it scores."""
+    mine = tmp_path / "work"
+    for part in ("prediction", "cells"):
+        shutil.copytree(work / part, mine / part)
+    model = tmp_path / "elsewhere" / "model"
+    shutil.copytree(work / "model", model)
+    stack = tmp_path / "mine.tif"
+    shutil.copy(work.parent / HOSTILE_STACK, stack)
+    run("predict", "--model", model, "--volume", stack, "--output", mine / "prediction", "--force")
+    run("report", "--work", mine)
+    page = (mine / "report" / "report.html").read_text()
+    assert "<title>Cell membranes in mine.tif" in page
+    assert "Nothing says how good this prediction is." in page
+    assert "unetseg predict" in page
+    # How others made their model, and of what, is not of this page.
+    assert "unetseg train" not in page
+    assert "train-volume.tif" not in page
+    # Without a prediction there is nothing to show.
+    shutil.rmtree(mine / "prediction")
+    result = CliRunner().invoke(main, ["report", "--work", str(mine)])
+    assert result.exit_code == 1
+    assert "expected the finished results of unetseg train" in result.output

@@ -53,7 +53,8 @@ class Stage:
 def find_stages(work: Path) -> tuple[dict[str, Stage], set[str]]:
     """Find what has finished in a work folder, and check that it is intact and not stale.
 
-    A model, and the scores of it, must not be stale. A prediction or its cells may be, for who has
+    Where no model was trained, it is the one that has predicted, and lies elsewhere. A model, and
+    the scores of it, must not be stale. A prediction or its cells may be, for who has
     trained again need not have predicted again: it is left out.
 
     What the model was made from may lie elsewhere, as in a fold of `unetseg crossvalidate`: its
@@ -73,10 +74,10 @@ def find_stages(work: Path) -> tuple[dict[str, Stage], set[str]]:
     Raises
     ------
     InputError
-        If there is no model, or a stage's files are not as it left them, or model or scores are
-        stale.
+        If there is neither a model nor a prediction, or a stage's files are not as it left them, or
+        model or scores are stale.
     """
-    found = {"train": _open(work / _folder("train"), "train")}
+    found = {"train": _model_of(work)}
     for stage, before in (("train", "preprocess"), ("preprocess", "augment")):
         if stage in found:
             first = found[stage].path_of(found[stage].manifest.inputs[0])
@@ -95,6 +96,18 @@ def find_stages(work: Path) -> tuple[dict[str, Stage], set[str]]:
             open_stage(folder, stage=stage, fresh=False)  # which raises if it is damaged
             stale.add(stage)
     return {stage: found[stage] for stage in STAGES if stage in found}, stale
+
+
+def _model_of(work: Path) -> Stage:
+    """The model that was trained there; where none was, the one that has predicted."""
+    folder = work / _folder("train")
+    if not (folder / MANIFEST).is_file() and (work / _folder("predict") / MANIFEST).is_file():
+        predicted = _open(work / _folder("predict"), "predict")
+        model = predicted.path_of(predicted.manifest.inputs[0])
+        if model.name == MANIFEST and model.is_file():
+            # What it was trained on need not be here.
+            return Stage(model.parent, open_stage(model.parent, stage="train", fresh=False))
+    return _open(folder, "train")
 
 
 def _open(folder: Path, stage: str) -> Stage:

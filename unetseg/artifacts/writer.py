@@ -132,8 +132,8 @@ class StageWriter:
         for path in self._paths:
             if path.resolve() in ours:
                 raise OutputError(
-                    f"{self.folder}: expected a folder other than that of the input, found {path} "
-                    "in it; choose another --output"
+                    f"{self.folder}: expected a folder in which nothing is read, found {path}, "
+                    "which is; choose another --output"
                 )
 
     def __enter__(self) -> Self:

@@ -73,6 +73,10 @@ class Labels(Volume):
                 f"meet, {self._width:.3g} px wide"
             )
 
+    def __str__(self) -> str:
+        # As they are in the file, not as they are understood.
+        return str(self.source)
+
     @property
     def numbered(self) -> bool:
         """Whether they number cells."""

@@ -293,7 +293,8 @@ def check_same_shape(volume: Volume, labels: Volume) -> None:
             labels.path,
             expected=f"{describe(volume.shape)}, as in {volume.path}",
             found=describe(labels.shape),
-            remedy="give the labels of this volume",
+            remedy="give the labels of this volume, with all its slices (--unlabelled-slices says "
+            "which are not labelled)",
         )
 
 
@@ -332,9 +333,13 @@ def _and_more(names: Sequence[str]) -> str:
     return "" if len(names) == 1 else f", nor of {len(names) - 1} other{'s' * (len(names) > 2)}"
 
 
-def check_probabilities(
-    prediction: Volume, *, remedy: str = "divide the pixels by their largest value"
-) -> None:
+# Of images a prediction is to be made first; probabilities may be stored as whole numbers.
+NO_PROBABILITY = (
+    "of images, run unetseg predict first; else divide the pixels by their largest value"
+)
+
+
+def check_probabilities(prediction: Volume, *, remedy: str = NO_PROBABILITY) -> None:
     """Refuse a stack that cannot be a probability: thresholds 0 to 1 would say nothing of it."""
     for index in range(len(prediction)):
         check_probable(prediction.own(index), index, prediction, remedy=remedy)
@@ -349,7 +354,7 @@ def check_probable(
     index: int,
     prediction: Volume,
     *,
-    remedy: str = "divide the pixels by their largest value",
+    remedy: str = NO_PROBABILITY,
 ) -> None:
     """Raise an ImprobableError if some pixels of a slice are no probabilities."""
     low, high = float(pixels.min()), float(pixels.max())

@@ -279,10 +279,13 @@ def _write(
     dtype: np.dtype[Any],
     originals: int,
 ) -> list[list[Pair]]:
-    """Write both stacks; return a row of pairs for each original of the preview."""
+    """Write both stacks; return a row of pairs for each original of the preview.
+
+    Of those that have labels: of others there is nothing to see.
+    """
     for name, kind in (("volume.tif", dtype), ("labels.tif", np.dtype(np.uint8))):
         writer.describe(name, shape=shape, dtype=kind, axes="ZYX")
-    shown: list[list[Pair]] = [[] for _ in range(min(originals, PREVIEW_ORIGINALS))]
+    shown: dict[int, list[Pair]] = {}
     ranges = []
     with (
         create_stack(writer.path("volume.tif"), shape=shape, dtype=dtype) as volume,
@@ -293,7 +296,10 @@ def _write(
             labels.append(copy.label)
             ranges.append(copy.grey)
             source = number % originals
-            if source < len(shown) and len(shown[source]) <= PREVIEW_COPIES:
+            wanted = number == source and len(shown) < PREVIEW_ORIGINALS
+            if wanted and (copy.label != UNCOUNTED).any():
+                shown[source] = []
+            if source in shown and len(shown[source]) <= PREVIEW_COPIES:
                 shown[source].append((copy.image, copy.label))
     writer.details["grey_ranges"] = ranges
-    return shown
+    return list(shown.values())

@@ -21,7 +21,7 @@ from unetseg.artifacts.prepared import COMPRESSED, FILES, PARTS, ranges_name
 from unetseg.artifacts.writer import StageWriter
 from unetseg.engine.parallel import ordered_map
 from unetseg.errors import InputError, UsageError
-from unetseg.options import PreprocessOptions
+from unetseg.options import LAST_FIFTH, PreprocessOptions
 from unetseg.progress import Progress, StageResult
 from unetseg.running import command_line
 from unetseg.stacks.compressed import CompressedWriter
@@ -58,8 +58,6 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
     manifest = open_stage(folder, stage="augment", fresh=True)
     sources = [int(source) for source in manifest.details["sources"]]
     volumes = volumes_of(manifest)
-    held_out = parse_held_out(options.held_out, volumes, folder)
-    trained_on = [i for i, source in enumerate(sources) if source not in held_out]
     with (
         # Both are open when the writer looks whether the manifest is still the one that was read.
         open_volume(folder / "volume.tif") as volume,
@@ -75,7 +73,12 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
     ):
         if not options.force and writer.is_current():
             return writer.nothing_to_do()
-        trained_on, share = _look(labels, trained_on)
+        if options.held_out == LAST_FIFTH:
+            held_out = _last_fifth(labels, volumes)
+        else:
+            held_out = parse_held_out(options.held_out, volumes, folder)
+        others = [i for i, source in enumerate(sources) if source not in held_out]
+        trained_on, share = _look(labels, others)
         kept = _keep(labels, held_out)
         _warn_of_duplicates(volume, max(sources) + 1, held_out, progress)
         prepare = partial(_prepare, _weigh(options, share))
@@ -134,7 +137,7 @@ def parse_held_out(text: str, volumes: dict[str, range], folder: Path) -> list[i
     Parameters
     ----------
     text : str
-        'last-fifth', 'none', or blocks with commas between them: slices 24-29 or slice 7, of which
+        'none', or blocks with commas between them: slices 24-29 or slice 7, of which
         those of several stacks are counted through; the name of a stack; slices of it, such as
         A:24-29.
     volumes : dict
@@ -150,10 +153,7 @@ def parse_held_out(text: str, volumes: dict[str, range], folder: Path) -> list[i
     total = sum(map(len, volumes.values()))
     if text == "none":
         return []
-    if text == "last-fifth":
-        blocks = [slices[-max(1, len(slices) // 5) :] for slices in volumes.values()]
-    else:
-        blocks = [_parse_block(part.strip(), text, volumes, total) for part in text.split(",")]
+    blocks = [_parse_block(part.strip(), text, volumes, total) for part in text.split(",")]
     held_out = sorted({index for block in blocks for index in block})
     if held_out[-1] >= total or len(held_out) >= total:
         raise InputError(
@@ -163,6 +163,16 @@ def parse_held_out(text: str, volumes: dict[str, range], folder: Path) -> list[i
             remedy="hold out fewer, or 'none'",
         )
     return held_out
+
+
+def _last_fifth(labels: Volume, volumes: dict[str, range]) -> list[int]:
+    """Of the slices of each volume that have labels, the last fifth: one at least, but not all."""
+    found = []
+    for slices in volumes.values():
+        labelled = [index for index in slices if (labels[index] != UNCOUNTED).any()]
+        if len(labelled) > 1:
+            found += labelled[-max(1, len(labelled) // 5) :]
+    return found
 
 
 def _parse_block(part: str, text: str, volumes: dict[str, range], total: int) -> range:
@@ -216,7 +226,7 @@ def _look(labels: Volume, indices: list[int]) -> tuple[list[int], float]:
             labels.path,
             expected="membrane and interior in the slices to train on",
             found="only interior" if share else "only membrane" if counted else "neither",
-            remedy="hold out other slices",
+            remedy="choose others with --held-out, or give --held-out none",
         )
     return kept, share
 
@@ -225,7 +235,9 @@ def _keep(labels: Volume, held_out: list[int]) -> list[int]:
     """The held-out slices that can be scored."""
     if not held_out:
         return []
-    return find_counted(labels, held_out, remedy="choose others with --held-out")
+    return find_counted(
+        labels, held_out, remedy="choose others with --held-out, or give --held-out none"
+    )
 
 
 def _grey_ranges(manifest: Manifest, volume: Volume) -> list[tuple[float, float]]:

@@ -21,7 +21,7 @@ from unetseg.artifacts.finding import (
 from unetseg.artifacts.forms import MODEL, require
 from unetseg.artifacts.manifest import MANIFEST, matches
 from unetseg.artifacts.prepared import open_slices
-from unetseg.artifacts.wishes import read_rows
+from unetseg.artifacts.wishes import HISTORY, read_rows
 from unetseg.artifacts.workfolder import Stage, command_of, find_stages
 from unetseg.artifacts.writer import StageWriter
 from unetseg.figures.report import contents
@@ -58,11 +58,12 @@ def report(options: ReportOptions, progress: Progress) -> StageResult:
     Raises
     ------
     InputError
-        If there is no model, or a stage's files are not as it left them, or model or scores are
-        stale.
+        If there is neither a model nor a prediction, or a stage's files are not as it left them, or
+        model or scores are stale.
     """
     stages, stale = find_stages(options.work)
     model = stages["train"]
+    own = model.folder.parent.resolve() == options.work.resolve()
     require(model.manifest, model.folder / MANIFEST, details=MODEL)
     output = options.output or options.work / "report"
     with StageWriter(
@@ -79,10 +80,11 @@ def report(options: ReportOptions, progress: Progress) -> StageResult:
                 "model_version": model.manifest.version,
                 "model": model.manifest.details,
                 "options": model.manifest.options,
-                **_held_out_parts(stages, options, progress),
+                "own": own,
+                **(_held_out_parts(stages, options, progress) if own else contents.borrowed()),
                 **_training_parts(stages),
                 **_predicted_parts(stages, stale, options),
-                "stages": _describe_stages(stages, options.work),
+                "stages": _describe_stages(stages, options.work, own=own),
                 "command": _own_command(options),
                 "view": _view_command(options),
             }
@@ -183,7 +185,8 @@ def _open_held_out(stages: dict[str, Stage]) -> Iterator[_HeldOut]:
 
 def _training_parts(stages: dict[str, Stage]) -> dict[str, Any]:
     """Learning curves, augmentation and weight map, as far as they are there."""
-    history = read_rows(stages["train"].folder)
+    train = stages["train"]
+    history = read_rows(train.folder) if train.holds(HISTORY) else []
     preview = weights = None
     if "augment" in stages and stages["augment"].holds("preview.png"):
         preview = (stages["augment"].folder / "preview.png").read_bytes()
@@ -260,12 +263,16 @@ def _labels(cells: Stage) -> Path:
     return cells.folder / stacks_of(cells.manifest)[0]
 
 
-def _describe_stages(stages: dict[str, Stage], work: Path) -> list[dict[str, Any]]:
-    """How every stage was run, and how to run it again from beside the work folder."""
+def _describe_stages(stages: dict[str, Stage], work: Path, *, own: bool) -> list[dict[str, Any]]:
+    """How every stage was run, and how to run it again from beside the work folder.
+
+    A model from elsewhere, which is not the folder's own, is taken as it is.
+    """
     base = work.resolve().parent
     return [
         contents.stage(name, stage.manifest, command_of(name, stage, base=base))
         for name, stage in stages.items()
+        if own or name in ("predict", "segment")
     ]
 
 

@@ -117,7 +117,7 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
             finally:
                 forget()
         read = [str(prediction)]
-    notes = [f"{found} (0 is between them)", *notes]
+    notes = [f"{found}; pixels between them are 0", *notes]
     return writer.result(read, notes=notes, data={"seconds": steps.seconds})
 
 

@@ -59,6 +59,15 @@ def without_held_out() -> dict[str, Any]:
     )
 
 
+def borrowed() -> dict[str, Any]:
+    """Parts of a page on a prediction by a model that was not trained in the work folder."""
+    return unscored(
+        "Nothing says how good this prediction is. With labels for one of its slices, unetseg "
+        "evaluate --prediction work/prediction --labels LABELS does.",
+        [],
+    )
+
+
 def unscored(why: str, slices: list[HeldOutSlice]) -> dict[str, Any]:
     """Parts of a page on held-out slices without scores."""
     return {
@@ -194,25 +203,26 @@ def training(
     Parameters
     ----------
     history : list of dict
-        Rows of history.csv.
+        Rows of history.csv; none of a model that comes without.
     preview : bytes or None
         preview.png of `unetseg augment`.
     weights : (int, (H, W) float32) or None
         A training slice and its weight map.
     """
-    losses = [(row["epoch"] or 0.0, row["loss"] or 0.0) for row in history]
-    charts = [
-        make_chart(
-            title="Training loss",
-            x_label="epoch",
-            series=[Series("cross-entropy", losses, "main")],
-            chosen=None,
-            summary=f"From {losses[0][1]:.3f} to {losses[-1][1]:.3f}.",
-            top=None,
-            bottom=None,
-            dots=False,
+    charts = []
+    if losses := [(row["epoch"] or 0.0, row["loss"] or 0.0) for row in history]:
+        charts.append(
+            make_chart(
+                title="Training loss",
+                x_label="epoch",
+                series=[Series("cross-entropy", losses, "main")],
+                chosen=None,
+                summary=f"From {losses[0][1]:.3f} to {losses[-1][1]:.3f}.",
+                top=None,
+                bottom=None,
+                dots=False,
+            )
         )
-    ]
     lines = [
         Series(name, points, look)
         for key, name, look in (("v_rand", "V_Rand", "main"), ("v_info", "V_Info", "other"))
