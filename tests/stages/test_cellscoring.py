@@ -344,6 +344,11 @@ def test_cells_of_slices_that_were_trained_on_are_told(
     cli("segment", "--seed-threshold", 0.1)
     shown = cli("evaluate", "--prediction", "work/cells", "--labels", data / "train-labels.tif")
     assert "has learned from slices 0-3: scores of these are too good" in shown.stderr
+    # Of what is left out nothing is scored.
+    stacks = ("--prediction", "work/cells", "--labels", data / "train-labels.tif")
+    shown = cli("evaluate", *stacks, "--unlabelled-slices", "0-2")
+    assert "has learned from slice 3: scores of these are too good" in shown.stderr
+    assert "has learned" not in cli("evaluate", *stacks, "--unlabelled-slices", "0-3").stderr
 
 
 def test_a_model_has_no_cells(model: Path, cli: Cli):

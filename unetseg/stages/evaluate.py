@@ -90,12 +90,12 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
             _check_probabilities(prediction)
         missing = not are_cells and zero_is_missing(prediction_path)
         truth = LabelsOfTissue(labels, prediction) if missing else labels
-        _warn_of_training(prediction_path, progress)
         counted = find_counted(
             truth,
             range(len(truth)),
             remedy="name the slices that nobody has labelled with --unlabelled-slices",
         )
+        _warn_of_training(prediction_path, counted, progress)
         with StageWriter(
             options.output,
             stage="evaluate",
@@ -163,8 +163,8 @@ def _check_probabilities(prediction: Volume) -> None:
     check_probabilities(prediction, remedy=remedy)
 
 
-def _warn_of_training(prediction: Path, progress: Progress) -> None:
-    """Say which slices the model has learned from, as far as the manifest beside it tells."""
+def _warn_of_training(prediction: Path, counted: list[int], progress: Progress) -> None:
+    """Say of which slices the model has learned, as far as the manifest beside it tells."""
     manifest = find_writer(prediction)
     if manifest is not None and manifest.stage == "segment" and manifest.inputs:
         # Cells are as good as the prediction that they were made of.
@@ -175,12 +175,14 @@ def _warn_of_training(prediction: Path, progress: Progress) -> None:
     require(manifest, prediction.parent / MANIFEST, details=DETAILS.get(manifest.stage, {}))
     if manifest.stage == "train":
         seen = held_out_seen(line_of(manifest), manifest.details)
+        scored, remedy = {manifest.details["held_out"][index] for index in counted}, ""
     else:
-        seen = manifest.details.get("trained_on", [])
-    if seen:
+        seen, scored = manifest.details.get("trained_on", []), set(counted)
+        remedy = "; --unlabelled-slices leaves slices out"
+    if told := [index for index in seen if index in scored]:
         progress.warn(
             f"{prediction}: the model, or one that it was trained from, has learned from "
-            f"{name_slices(seen)}: scores of these are too good"
+            f"{name_slices(told)}: scores of these are too good{remedy}"
         )
 
 
