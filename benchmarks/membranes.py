@@ -34,9 +34,9 @@ def measure(label: np.ndarray) -> np.ndarray:
     near = np.where(inside, ndimage.distance_transform_edt(inside), away) <= NEAR
     rows = []
     for width in WIDTHS:
-        drawn = draw_membranes(grown, width=width)
+        drawn = draw_membranes(grown, width=width, close=True)
         differ = drawn != label
-        kept = draw_membranes(cells, width=width)
+        kept = draw_membranes(cells, width=width, close=True)
         lost = cells.max() - len(np.unique(grown[drawn == INTERIOR]))
         shares = (differ, differ & ~near, drawn == MEMBRANE, kept != label)
         rows.append([*(100 * share.mean() for share in shares), lost])

@@ -10,9 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from unetseg.arrays import membranes
 from unetseg.arrays.labelling import INTERIOR, MEMBRANE
-from unetseg.arrays.membranes import draw_membranes, reach_of
+from unetseg.arrays.membranes import reach_of
 from unetseg.arrays.segments import label_cells
+
+
+def draw_membranes(numbers: np.ndarray, *, width: float, close: bool = True) -> np.ndarray:
+    """As training sees them."""
+    return membranes.draw_membranes(numbers, width=width, close=close)
 
 
 def halves(width: int) -> np.ndarray:
@@ -128,6 +134,9 @@ def test_a_line_of_one_pixel_is_where_two_cells_meet(turned: bool):
     # The line has the larger number: two pixels on either side of where that begins.
     row = [255] * 8 + [0] * 4 + [255] * 9
     assert (label.T if turned else label).tolist() == [row] * 3
+    # Where cells are compared, it stays as it is.
+    found = draw_membranes(numbers, width=4, close=False)
+    assert (found == np.where(numbers, INTERIOR, MEMBRANE)).all()
     # Around a single cell, 0 is only outside.
     numbers[numbers == 2] = 1
     assert (draw_membranes(numbers, width=4) == np.where(numbers, INTERIOR, MEMBRANE)).all()

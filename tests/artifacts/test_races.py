@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from conftest import Cli, write_stage
 
-from unetseg.artifacts.manifest import MANIFEST, Seen, open_stage
+from unetseg.artifacts.manifest import MANIFEST, Manifest, Seen, open_stage
 from unetseg.artifacts.writer import StageWriter
 from unetseg.errors import InputError
 from unetseg.stages import predict, preprocess
@@ -74,18 +74,18 @@ def test_preprocess_does_not_split_slices_by_the_manifest_of_another_run(
     data: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ):
     cli("augment", "--copies", 1, "--jobs", 1)
-    parse = preprocess.parse_held_out
+    find = preprocess.volumes_of
 
-    def publish(*arguments: Any) -> range:
+    def publish(manifest: Manifest) -> dict[str, range]:
         # Three slices where there were five: slice 3 is a copy of slice 0 now.
         for name in ("train-volume.tif", "train-labels.tif"):
             stack = tifffile.imread(data / name)[:3]
             tifffile.imwrite(data / name, stack, photometric="minisblack")
         cli("augment", "--copies", 3, "--jobs", 1)
-        return parse(*arguments)
+        return find(manifest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(preprocess, "parse_held_out", publish)
+        patch.setattr(preprocess, "volumes_of", publish)
         (line,) = cli("preprocess", "--jobs", 1, code=1).stderr.splitlines()
     assert "work/augmented/manifest.json: expected the same as long as it is read" in line
     assert not Path("work/preprocessed").exists()

@@ -20,16 +20,14 @@ CLOSEST = 3.0
 SIDES = ((0, -1), (0, 1), (1, -1), (1, 1))
 
 
-def draw_membranes(numbers: npt.NDArray[Any], *, width: float) -> Label:
+def draw_membranes(numbers: npt.NDArray[Any], *, width: float, close: bool) -> Label:
     """Turn numbers of cells into a label, with membrane of one width where two numbers meet.
 
-    Numbers meet along the sides of pixels, and across lines of 0 that are one pixel wide: those are
-    what a watershed leaves between cells, and no membrane that somebody has drawn. A pixel of a
-    cell is membrane where a side at which this cell meets another is within half the width of its
-    centre; so the line is symmetric, and takes nothing of a third cell nor of what a wider line of
-    0 keeps apart. Of a cell that is thinner than the line, pixels stay that are deepest within a
-    distance of the width (3 px at least): no cell with 2 x 2 pixels is lost. Where such pixels of
-    two cells touch, the one on the left or above is membrane.
+    Numbers meet along the sides of pixels. A pixel of a cell is membrane where a side at which this
+    cell meets another is within half the width of its centre; so the line is symmetric, and takes
+    nothing of a third cell nor of what 0 keeps apart. Of a cell that is thinner than the line,
+    pixels stay that are deepest within a distance of the width (3 px at least): no cell with 2 x 2
+    pixels is lost. Where such pixels of two cells touch, the one on the left or above is membrane.
 
     Parameters
     ----------
@@ -38,6 +36,9 @@ def draw_membranes(numbers: npt.NDArray[Any], *, width: float) -> Label:
     width : float
         In pixels, at least 1. Across straight lines of pixels it comes out as an even number,
         the next one up where it is odd.
+    close : bool
+        Let numbers meet across lines of 0 that are one pixel wide, too: those are what a watershed
+        leaves between cells, and no membrane that somebody has drawn.
 
     Returns
     -------
@@ -48,7 +49,8 @@ def draw_membranes(numbers: npt.NDArray[Any], *, width: float) -> Label:
     margin = reach_of(width)
     inner = (slice(margin, -margin),) * 2
     padded = np.pad(numbers, margin)
-    padded[inner] = _close_lines(padded)[inner]
+    if close:
+        padded[inner] = _close_lines(padded)[inner]
     flat, row = padded.ravel(), padded.shape[1]
     depths = _depths(padded, width)
     drawn = np.isfinite(depths)

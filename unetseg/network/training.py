@@ -71,7 +71,7 @@ class Trainer:
     clip_norm : float
         Longer gradients are shortened to this norm over all weights, 0 for never.
     precision : str
-        As from `unetseg.network.backend.precision`. The weights are float32 in any case.
+        As from `unetseg.network.precision.choose_precision`. The weights are float32 in any case.
     """
 
     def __init__(

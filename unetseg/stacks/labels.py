@@ -85,8 +85,8 @@ class Labels(Volume):
     def numbers(self, index: int) -> npt.NDArray[Any]:
         """Read the numbers of the cells of one slice, (H, W): integers, and 0 on membrane.
 
-        It is 0 wherever the label itself is not interior: also where nothing counts, and on the
-        membrane that is drawn where numbers meet.
+        It is 0 also where nothing counts, and on membrane that is drawn where two numbers touch.
+        Lines of 0 are as wide as they are: here cells are compared, and nothing learns from them.
 
         Raises
         ------
@@ -98,8 +98,9 @@ class Labels(Volume):
         if not self.numbered:
             raise ValueError("these labels are classes")
         _, height, width = self.shape
-        pixels = self.source.read(index, (slice(0, height), slice(0, width)))
-        numbers = np.where(self[index] == INTERIOR, pixels, 0)
+        box = (slice(0, height), slice(0, width))
+        label = self._read_own(index, box, close=False)
+        numbers = np.where(label == INTERIOR, self.source.read(index, box), 0)
         return numbers.astype(np.int64) if numbers.dtype.kind == "f" else numbers
 
     def own_size(self, index: int) -> tuple[int, int]:
@@ -108,16 +109,19 @@ class Labels(Volume):
 
     def read(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
         """Read a part of a slice; what only pads it does not count."""
-        label = self._read(index, box)
+        return self._read_own(index, box, close=True)
+
+    def _read_own(self, index: int, box: Box, *, close: bool) -> npt.NDArray[np.uint8]:
+        label = self._read(index, box, close=close)
         for axis, (side, own) in enumerate(zip(box, self.own_size(index), strict=True)):
             np.moveaxis(label, axis, 0)[max(0, own - side.start) :] = UNCOUNTED
         return label
 
-    def _read(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
+    def _read(self, index: int, box: Box, *, close: bool) -> npt.NDArray[np.uint8]:
         if index in self._unlabelled_slices:
             return np.full([side.stop - side.start for side in box], UNCOUNTED, np.uint8)
         if self._interior is None:
-            return self._draw(index, box)
+            return self._draw(index, box, close=close)
         pixels = self.source.read(index, box)
         label = np.where(pixels == self._interior, INTERIOR, MEMBRANE)
         if self._interior == INTERIOR:
@@ -125,15 +129,15 @@ class Labels(Volume):
         label[self._uncounted(pixels)] = UNCOUNTED
         return label
 
-    def _draw(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
+    def _draw(self, index: int, box: Box, *, close: bool) -> npt.NDArray[np.uint8]:
         """Draw membrane where numbers meet, in strips: it takes a multiple of their memory."""
         rows, columns = box
         step = max(1, AT_ONCE // (columns.stop - columns.start))
         tops = range(rows.start, rows.stop, step)
         strips = [(slice(top, min(top + step, rows.stop)), columns) for top in tops]
-        return np.concatenate([self._draw_part(index, strip) for strip in strips])
+        return np.concatenate([self._draw_part(index, strip, close=close) for strip in strips])
 
-    def _draw_part(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
+    def _draw_part(self, index: int, box: Box, *, close: bool) -> npt.NDArray[np.uint8]:
         """Draw one strip; beyond its edge may be another number."""
         wide, inner = _widen(box, self.shape[1:], reach_of(self._width))
         pixels = self.source.read(index, wide)
@@ -144,7 +148,7 @@ class Labels(Volume):
         numbers = np.where(uncounted, 0, pixels)
         if numbers.dtype.kind == "f":
             numbers = numbers.astype(np.int64)
-        label = draw_membranes(numbers, width=self._width)
+        label = draw_membranes(numbers, width=self._width, close=close)
         label[uncounted] = UNCOUNTED
         return label[inner]
 
