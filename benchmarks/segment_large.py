@@ -105,6 +105,8 @@ def measure_speed(label: str, more: Sequence[str], options: argparse.Namespace) 
     watcher.start()
     said, _ = process.communicate()
     watcher.join()
+    if process.returncode:
+        raise SystemExit(process.returncode)  # it has said why
     took, busy = time.perf_counter() - began, sum(watch.seconds.values()) - before
     result = json.loads(said)
     found = result["notes"][-1]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import Cli
+from conftest import Cli, Stacks
 
 from unetseg.stacks.npy import create_npy
 
@@ -132,3 +132,26 @@ def test_room_for_an_ome_zarr(tmp_path: Path):
     with pytest.raises(OSError, match="No space left"):
         omezarr.ZarrPieces(tmp_path / "a.zarr", shape=(free // 10**6, 1000, 1000))
     assert not (tmp_path / "a.zarr").exists()
+    # Numbers of cells are a small part of that when they are compressed.
+    shape = (free // 10**7, 1000, 1000)
+    omezarr.ZarrPieces(tmp_path / "b.zarr", shape=shape, dtype=np.uint32).close()
+
+
+@pytest.mark.parametrize(("bytes_a_pixel", "fits"), [(3, False), (5, True)])
+def test_room_for_cells_is_checked_before_they_are_looked_for(
+    tmp_path: Path,
+    tiny: Stacks,
+    cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+    bytes_a_pixel: int,
+    fits: bool,
+):
+    """Two bytes of drafts alone would fit, with two of labels they do not."""
+    np.save("p.npy", (tiny[1] / 255).astype(np.float32))
+    usage = shutil.disk_usage(tmp_path)._replace(free=bytes_a_pixel * tiny[1].size)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    shown = cli("segment", "--prediction", "p.npy", "--output", "out", code=0 if fits else 1)
+    if not fits:
+        assert "the disk is full" in shown.stderr
+        assert "segment 1/" not in shown.stderr
+        assert not list(Path("out").rglob("labels-*.npy"))

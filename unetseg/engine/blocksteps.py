@@ -110,8 +110,8 @@ class BlockSteps:
         """Where a block's core lies."""
         return Piece.of(block.index, self.grids[block.index].around(block.place))
 
-    def segment(self) -> None:
-        """Find the cells of every block."""
+    def segment(self, *, result: int) -> None:
+        """Find the cells of every block, if there is room for that and for so large a result."""
 
         def is_done(block: Block) -> bool:
             return self.segmenter.path("labels", block).exists()
@@ -121,8 +121,9 @@ class BlockSteps:
             self.progress.say(
                 f"going on: {1 - len(missing) / len(self.blocks):.0%} is there already"
             )
-        pixels = sum(self.piece(block).pixels for block in missing)
-        require_room(self.segmenter.drafts, DRAFT_BYTES * pixels)
+        if missing:  # and so nothing of the result is there yet
+            pixels = sum(self.piece(block).pixels for block in missing)
+            require_room(self.segmenter.drafts, DRAFT_BYTES * pixels + result)
         unit = "block" if len(self.blocks) > len(self.grids) else "slice"
         self._finish(
             self._do("segment", self.segmenter.segment, missing, unit=unit), missing, is_done

@@ -23,6 +23,16 @@ from unetseg.stacks.voxel import Voxel
 CHUNK = 512
 """Edge of the chunks that are written, in pixels: 1 MB of float32."""
 
+# What is left of pixels when they are compressed: of probabilities 0.81 was measured, of numbers of
+# cells 0.03.
+LEFT = {"f": 1.0, "u": 0.1}
+
+
+def least_bytes(shape: tuple[int, int, int], dtype: npt.DTypeLike) -> int:
+    """How much room on the disk there should be for an OME-Zarr."""
+    dtype = np.dtype(dtype)
+    return round(math.prod(shape) * dtype.itemsize * LEFT[dtype.kind])
+
 
 def import_zarr() -> Any:
     """Import zarr, which only those need who use the format."""
@@ -87,7 +97,7 @@ class ZarrPieces(PieceWriter):
         if not (path / "0" / "zarr.json").exists():
             if not create:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-            require_room(path.parent, math.prod(shape) * dtype.itemsize)
+            require_room(path.parent, least_bytes(shape, dtype))
             journal_of(path).unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)  # begun, and not far enough
             path.mkdir()

@@ -148,7 +148,7 @@ def _beside(options: SegmentOptions, prediction: Volume, *, link: bool) -> list[
 
 def _run(steps: BlockSteps, writer: StageWriter, names: Sequence[str]) -> str:
     """Go through all steps; what was found, in words."""
-    steps.segment()
+    steps.segment(result=_least_bytes(steps.prediction, names))
     totals = steps.join()
     sections = sum(totals)
     numbers = steps.link(sections) if steps.segmenter.linked else None
@@ -159,6 +159,16 @@ def _run(steps: BlockSteps, writer: StageWriter, names: Sequence[str]) -> str:
         _write_stack(steps, writer, names[0], cells)
     _write_tables(steps, writer, numbers)
     return f"{cells} cells" + ("" if numbers is None else f" of {sections} sections")
+
+
+def _least_bytes(prediction: Volume, names: Sequence[str]) -> int:
+    """What the labels will take at least: it is better to know before the work than after it."""
+    if is_zarr(Path(names[0])):
+        from unetseg.stacks.omezarr import least_bytes
+
+        return least_bytes(prediction.shape, np.uint32)
+    sizes = (prediction.own_size(index) for index in range(len(prediction)))
+    return sum(height * width for height, width in sizes) * np.dtype(label_dtype(0)).itemsize
 
 
 def _write_stack(steps: BlockSteps, writer: StageWriter, name: str, cells: int) -> None:
