@@ -519,6 +519,9 @@ def test_a_prediction_by_a_model_from_elsewhere_has_a_page(work: Path, tmp_path:
         shutil.copytree(work / part, mine / part)
     model = tmp_path / "elsewhere" / "model"
     shutil.copytree(work / "model", model)
+    # What it was made from is none of this page's business, even where it is damaged.
+    shutil.copytree(work / "preprocessed", model.parent / "preprocessed")
+    (model.parent / "preprocessed" / "train-images.npy").write_bytes(b"")
     stack = tmp_path / "mine.tif"
     shutil.copy(work.parent / HOSTILE_STACK, stack)
     run("predict", "--model", model, "--volume", stack, "--output", mine / "prediction", "--force")

@@ -53,12 +53,12 @@ class Stage:
 def find_stages(work: Path) -> tuple[dict[str, Stage], set[str]]:
     """Find what has finished in a work folder, and check that it is intact and not stale.
 
-    Where no model was trained, it is the one that has predicted, and lies elsewhere. A model, and
-    the scores of it, must not be stale. A prediction or its cells may be, for who has
+    A model, and the scores of it, must not be stale. A prediction or its cells may be, for who has
     trained again need not have predicted again: it is left out.
 
     What the model was made from may lie elsewhere, as in a fold of `unetseg crossvalidate`: its
-    manifests say where.
+    manifests say where. Where no model was trained, it is the one that has predicted, alone: it
+    lies elsewhere, and what it was made from need not be there.
 
     Parameters
     ----------
@@ -77,9 +77,10 @@ def find_stages(work: Path) -> tuple[dict[str, Stage], set[str]]:
         If there is neither a model nor a prediction, or a stage's files are not as it left them, or
         model or scores are stale.
     """
-    found = {"train": _model_of(work)}
+    borrowed = _borrowed(work)
+    found = {"train": borrowed or _open(work / _folder("train"), "train")}
     for stage, before in (("train", "preprocess"), ("preprocess", "augment")):
-        if stage in found:
+        if stage in found and not borrowed:
             first = found[stage].path_of(found[stage].manifest.inputs[0])
             if first.name == MANIFEST and first.is_file():
                 found[before] = _open(first.parent, before)
@@ -98,16 +99,16 @@ def find_stages(work: Path) -> tuple[dict[str, Stage], set[str]]:
     return {stage: found[stage] for stage in STAGES if stage in found}, stale
 
 
-def _model_of(work: Path) -> Stage:
-    """The model that was trained there; where none was, the one that has predicted."""
-    folder = work / _folder("train")
-    if not (folder / MANIFEST).is_file() and (work / _folder("predict") / MANIFEST).is_file():
-        predicted = _open(work / _folder("predict"), "predict")
-        model = predicted.path_of(predicted.manifest.inputs[0])
-        if model.name == MANIFEST and model.is_file():
-            # What it was trained on need not be here.
-            return Stage(model.parent, open_stage(model.parent, stage="train", fresh=False))
-    return _open(folder, "train")
+def _borrowed(work: Path) -> Stage | None:
+    """The model from elsewhere that has predicted, where none was trained."""
+    predicted = work / _folder("predict")
+    if (work / _folder("train") / MANIFEST).is_file() or not (predicted / MANIFEST).is_file():
+        return None
+    first = open_stage(predicted, stage="predict", fresh=False).inputs[0]
+    model = first.seen_from(predicted)
+    if model.name != MANIFEST or not model.is_file():
+        return None
+    return Stage(model.parent, open_stage(model.parent, stage="train", fresh=False))
 
 
 def _open(folder: Path, stage: str) -> Stage:

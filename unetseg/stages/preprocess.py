@@ -31,6 +31,7 @@ from unetseg.stacks.npy import create_npy
 from unetseg.stacks.opening import open_volume
 from unetseg.stacks.volume import Volume, describe, name_slices
 
+HOLD_OUT_OTHERS = "choose others with --held-out, or give --held-out none"
 NORMALISATION = "slice-percentiles"  # what `NormalisedStack` does, for the model's folder
 
 
@@ -226,7 +227,7 @@ def _look(labels: Volume, indices: list[int]) -> tuple[list[int], float]:
             labels.path,
             expected="membrane and interior in the slices to train on",
             found="only interior" if share else "only membrane" if counted else "neither",
-            remedy="choose others with --held-out, or give --held-out none",
+            remedy=HOLD_OUT_OTHERS,
         )
     return kept, share
 
@@ -235,9 +236,7 @@ def _keep(labels: Volume, held_out: list[int]) -> list[int]:
     """The held-out slices that can be scored."""
     if not held_out:
         return []
-    return find_counted(
-        labels, held_out, remedy="choose others with --held-out, or give --held-out none"
-    )
+    return find_counted(labels, held_out, remedy=HOLD_OUT_OTHERS)
 
 
 def _grey_ranges(manifest: Manifest, volume: Volume) -> list[tuple[float, float]]:

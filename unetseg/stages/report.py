@@ -272,7 +272,7 @@ def _describe_stages(stages: dict[str, Stage], work: Path, *, own: bool) -> list
     return [
         contents.stage(name, stage.manifest, command_of(name, stage, base=base))
         for name, stage in stages.items()
-        if own or name in ("predict", "segment")
+        if own or name != "train"
     ]
 
 
