@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +45,23 @@ def load_weights(model: keras.Model, path: Path) -> None:
     InputError
         If the file does not hold the weights of this network.
     """
+    most = 2 * sum(weight.nbytes for weight in model.get_weights()) + SLACK
+    with _refuse_others(path):
+        weights = _unpack(path, most=most)
+    # Keras would read them in the package, and unpack them from the beginning whenever it goes back
+    # in them: 3 seconds for the starter.
+    with tempfile.TemporaryDirectory() as folder:
+        unpacked = Path(folder, WEIGHTS)
+        unpacked.write_bytes(weights)
+        with _refuse_others(path):
+            model.load_weights(unpacked)
+
+
+@contextmanager
+def _refuse_others(path: Path) -> Iterator[None]:
+    """Call whatever goes wrong with a file an InputError."""
     try:
-        _check_size(path, most=2 * sum(weight.nbytes for weight in model.get_weights()) + SLACK)
-        model.load_weights(path)
+        yield
     except Exception as error:  # Keras, h5py and zipfile raise every kind on damaged files
         raise InputError(
             path,
@@ -53,25 +71,31 @@ def load_weights(model: keras.Model, path: Path) -> None:
         ) from error
 
 
-def _check_size(path: Path, *, most: int) -> None:
-    """Raise a ValueError if a file claims to hold more than so many bytes of weights.
+def _unpack(path: Path, *, most: int) -> bytes:
+    """Read the HDF5 file of weights in a .keras file.
 
-    A dataset of gigabytes takes no room in a file in which it was never written.
+    Raises
+    ------
+    ValueError
+        If it claims to hold more than so many bytes. A dataset of gigabytes takes no room in a file
+        in which it was never written.
     """
     with zipfile.ZipFile(path) as package:
         member = package.getinfo(WEIGHTS)
         if member.file_size > most:
             raise ValueError(f"{WEIGHTS} of {member.file_size} bytes")
-        declared = 0
+        unpacked = package.read(member)
+    declared = 0
 
-        def add(name: str, item: Any) -> None:
-            nonlocal declared
-            declared += getattr(item, "nbytes", 0)
+    def add(name: str, item: Any) -> None:
+        nonlocal declared
+        declared += getattr(item, "nbytes", 0)
 
-        with package.open(WEIGHTS) as file, h5py.File(file, "r") as weights:
-            weights.visititems(add)
+    with h5py.File(io.BytesIO(unpacked), "r") as weights:
+        weights.visititems(add)
     if declared > most:
         raise ValueError(f"weights of {declared} bytes")
+    return unpacked
 
 
 def hash_weights(model: keras.Model) -> str:
