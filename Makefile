@@ -76,7 +76,7 @@ check: install  ## lint, types, the floors of the house and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 torture: install  ## kill every stage 200 times, and watch the memory of long runs (an hour and a half)
 	$(BIN)/python -m pip install --quiet --editable '.[export]'

@@ -26,18 +26,15 @@ SHARED = Path(__file__).parents[2] / "shared"
 Cli = Callable[..., Result]
 Stacks = tuple[np.ndarray, np.ndarray]  # images and labels
 
-# What wants a browser, a disk of its own or an exported model takes its time.
-SLOW_FIXTURES = {"browser", "disk", "exported"}
+# What wants a browser, a disk of its own, an exported model or a cross-validation takes its time.
+SLOW_FIXTURES = {"browser", "disk", "exported", "finished"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what takes long: `make test` leaves it to `make check`."""
     for item in items:
-        names = SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))
-        if names:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
-            # Made once, whatever the number of processes that test.
-            item.add_marker(pytest.mark.xdist_group(min(names)))
 
 
 @pytest.fixture(scope="session")

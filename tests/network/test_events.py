@@ -108,8 +108,7 @@ def test_curves_are_an_output_and_change_no_weights(data: Path, cli: Cli):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("before", [True, False])
-@pytest.mark.parametrize("after", [True, False])
+@pytest.mark.parametrize(("before", "after"), [(True, True), (True, False), (False, True)])
 def test_a_run_that_was_killed_goes_on_with_its_curves(
     data: Path, cli: Cli, tmp_path: Path, before: bool, after: bool
 ):
