@@ -104,7 +104,8 @@ def test_the_reference_says_defaults_and_bounds():
         "{option} --elastic-points <integer>\nElastic deformation: control points along each axis. "
         "2 to 64. Default: `3`.",
         "{option} --flips, --no-flips\nFlip half of the copies vertically, and half horizontally; "
-        "unetseg train flips its patches at random whatever is said here. Default: `--flips`.",
+        "unetseg train also flips patches at random, with or without this option. Default: "
+        "`--flips`.",
         "One of `compact`, `paper`. Default: `compact`.",
         "Default: `work/model`. May be given several times.",
         "{option} IMAGE\nDefault: `data/train-volume.tif`.",

@@ -91,15 +91,16 @@ EXPORT = WORK / "export"
 CROSSVALIDATION = WORK / "crossvalidation"
 
 SEED_HELP = "Seed of everything random: the same seed gives the same result."
-JOBS_HELP = "Processes that work side by side; 0 means one for each core."
+JOBS_HELP = "Number of parallel processes; 0 for one on each core."
 A_MODEL = "Folder that `unetseg train` wrote, or starter, the model that comes with unetseg"
 FORMS = "TIFF, HDF5 as file.h5:/dataset, MRC, Zarr, .npy, PNG, or a folder of slices"
 VOXEL_HELP = (
-    "Depth, height and width of a voxel in nanometres, such as '50 4 4'.  [default: what the "
+    "Depth, height and width of a voxel in nanometres, such as '50 4 4'.  [default: as stored in "
+    "the file]"
 )
 INVERT_HELP = (
-    "Turn the contrast round, where membranes are brighter than the inside of cells (SEM, "
-    "backscattered electrons)."
+    "Invert the contrast, for images in which membranes are brighter than the inside of cells "
+    "(SEM, backscattered electrons)."
 )
 WORK_HELP = "Folder that holds the folders of all stages."
 # Measured against the labels of ISBI 2012, where a pixel is 4 nm: docs/labels.md.
@@ -108,41 +109,41 @@ WIDEST_MEMBRANE = 100.0
 # Where neighbouring slices of ISBI 2012, of 50 nm, look different: docs/few-labels.md.
 APART_NM, APART = 150.0, 3
 RESCALE_HELP = (
-    "Resample slices to the pixel size that the model was trained with, and the result back, where "
-    "both are known and differ by more than a tenth."
+    "Resample slices to the pixel size of the model, and the result back, if both are known and "
+    "differ by more than a tenth."
 )
-MEMORY_HELP = "Memory that may be taken; slices for which it does not suffice go in tiles."
-FORCE_HELP = "Do the work again even if its results are there already."
+MEMORY_HELP = "Memory limit; slices that do not fit are processed in tiles."
+FORCE_HELP = "Run again even if the results exist."
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions(Options):
-    """What the commands that read labels are told of them."""
+    """How commands read labels."""
 
     labels_as: str = option(
         "auto",
-        "What labels hold: classes, which are two values, or 0, 127 and 255; cells, which are "
-        "numbers of cells; or auto, for whichever they look like.",
+        "Kind of labels: classes (two values, or 0, 127 and 255); cells (numbers of cells); or "
+        "auto, which decides by the values.",
         choices=("auto", "classes", "cells"),
     )
     unlabelled: int | float | None = option(
         None,
-        "Value of what nobody has labelled, such as 255, 65535 or -1: it does not count.",
+        "Value of unlabelled pixels, such as 255, 65535 or -1; they do not count.",
         minimum=-(2**63),
         maximum=2**64 - 1,
     )
     unlabelled_slices: str | None = option(
-        None, "Slices that nobody has labelled, counted from 0, such as '3,7-9'."
+        None, "Unlabelled slices, counted from 0, such as '3,7-9'."
     )
     membrane: str | None = option(
         None,
         "Width of the membrane that is drawn where numbers of cells meet, such as '20 nm' or "
-        f"'5 px'.  [default: {MEMBRANE_NM:g} nm, or {MEMBRANE_PX:g} px where the size of a pixel "
-        "is not known]",
+        f"'5 px'.  [default: {MEMBRANE_NM:g} nm, or {MEMBRANE_PX:g} px if the pixel size is "
+        "unknown]",
     )
     background: str = option(
         "membrane",
-        "What 0 is among numbers of cells: membrane, or unlabelled, which does not count.",
+        "Meaning of 0 among numbers of cells: membrane, or unlabelled, which does not count.",
         choices=("membrane", "unlabelled"),
     )
 
@@ -158,14 +159,15 @@ class SynthesizeOptions(Options):
     width: int = option(256, "Width of a slice in pixels.", minimum=64)
     variety: float = option(
         0.0,
-        "How far each stack may differ from ISBI 2012 in voxel size, cells, membranes, organelles, "
-        "noise and contrast: 0 not at all, 1 as far as tissue of insects and vertebrates does.",
+        "How much each stack may differ from ISBI 2012 in voxel size, cells, membranes, "
+        "organelles, noise and contrast: 0 for not at all, 1 for the range of insect and "
+        "vertebrate tissue.",
         minimum=0,
         maximum=1,
     )
     pixel_size: float | None = option(
         None,
-        "Edge of a pixel in nanometres.  [default: 4, or what --variety draws]",
+        "Pixel size in nanometres.  [default: 4, or random with --variety]",
         minimum=2,
         maximum=20,
     )
@@ -181,7 +183,7 @@ class DownloadOptions(Options):
     url: str = option(ISBI_2012, "Address of the archive, http or https.", recorded=False)
     timeout: float = option(
         30.0,
-        "Seconds without a byte after which a connection counts as lost.",
+        "Seconds without data after which a connection counts as lost.",
         minimum=0.1,
         maximum=3600,
         recorded=False,
@@ -224,13 +226,15 @@ class AugmentOptions(LabelOptions):
     )
     labels: tuple[Path, ...] = option(
         (DATA / "train-labels.tif",),
-        "Stack of labels (two values, the higher one inside cells; 0, 255 and 127 for what does "
-        "not count; or numbers of cells), or a folder that holds train-labels.tif. Those of "
-        "separate micrographs have the same names.",
+        "Stack of labels (two values, the higher one inside cells; 0, 255 and 127 for unlabelled; "
+        "or numbers of cells), or a folder that holds train-labels.tif. Labels of separate "
+        "micrographs have the names of their images.",
         recorded=False,
     )
     output: Path = option(AUGMENTED, "Folder for the augmented stacks.")
-    copies: int = option(9, "Augmented copies of every slice, beside the original.", minimum=0)
+    copies: int = option(
+        9, "Augmented copies of every slice, in addition to the original.", minimum=0
+    )
     elastic_sigma: float = option(
         10.0,
         "Elastic deformation: standard deviation of the displacements in pixels.",
@@ -241,7 +245,7 @@ class AugmentOptions(LabelOptions):
         3, "Elastic deformation: control points along each axis.", minimum=2, maximum=64
     )
     elastic_order: int = option(
-        3, "Order of the splines that images are resampled with.", minimum=0, maximum=4
+        3, "Order of the splines for resampling images.", minimum=0, maximum=4
     )
     rotation: float = option(
         10.0, "Free rotation: largest angle to either side, in degrees.", minimum=0, maximum=180
@@ -251,13 +255,13 @@ class AugmentOptions(LabelOptions):
     )
     flips: bool = option(
         True,
-        "Flip half of the copies vertically, and half horizontally; unetseg train flips its "
-        "patches at random whatever is said here.",
+        "Flip half of the copies vertically, and half horizontally; unetseg train also flips "
+        "patches at random, with or without this option.",
     )
     quarter_turns: bool = option(
         True,
-        "Turn copies by a multiple of 90 degrees; unetseg train turns its patches at random "
-        "whatever is said here.",
+        "Turn copies by a multiple of 90 degrees; unetseg train also turns patches at random, with "
+        "or without this option.",
     )
     crop: int = option(
         388,
@@ -267,8 +271,8 @@ class AugmentOptions(LabelOptions):
     )
     contrast: float = option(
         0.2,
-        "Contrast: largest change of the factor, as a share; unetseg preprocess takes back all but "
-        "what it means for gamma, noise and clipping.",
+        "Contrast: largest change of the factor, as a share; the normalisation of unetseg train "
+        "removes it, apart from its effect on gamma, noise and clipping.",
         minimum=0,
         maximum=0.9,
     )
@@ -289,17 +293,17 @@ class AugmentOptions(LabelOptions):
     )
     brightness: float = option(
         20.0,
-        "Brightness: largest shift up or down, in grey levels; unetseg preprocess takes it back, "
-        "all but the clipping.",
+        "Brightness: largest shift up or down, in grey levels; the normalisation of unetseg train "
+        "removes it, apart from clipping.",
         minimum=0,
         maximum=255,
     )
-    voxel: str | None = option(None, VOXEL_HELP + "volume says of itself]")
+    voxel: str | None = option(None, VOXEL_HELP)
     invert: bool = option(False, INVERT_HELP)
     preview: bool = option(True, "Draw some originals and copies side by side: preview.png.")
     only: int | None = option(
         None,
-        "Make one slice of the result alone, by its number, in a folder of its own; with the "
+        "Write only the slice of the result with this number, to a folder of its own; with the "
         "options of the finished result, if there is one.",
         minimum=0,
     )
@@ -330,10 +334,10 @@ class PreprocessOptions(Options):
     output: Path = option(PREPROCESSED, "Folder for the arrays.")
     held_out: str = option(
         LAST_FIFTH,
-        "Source slices that are never trained on: one, or a block such as 24-29 (both included, "
-        "from 0, of several volumes through all of them), 'last-fifth' (of those with labels, of "
-        "each volume) or 'none'. A volume is called by its name, a block of it A:24-29; several "
-        "have commas between them.",
+        "Source slices that are not trained on: a slice, or a block such as 24-29 (both included, "
+        "from 0, counted through all volumes), 'last-fifth' (of the labelled slices of each "
+        "volume) or 'none'. Also the name of a volume, a block of it as A:24-29, or several of "
+        "these separated by commas.",
     )
     border_weight: float = option(
         10.0,
@@ -361,9 +365,9 @@ class TrainOptions(Options):
     )
     from_: Path | None = option(
         None,
-        "Begin with this model of the same --network: a folder of `unetseg train`, or starter; or "
-        "with nothing, which is random weights.  [default: starter; nothing for another network or "
-        "recipe, or where pixels are not of 2 to 8 nm]",
+        "Start from this model with the same --network: a folder of `unetseg train`, or starter; "
+        "or nothing, for random weights.  [default: starter; nothing for another network or "
+        "recipe, or if pixels are not 2 to 8 nm large]",
         recorded=False,
     )
     epochs: int | None = option(
@@ -371,14 +375,13 @@ class TrainOptions(Options):
     )
     epoch_size: int = option(
         240,
-        "Random patches in an epoch, from every slice that is trained on as many as from any "
-        "other.",
+        "Random patches in an epoch, equally many from every training slice.",
         minimum=1,
     )
     minutes: float = option(
         0.0,
-        "Stop after so many minutes, if the epochs take longer; 0 for no limit. The start, and "
-        "the prediction of held-out slices, come on top.",
+        "Limit of the training time in minutes; 0 for no limit. Start-up and the prediction of "
+        "held-out slices are not included.",
         minimum=0,
     )
     batch_size: int = option(4, "Patches in a step.", minimum=1)
@@ -387,34 +390,35 @@ class TrainOptions(Options):
     )
     recipe: str = option(
         "default",
-        "default: what was measured to learn fastest, from nothing or from a model; paper: how "
-        "the first Keras U-Nets were trained (Adam, plain cross-entropy, no normalisation, no "
-        "weights).",
+        "default: the recipe that learned fastest in our measurements; paper: that of the first "
+        "Keras U-Nets (Adam, plain cross-entropy, no normalisation, no weights).",
         choices=("default", "paper"),
     )
     learning_rate: float | None = option(
-        None, "Highest learning rate, if not that of the recipe.", minimum=0
+        None, "Highest learning rate.  [default: that of the recipe]", minimum=0
     )
     precision: str = option(
         "auto",
-        "What a step computes in; auto: bfloat16 where the processor has it and is faster with it, "
-        "else float32. Weights are float32.",
+        "Precision of a training step; auto: bfloat16 if the processor has it and is faster with "
+        "it, otherwise float32. Weights are float32.",
         choices=("auto", "float32", "bfloat16"),
     )
     select: str = option(
         "last",
-        "Which weights to keep: the last, or those of the best held-out V_Rand (which then "
-        "flatters the score).",
+        "Weights to keep: the last, or those with the best held-out V_Rand (this score is then "
+        "too good).",
         choices=("last", "best"),
     )
     tensorboard: bool = option(
         False,
-        "Write the learning curves for TensorBoard too: events.out.tfevents. Needs TensorFlow as "
+        "Also write the learning curves for TensorBoard: events.out.tfevents. Needs TensorFlow as "
         "the backend of Keras.",
         recorded=False,
     )
     score_every: int = option(
-        5, "Score the held-out slices after every so many epochs, and after the last.", minimum=1
+        5,
+        "Epochs between scores of the held-out slices; the last epoch is always scored.",
+        minimum=1,
     )
     seed: int = option(0, SEED_HELP, minimum=0)
     force: bool = option(False, FORCE_HELP, recorded=False)
@@ -426,35 +430,33 @@ class PredictOptions(Options):
 
     model: tuple[Path, ...] = option(
         (MODEL,),
-        f"{A_MODEL}; given several times, probabilities are averaged.",
+        f"{A_MODEL}; if given several times, probabilities are averaged.",
         recorded=False,
     )
     volume: Path = option(
         DATA / "test-volume.tif",
-        f"Stack of images ({FORMS}), or a folder that holds test-volume.tif. Of slices of "
-        "different sizes each is predicted by itself.",
+        f"Stack of images ({FORMS}), or a folder that holds test-volume.tif. Slices of "
+        "different sizes are predicted one by one.",
     )
     output: Path = option(
         PREDICTION,
-        "Folder for the result; of slices of different sizes, for a TIFF of the name of each.",
+        "Folder for the result, or for one TIFF for each slice if their sizes differ.",
     )
     name: str | None = option(
         None,
-        "Name of the result. Its ending says what it is: .tif (for ImageJ; above 4 GB "
-        "OME-BigTIFF), .ome.tif or .ome.zarr.  [default: prediction.tif, with --scheduler "
-        "prediction.ome.zarr]",
+        "File name of the result. The ending sets the format: .tif (for ImageJ; OME-BigTIFF above "
+        "4 GB), .ome.tif or .ome.zarr.  [default: prediction.tif; prediction.ome.zarr with "
+        "--scheduler]",
     )
-    tta: bool = option(
-        True, "Average over the 8 flips and rotations: better, and 8 times the work."
-    )
-    voxel: str | None = option(None, VOXEL_HELP + "volume says of itself]")
+    tta: bool = option(True, "Average over the 8 flips and rotations: better, and 8 times as slow.")
+    voxel: str | None = option(None, VOXEL_HELP)
     rescale: bool = option(True, RESCALE_HELP)
     invert: bool = option(False, INVERT_HELP)
     memory: str = option("2GB", MEMORY_HELP, recorded=False)
     scheduler: str | None = option(
         None,
-        "Address of a dask scheduler, such as tcp://host:8786: its workers predict, into an "
-        "OME-Zarr.",
+        "Address of a dask scheduler, such as tcp://host:8786, whose workers write the result as "
+        "an OME-Zarr.",
         recorded=False,
     )
     force: bool = option(False, FORCE_HELP, recorded=False)
@@ -466,7 +468,7 @@ class SuggestOptions(LabelOptions):
 
     model: tuple[Path, ...] = option(
         (MODEL,),
-        f"{A_MODEL}; given several times, what they do not agree about counts too.",
+        f"{A_MODEL}; if given several times, their disagreement counts too.",
         recorded=False,
     )
     volume: Path = option(
@@ -475,31 +477,29 @@ class SuggestOptions(LabelOptions):
     )
     labels: Path | None = option(
         None,
-        "What is labelled already: a stack of labels, as for `unetseg augment`, of which "
-        "--unlabelled and --unlabelled-slices say what is not; or a folder that holds "
-        "train-labels.tif.",
+        "Present labels: a stack as for `unetseg augment`, with --unlabelled and "
+        "--unlabelled-slices for the rest; or a folder that holds train-labels.tif.",
         recorded=False,
     )
     output: Path = option(SUGGESTIONS, "Folder for suggestions.csv and suggestions.png.")
-    count: int = option(8, "Places to suggest, at most.", minimum=1, maximum=1000)
+    count: int = option(8, "Largest number of places.", minimum=1, maximum=1000)
     patch: int = option(
         256,
-        "Edge of a place in pixels; of smaller slices, places are as high or wide as these.",
+        "Edge of a place in pixels; at most the height or width of a slice.",
         minimum=32,
     )
     apart: int | None = option(
         None,
-        "Slices after which tissue looks different: places nearer than that above or below labels, "
-        "or another place, count less.  [default: as many as make "
-        f"{APART_NM:g} nm, or {APART} where the size of a voxel is not known]",
+        "Distance in slices: places closer than this above or below labels, or another place, "
+        f"count less.  [default: {APART_NM:g} nm, or {APART} slices if the voxel size is unknown]",
         minimum=1,
     )
     tta: bool = option(
         True,
-        "Compare what a model says of 8 flips and rotations. Without it, which takes an eighth of "
-        "the work, only several models are compared.",
+        "Compare the 8 flips and rotations. Without it only several models are compared, in an "
+        "eighth of the time.",
     )
-    voxel: str | None = option(None, VOXEL_HELP + "volume says of itself]")
+    voxel: str | None = option(None, VOXEL_HELP)
     rescale: bool = option(True, RESCALE_HELP)
     invert: bool = option(False, INVERT_HELP)
     memory: str = option("2GB", MEMORY_HELP, recorded=False)
@@ -517,15 +517,15 @@ class EvaluateOptions(LabelOptions):
     )
     prediction_as: str = option(
         "auto",
-        "What the prediction holds: probabilities of lying inside a cell; cells, which are "
-        "numbers of cells; or auto: what `unetseg segment` wrote, and whole numbers that look "
-        "like those of cells, are cells.",
+        "Kind of prediction: probabilities of lying inside a cell; cells (numbers of cells); or "
+        "auto: cells for the output of `unetseg segment` and for integers that look like numbers "
+        "of cells.",
         choices=("auto", "probabilities", "cells"),
     )
     labels: Path | None = option(
         None,
-        "Stack of labels, as for `unetseg augment`, or a folder that holds it. Not needed for "
-        "held-out slices.",
+        "Stack of labels, as for `unetseg augment`, or a folder that holds it. Held-out slices do "
+        "not need it.",
         recorded=False,
     )
     output: Path = option(EVALUATION, "Folder for scores.json.")
@@ -542,46 +542,51 @@ class SegmentOptions(Options):
     )
     output: Path = option(
         CELLS,
-        "Folder for labels.tif and tables; labels of separate micrographs have their names.",
+        "Folder for labels.tif and tables; labels of separate micrographs have the names of these.",
     )
     name: str | None = option(
         None,
-        "Name of the labels. Its ending says what they are: .tif (for ImageJ; more cells than 16 "
-        "bits count, or above 4 GB, OME-TIFF), .ome.tif or .ome.zarr.  [default: labels.tif; "
-        "labels.ome.zarr with --scheduler, and of more than a gigapixel]",
+        "File name of the labels. The ending sets the format: .tif (for ImageJ; OME-TIFF above "
+        "65535 cells or 4 GB), .ome.tif or .ome.zarr.  [default: labels.tif; labels.ome.zarr with "
+        "--scheduler or above a gigapixel]",
     )
     smoothing: float = option(
-        1.0, "Standard deviation of a Gaussian applied first, in pixels.", minimum=0, maximum=50
+        1.0,
+        "Smooth the prediction by a Gaussian of this standard deviation, in pixels.",
+        minimum=0,
+        maximum=50,
     )
     seed_threshold: float = option(
-        0.7, "Every region of higher probability becomes a cell.", minimum=0, maximum=1
+        0.7, "Every region with a higher probability becomes a cell.", minimum=0, maximum=1
     )
     smallest: int = option(
-        20, "Pixels that such a region must have; smaller ones go to a neighbour.", minimum=0
+        20,
+        "Smallest size of such a region in pixels; smaller ones are given to a neighbour.",
+        minimum=0,
     )
     grow: bool = option(
         True, "Let cells grow into the membrane until a line of one pixel is left between them."
     )
     link: bool | None = option(
         None,
-        "Give all sections of a cell one number, through the slices of a stack, and write tables "
-        "of whole cells and of the least sure links.  [default: link where neighbouring slices "
-        "look like those of a stack, of at most 10 megapixels each]",
+        "Give all sections of a cell the same number in all slices, and write tables of cells and "
+        "of the least certain links.  [default: link if neighbouring slices look like those of a "
+        "stack and have at most 10 megapixels]",
     )
     binary: bool = option(
         False,
-        "Write a binary stack too, 255 inside cells and 0 on membrane: binary.tif, or of separate "
-        "micrographs a folder, binary, with a file of the same name for each.",
+        "Also write a binary stack, 255 inside cells and 0 on membrane: binary.tif, or a folder, "
+        "binary, for separate micrographs.",
     )
     memory: str = option(
         "2GB",
-        "Memory that may be taken by all processes together; fewer work where it does not suffice.",
+        "Memory limit of all processes together; it limits their number.",
         recorded=False,
     )
     scheduler: str | None = option(
         None,
-        "Address of a dask scheduler, such as tcp://host:8786: its workers segment, into an "
-        "OME-Zarr.",
+        "Address of a dask scheduler, such as tcp://host:8786, whose workers write the labels as "
+        "an OME-Zarr.",
         recorded=False,
     )
     jobs: int = option(0, JOBS_HELP, minimum=0, recorded=False)
@@ -596,16 +601,15 @@ class ExportOptions(Options):
     output: Path = option(EXPORT, "Folder for the results.")
     format: tuple[str, ...] = option(
         ("onnx",),
-        "What to write: onnx, one file that most programs and languages run; savedmodel, for "
-        "TensorFlow; bioimageio, a package for bioimage.io that normalises by itself. May be given "
-        "several times.",
+        "Format: onnx, a single file for most programs and languages; savedmodel, for TensorFlow; "
+        "bioimageio, a package for bioimage.io with normalisation. May be given several times.",
         choices=("onnx", "savedmodel", "bioimageio"),
     )
     volume: Path | None = option(
         None,
-        "Stack that the results are tried out on, or a folder that holds train-volume.tif; a piece "
-        "of it goes into a package as its example.  [default: the one that the model was trained "
-        "on, or a synthetic slice where that is gone]",
+        "Stack to test the export on, or a folder that holds train-volume.tif; a piece of it "
+        "becomes the example in a package.  [default: the training stack, or a synthetic slice if "
+        "it is gone]",
         recorded=False,
     )
     author: str | None = option(None, "Author of the model, for a package.")
@@ -624,12 +628,12 @@ class ReportOptions(Options):
         None, "Folder for report.html.  [default: report in the work folder]", recorded=False
     )
     slices: int = option(
-        3, "Held-out slices to show: from the best to the worst, evenly.", minimum=1
+        3, "Number of held-out slices to show, evenly from the best to the worst.", minimum=1
     )
     places: int = option(
         4,
-        "Splits to enlarge, and as many merges: the worst. Of linked cells, decisions to join and "
-        "to keep apart, as many of each: the least sure.",
+        "Number of the worst splits, and of the worst merges, to enlarge; for linked cells, of the "
+        "least certain decisions to join and to separate.",
         minimum=0,
     )
 
@@ -646,24 +650,24 @@ class ViewOptions(Options):
     )
     volume: Path | None = option(
         None,
-        "Stack of images, in any form that `unetseg predict` reads.  [default: the one that was "
-        "predicted]",
+        "Stack of images, in any format that `unetseg predict` reads.  [default: the predicted "
+        "stack]",
     )
     labels: Path | None = option(
         None,
-        "True labels of the same slices.  [default: NAME-labels.tif beside NAME-volume.tif; of "
-        "held-out slices those in the model's folder]",
+        "True labels of the same slices.  [default: NAME-labels.tif beside NAME-volume.tif; for "
+        "held-out slices those in the model folder]",
     )
     cells: Path | None = option(
         None,
         "Cells, or the folder of `unetseg segment`.  [default: cells in the work folder, if they "
         "are of this prediction]",
     )
-    voxel: str | None = option(None, VOXEL_HELP + "stacks say of themselves]")
+    voxel: str | None = option(None, VOXEL_HELP)
     three_d: bool = option(
         False,
-        "Open in 3-D, with the cells as solids and everything else hidden; all slices are read "
-        "into memory for it.",
+        "Open in 3-D, with the cells as solids and everything else hidden; reads all slices into "
+        "memory.",
     )
     only: str | None = option(
         None, "Cells to show, by their numbers, such as '12,47-49'.  [default: all of them]"
@@ -679,6 +683,6 @@ class CrossvalidateOptions(TrainOptions):
     folds: int = option(5, "Contiguous blocks of source slices.", minimum=2)
     leave_out: str = option(
         "blocks",
-        "What is held out in turn: blocks, as many as --folds; or one volume after the other.",
+        "What to hold out in turn: blocks, as many as --folds; or volumes.",
         choices=("blocks", "volumes"),
     )
