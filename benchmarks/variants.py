@@ -138,18 +138,6 @@ def repeat_labels(batch: Batch, rng: np.random.Generator) -> Batch:
     return batch[0], np.repeat(batch[1], NETWORK.depth, axis=-1), batch[2]
 
 
-def plain_patches(slices: Slices, *, count: int, seed: int, margin: int = 0) -> Patches:
-    """Patches as they are trained on, or larger by a margin on all sides."""
-    return Patches(
-        slices,
-        shape=(EDGE + 2 * margin,) * 2,
-        count=count,
-        batch_size=BATCH,
-        overhang=NETWORK.border + margin,
-        seed=seed,
-    )
-
-
 def replace_layers(model: keras.Model, kind: type, make: Callable[[], Any]) -> keras.Model:
     """The network with all layers of a kind replaced, which have no weights to keep."""
     return keras.models.clone_model(
@@ -198,7 +186,10 @@ def add_full_resolution(model: keras.Model) -> keras.Model:
 
 @dataclass(frozen=True)
 class Variant:
-    """What is changed: the network, the batches, or the slices that they are cut from."""
+    """What is changed: the network, the batches, or the slices that they are cut from.
+
+    A margin makes the patches that `change` is given larger on all sides.
+    """
 
     network: Callable[[keras.Model], keras.Model] = lambda model: model
     change: Change | None = None
@@ -213,7 +204,14 @@ class Variant:
     def patches(self, data: Data, *, count: int, seed: int) -> Any:
         """The batches."""
         slices = data.training.only(data.originals) if self.originals else data.training
-        patches = plain_patches(slices, count=count, seed=seed, margin=self.margin)
+        patches = Patches(
+            slices,
+            shape=(EDGE + 2 * self.margin,) * 2,
+            count=count,
+            batch_size=BATCH,
+            overhang=NETWORK.border + self.margin,
+            seed=seed,
+        )
         return patches if self.change is None else Source(patches, self.change)
 
 

@@ -113,6 +113,10 @@ RESCALE_HELP = (
     "differ by more than a tenth."
 )
 MEMORY_HELP = "Memory limit; slices that do not fit are processed in tiles."
+SCHEDULER_HELP = (
+    "Address of a dask scheduler, such as tcp://host:8786, whose workers write the result as an "
+    "OME-Zarr."
+)
 FORCE_HELP = "Run again even if the results exist."
 
 
@@ -453,12 +457,7 @@ class PredictOptions(Options):
     rescale: bool = option(True, RESCALE_HELP)
     invert: bool = option(False, INVERT_HELP)
     memory: str = option("2GB", MEMORY_HELP, recorded=False)
-    scheduler: str | None = option(
-        None,
-        "Address of a dask scheduler, such as tcp://host:8786, whose workers write the result as "
-        "an OME-Zarr.",
-        recorded=False,
-    )
+    scheduler: str | None = option(None, SCHEDULER_HELP, recorded=False)
     force: bool = option(False, FORCE_HELP, recorded=False)
 
 
@@ -583,12 +582,7 @@ class SegmentOptions(Options):
         "Memory limit of all processes together; it limits their number.",
         recorded=False,
     )
-    scheduler: str | None = option(
-        None,
-        "Address of a dask scheduler, such as tcp://host:8786, whose workers write the labels as "
-        "an OME-Zarr.",
-        recorded=False,
-    )
+    scheduler: str | None = option(None, SCHEDULER_HELP, recorded=False)
     jobs: int = option(0, JOBS_HELP, minimum=0, recorded=False)
     force: bool = option(False, FORCE_HELP, recorded=False)
 
