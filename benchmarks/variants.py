@@ -28,8 +28,8 @@ import numpy.typing as npt
 from scipy import ndimage, special
 from skimage.morphology import skeletonize
 
-from unetseg.arrays.geometry import symmetries, undo_symmetry
 from unetseg.arrays.metrics import THRESHOLDS, StackScores
+from unetseg.arrays.tiles import Canvas, predict_box
 from unetseg.artifacts.manifest import open_stage
 from unetseg.artifacts.prepared import open_slices
 from unetseg.cli.terminal import Terminal
@@ -298,14 +298,14 @@ def time_step(variant: Variant, data: Data) -> float:
 
 def predict(model: keras.Model) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
     """Probability of interior of a normalised slice, the mean of 8 symmetries."""
-    run, border = prepare(model), NETWORK.border
+    run = prepare(model)
 
     def probability(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        more = [-(size + 2 * border) % NETWORK.multiple for size in image.shape]
-        padded = np.pad(image, [(border, border + extra) for extra in more], mode="symmetric")
-        found = [undo_symmetry(run(turned), symmetry) for turned, symmetry in symmetries(padded)]
         height, width = image.shape
-        return np.mean(found, axis=0)[border : border + height, border : border + width]
+        canvas = Canvas(height, width, border=NETWORK.border, multiple=NETWORK.multiple)
+        whole = (slice(0, height), slice(0, width))
+        halo = NETWORK.halo  # beyond the border: the whole canvas is seen at once
+        return predict_box(image.__getitem__, whole, run, canvas=canvas, halo=halo, tta=True)
 
     return probability
 
