@@ -294,6 +294,20 @@ def test_a_model_file_alone_is_refused(model: Path, data: Path, cli: Cli, name: 
     assert "found a model file alone, which may carry code" in line
 
 
+@pytest.mark.slow
+def test_results_are_not_taken_for_images(model: Path, data: Path, cli: Cli):
+    cli("predict", "--model", model, "--volume", data / "train-volume.tif", "--no-tta")
+    cli("segment")
+    labels = ("--labels", data / "train-labels.tif")
+    for stage, name in (("predict", "prediction/prediction.tif"), ("segment", "cells/labels.tif")):
+        result = ("--volume", f"work/{name}")
+        for again in (("augment", *labels), ("predict", "--model", model)):
+            (line,) = cli(*again, *result, "--output", "again", code=1).stderr.splitlines()
+            assert f"{name}: expected an image of tissue, found the" in line
+            assert f"of unetseg {stage}; give the stack that they were made from" in line
+            assert not Path("again").exists()
+
+
 def test_usage_errors_of_prediction(model: Path, tmp_path: Path, cli: Cli):
     volume = write_volume(tmp_path / "v.tif", 1, 20, 20)
     common = ("predict", "--model", model, "--volume", volume)

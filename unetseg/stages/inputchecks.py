@@ -24,7 +24,13 @@ from unetseg.progress import Progress
 from unetseg.stacks.labels import Labels
 from unetseg.stacks.slicefolder import SliceFolder
 from unetseg.stacks.volume import Volume, name_in
-from unetseg.stages.stackchecks import MIDDLE, say_remarks, warn_of_axes, warn_of_missing
+from unetseg.stages.stackchecks import (
+    MIDDLE,
+    refuse_result,
+    say_remarks,
+    warn_of_axes,
+    warn_of_missing,
+)
 
 # In standard deviations of a slice; less may be chance, or noise.
 CLEARLY_DARKER = 0.1
@@ -55,7 +61,13 @@ def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
         Of the same shape; labels of 0, 127 and 255.
     progress : Progress
         Gets a line for each warning.
+
+    Raises
+    ------
+    InputError
+        If the volume is a result, or shows no tissue at all.
     """
+    refuse_result(volume)
     say_remarks(progress, volume, labels.source)
     warn_of_axes(volume, progress)
     warn_of_missing(volume, progress)

@@ -11,7 +11,7 @@ import numpy as np
 from unetseg.arrays.checks import line_contrast
 from unetseg.arrays.intensity import Percentiles
 from unetseg.arrays.tiles import middle_of
-from unetseg.artifacts.manifest import Manifest
+from unetseg.artifacts.manifest import Manifest, written_by
 from unetseg.errors import InputError, UsageError
 from unetseg.progress import Progress
 from unetseg.stacks.micrographs import Micrographs
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from unetseg.engine.ensemble import Treatment  # which brings Keras
 
 NARROW = 4  # times narrower than high: not what a microscope makes
+RESULTS = {"predict": "the probabilities", "segment": "the cells"}
 MIDDLE = 1024  # pixels of a slice's height and width that are looked at
 # Between the slices of ISBI 2012 and of `unetseg synthesize` (0.065 to 0.147) and noise.
 CLEAR_LINES = 0.03
@@ -45,8 +46,9 @@ def warn_of_stack(
     Raises
     ------
     InputError
-        If it shows no tissue at all.
+        If it is a result, or shows no tissue at all.
     """
+    refuse_result(volume)
     say_remarks(progress, volume)
     warn_of_axes(volume, progress)
     warn_of_missing(volume, progress)
@@ -63,6 +65,18 @@ def warn_of_stack(
                 progress.warn(f"{volume.path}: {sizes}; leave out --no-rescale to resample them")
         seen = treatment.view(volume, trained)
         warn_of_contrast(seen, model.details.get("dark_lines"), progress)
+
+
+def refuse_result(volume: Volume) -> None:
+    """Raise an InputError if probabilities or cells are given where an image belongs."""
+    for stage, found in RESULTS.items():
+        if written_by(volume.path, stage):
+            raise InputError(
+                volume.path,
+                expected="an image of tissue",
+                found=f"{found} of unetseg {stage}",
+                remedy="give the stack that they were made from",
+            )
 
 
 def say_remarks(progress: Progress, *volumes: Volume) -> None:
