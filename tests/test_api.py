@@ -150,7 +150,7 @@ def test_a_killed_call_goes_on(model: Path, tmp_path: Path):
     def again() -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
 
-    assert re.search(r"going on: \d+% is there already", again().stderr)
+    assert re.search(r"resuming: \d+% is done", again().stderr)
     assert "nothing to do" in again().stdout
     volume = coarse(8, 200, 200)
     np.testing.assert_allclose(

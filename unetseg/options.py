@@ -108,6 +108,7 @@ MEMBRANE_NM, MEMBRANE_PX = 20.0, 5.0
 WIDEST_MEMBRANE = 100.0
 # Where neighbouring slices of ISBI 2012, of 50 nm, look different: docs/few-labels.md.
 APART_NM, APART = 150.0, 3
+PLACE, SMALLEST_PLACE = 256, 32  # pixels
 RESCALE_HELP = (
     "Resample slices to the pixel size of the model, and the result back, if both are known and "
     "differ by more than a tenth."
@@ -482,10 +483,10 @@ class SuggestOptions(LabelOptions):
     )
     output: Path = option(SUGGESTIONS, "Folder for suggestions.csv and suggestions.png.")
     count: int = option(8, "Largest number of places.", minimum=1, maximum=1000)
-    patch: int = option(
-        256,
-        "Edge of a place in pixels; at most the height or width of a slice.",
-        minimum=32,
+    patch: int | None = option(
+        None,
+        f"Edge of a place in pixels.  [default: {PLACE}, or half of the edge of a smaller slice]",
+        minimum=SMALLEST_PLACE,
     )
     apart: int | None = option(
         None,

@@ -27,5 +27,5 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path):
     path = tmp_path / "state.npz"
     save_checkpoint(path, {}, None)
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(InputError, match="begin anew with --force"):
+    with pytest.raises(InputError, match="start over with --force"):
         load_checkpoint(path)

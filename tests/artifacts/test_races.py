@@ -52,7 +52,7 @@ def test_a_file_is_what_was_seen_before_it_was_opened(tmp_path: Path, change: st
     else:
         (stack / "2.tif").write_text("1")
     with (
-        pytest.raises(InputError, match=r"found another than before"),
+        pytest.raises(InputError, match=r"found a changed one"),
         writer(tmp_path / "b", seen),
     ):
         pass
@@ -62,7 +62,7 @@ def test_what_changes_at_work_is_said_at_the_end(tmp_path: Path, source: Path):
     with writer(tmp_path / "a", source) as out:
         out.path("x").write_text("1")
         source.write_text("other")
-        with pytest.raises(InputError, match="found another than before"):
+        with pytest.raises(InputError, match="found a changed one"):
             out.check_inputs()
     (note,) = out.result([]).notes
     assert note.startswith(f"{source}: has changed meanwhile")
@@ -87,7 +87,7 @@ def test_preprocess_does_not_split_slices_by_the_manifest_of_another_run(
     with monkeypatch.context() as patch:
         patch.setattr(preprocess, "volumes_of", publish)
         (line,) = cli("preprocess", "--jobs", 1, code=1).stderr.splitlines()
-    assert "work/augmented/manifest.json: expected the same as long as it is read" in line
+    assert "work/augmented/manifest.json: expected an unchanged file while it is read" in line
     assert not Path("work/preprocessed").exists()
     cli("preprocess", "--jobs", 1)
 
@@ -107,7 +107,7 @@ def test_predict_does_not_take_the_weights_of_another_model(
     with monkeypatch.context() as patch:
         patch.setattr(predict.Member, "load", train_again)
         (line,) = cli(*command, code=1).stderr.splitlines()
-    assert "m/manifest.json: expected the same as long as it is read" in line
+    assert "m/manifest.json: expected an unchanged file while it is read" in line
     assert not (Path("work/prediction") / MANIFEST).exists()
     cli(*command)
 
@@ -130,4 +130,4 @@ def test_evaluate_scores_what_it_has_opened(
     monkeypatch.setattr(evaluate, "check_probabilities", publish)
     command = ("evaluate", "--prediction", "p.tif", "--labels", "l.tif", "--jobs", 1)
     (line,) = cli(*command, code=1).stderr.splitlines()
-    assert "p.tif: expected the same as long as it is read" in line
+    assert "p.tif: expected an unchanged file while it is read" in line

@@ -129,7 +129,7 @@ def flatten(data: Path) -> None:
         (shrink_labels, "train-labels.tif", "found 5 slices of 63 x 96"),
         (paint_labels, "train-labels.tif", "found 3 (0, 100, 255); give 0 on membrane"),
         (truncate, "train-volume.tif", "of 30992 bytes"),
-        (colour, "train-volume.tif", "several channels"),
+        (colour, "train-volume.tif", "found colours"),
         (poison, "train-volume.tif", "found NaN or infinity in slice 3"),
         (empty, "train-volume.tif", "found an empty file"),
         (flatten, "train-volume.tif", "found no tissue in any slice: one value, or noise"),

@@ -161,7 +161,7 @@ def test_workers_outlive_a_model_and_a_scheduler_its_runs(
     shown = cli(*many, "--scheduler", scheduler, code=1).stderr
     assert f"--scheduler {scheduler}: expected it to stay, lost it; start it" in shown
     shown = cli(*many, "--name", NAME).stderr
-    assert "going on: " in shown
+    assert "resuming: " in shown
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_pieces_that_no_one_sees_are_not_published(
     assert all(before.startswith("predict ") for before in said)
     assert f"{NAME}: expected all of the 3 pieces that were written, found 2; give" in line
     assert not Path("work/prediction/manifest.json").exists()
-    assert "going on: 67% is there" in cli(*command[:-1], "--name", NAME).stderr
+    assert "resuming: 67% is done" in cli(*command[:-1], "--name", NAME).stderr
 
 
 def test_workers_hash_what_is_read_and_what_they_write(
@@ -336,7 +336,7 @@ def test_cells_are_the_same_whoever_works_and_dies(
         patch.setattr(BlockSteps, "join", stop)
         cli(*SEGMENT, "alone", "--jobs", 1, "--name", "labels.ome.zarr", code=130)
     assert len(list(Path("alone/.unfinished").rglob("*.npy"))) == 24
-    assert "going on: 100% is there" in cli(*SEGMENT, "alone", "--scheduler", scheduler).stderr
+    assert "resuming: 100% is done" in cli(*SEGMENT, "alone", "--scheduler", scheduler).stderr
     cli(*SEGMENT, "again", "--jobs", 1, "--name", "labels.ome.zarr")
     assert results_of("alone") == results_of("again")
 

@@ -126,7 +126,7 @@ def test_a_run_that_was_killed_goes_on_with_its_curves(
     if before:  # it died while it wrote
         begun.write_bytes(begun.read_bytes()[:-7])
     result = cli(*TRAIN, *(["--tensorboard"] if after else []))
-    assert "going on after epoch" in result.output
+    assert "resuming after epoch" in result.output
     folder = Path("work/model")
     assert (folder / EVENTS).exists() == after
     if after:

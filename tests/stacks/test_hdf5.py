@@ -48,7 +48,7 @@ def test_several_are_listed(tmp_path: Path, stack: np.ndarray):
     with pytest.raises(InputError, match=r"found none of that name \(/labels/cells, /raw\)"):
         open_volume(Path(f"{path}:/nothing"))
     empty = write(tmp_path / "b.h5", names=np.arange(7))
-    with pytest.raises(InputError, match=r"found none; look into it with h5ls"):
+    with pytest.raises(InputError, match=r"found none; list its contents with h5ls"):
         open_volume(empty)
 
 

@@ -95,10 +95,10 @@ def test_a_truncated_stack_is_refused(tmp_path: Path, compression: str, metadata
 @pytest.mark.parametrize(
     ("stack", "settings", "found"),
     [
-        (np.zeros((9, 20, 3), np.uint8), {"photometric": "rgb"}, "several channels"),
+        (np.zeros((9, 20, 3), np.uint8), {"photometric": "rgb"}, "colours"),
         (np.zeros((2, 3, 9, 20), np.uint8), {"imagej": True, "metadata": {"axes": "ZCYX"}}, "chan"),
         (np.zeros((2, 2, 9, 20), np.uint8), {"imagej": True, "metadata": {"axes": "TZYX"}}, "TZYX"),
-        (np.zeros((3, 9, 20), np.uint8), {"photometric": "rgb"}, "several channels"),
+        (np.zeros((3, 9, 20), np.uint8), {"photometric": "rgb"}, "colours"),
         (np.zeros((9, 20), bool), {}, "bool"),
         (np.zeros((2, 9, 20), np.int8), {}, "int8"),
         (np.zeros((2, 9, 20), np.int16), {}, "int16"),

@@ -67,8 +67,8 @@ def test_a_slice_that_cannot_be_scored_is_said_at_once(data: Path, cli: Cli):
 def test_what_is_not_of_this_run_is_said(done: Path, cli: Cli):
     fewer = ("crossvalidate", "--folds", 3, "--epochs", 1, "--epoch-size", 4, "--patch", 32)
     shown = cli(*fewer).stderr
-    assert "table.md: of a run with other options, and not true any more as soon as folds" in shown
-    assert "held-out-2-4: of a run with other folds, and not a part of this one" in shown
+    assert "table.md: from a run with other options, outdated as soon as folds" in shown
+    assert "held-out-2-4: from a run with other folds, not part of this one" in shown
     assert "held-out-0-0" not in shown
 
 

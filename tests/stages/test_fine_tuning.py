@@ -195,7 +195,7 @@ def test_another_normalisation_is_refused(model: Path, cli: Cli):
     options = ("--input", model.parent / "preprocessed", "--from", old, "--output", "new")
     (line,) = cli("train", *options, code=1).stderr.splitlines()
     assert "old: expected a model of images that were normalised as here" in line
-    assert "found slice-standard, of an earlier version; train that model anew" in line
+    assert "found slice-standard, of an earlier version; train that model again" in line
 
 
 def test_pixels_of_another_size_are_said(model: Path, cli: Cli):

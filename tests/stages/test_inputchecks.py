@@ -146,7 +146,7 @@ def test_stacks_that_are_exchanged_are_told_apart(data: Path, cli: Cli):
     swapped = ("--volume", data / "train-labels.tif", "--labels", data / "train-volume.tif")
     line = cli("augment", *swapped, "--jobs", 1, code=1).stderr
     assert "train-volume.tif: expected labels, of two values, found" in line
-    assert line.endswith("exchange --volume and --labels\n")
+    assert line.endswith("swap --volume and --labels\n")
 
 
 def test_slices_whose_numbers_differ_are_told(data: Path, cli: Cli):

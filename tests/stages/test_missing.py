@@ -161,4 +161,4 @@ def test_turned_contrast_is_noticed():
     assert listener.lines == ()
     warn_of_contrast(turned, dark_lines(right), listener)
     (line,) = listener.lines
-    assert "the contrast looks turned round: thin lines, such as membranes, are brighter" in line
+    assert "the contrast looks inverted: thin lines, such as membranes, are brighter" in line

@@ -81,7 +81,7 @@ def test_results_in_every_form_are_the_same(model: Path, tmp_path: Path, cli: Cl
     expected = read(tmp_path / "work/prediction/prediction.tif")
     for name in ("p.ome.tif", "p.ome.zarr"):
         (line,) = cli(*common, "--name", name, "--quiet").stderr.splitlines()
-        assert ": what an earlier run has made is removed when" in line
+        assert ": result of an earlier run, removed when" in line
         assert sorted(path.name for path in Path("work/prediction").iterdir()) == [
             "manifest.json",
             name,
@@ -167,7 +167,7 @@ def test_killed_prediction_goes_on_to_the_same_bytes(
     ).stderr.splitlines()
     assert "found one that differs in tta (True)" in line
     again = cli("predict", *arguments, "--output", "killed").stderr
-    assert re.search(r"going on: \d+% is there already", again)
+    assert re.search(r"resuming: \d+% is done", again)
     outputs = [
         json.loads((tmp_path / folder / "manifest.json").read_text())["outputs"]
         for folder in ("killed", "undisturbed")
@@ -189,7 +189,7 @@ def test_what_was_hashed_before_a_kill_is_not_read_again(
     journal = unfinished / ".p.ome.zarr.hashes"
     journal.write_bytes(journal.read_bytes()[:-9])  # as a kill cuts off a line
     hashed = watch(monkeypatch)
-    assert "going on: 60% is there" in cli(*common).stderr
+    assert "resuming: 60% is done" in cli(*common).stderr
     # The chunk of that line alone.
     assert [path for path in hashed if unfinished in path.parents] == [
         unfinished / "p.ome.zarr/0/c/2/0/0"
@@ -240,7 +240,7 @@ def test_a_result_that_lost_a_chunk_is_not_published(
         r"p\.zarr: expected all of the 3 pieces that were written, found 2; the same command", line
     )
     assert [path.name for path in Path("work/prediction").iterdir()] == [".unfinished"]
-    assert "going on: 67% is there" in cli(*common).stderr
+    assert "resuming: 67% is done" in cli(*common).stderr
     assert len(read(Path("work/prediction/p.zarr"))) == 3
 
 
@@ -274,7 +274,7 @@ def test_another_memory_does_not_begin_anew(
     done.clear()
     monkeypatch.setattr(Ensemble, "largest_box", lambda *_, **__: edge)
     shown = cli(*common, "--memory", "3GB").stderr
-    assert re.search(r"going on: \d+% is there already", shown)
+    assert re.search(r"resuming: \d+% is done", shown)
     assert len(done) == left
     np.testing.assert_allclose(
         read(tmp_path / "work/prediction/prediction.tif"),

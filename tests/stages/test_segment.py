@@ -218,7 +218,7 @@ def test_a_graph_that_is_too_large_for_the_memory_is_one_line(
     assert "links does not fit into; give" in line
     with monkeypatch.context() as patch:
         patch.setattr(blocksteps.BlockSteps, "_gather", None)  # not again
-        assert "going on: 100% is there" in cli(*command).stderr
+        assert "resuming: 100% is done" in cli(*command).stderr
     assert outputs("work/cells") == outputs("whole")
 
 
@@ -479,7 +479,7 @@ def test_what_was_killed_goes_on(membranes: np.ndarray, cli: Cli, name: str):
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "done twice"
     shown = cli(*arguments, "--output", "killed", "--smallest", 30, code=1).stderr
     assert "found one that differs in smallest (20)" in shown
-    assert "going on: 100% is there" in cli(*arguments, "--output", "killed").stderr
+    assert "resuming: 100% is done" in cli(*arguments, "--output", "killed").stderr
     assert outputs("killed") == outputs("whole")
 
 

@@ -115,11 +115,11 @@ def test_a_stopped_prediction_goes_on(
     monkeypatch.setattr(Ensemble, "predict", stop)
     most = 2
     shown = cli(*arguments, code=130).stderr
-    assert "the same command goes on from here" in shown
+    assert "run the same command to resume" in shown
     assert not list(Path("work/prediction").glob("*.tif"))
     first, most = done.copy(), -1
     done.clear()
-    assert re.search(r"going on: \d+% is there already", cli(*arguments).stderr)
+    assert re.search(r"resuming: \d+% is done", cli(*arguments).stderr)
     assert done
     assert not set(first) & set(done)
     if edge == 10_000:
@@ -279,7 +279,7 @@ def test_what_shows_one_stack_says_so(predicted: Path, model: Path, cli: Cli):
         assert "expected one stack, found separate micrographs" in line
     # A later run of one stack takes the place of all of them.
     shown = cli("predict", "--model", model, "--volume", "images/Zelle.tif", "--no-tta").stderr
-    assert shown.count("what an earlier run has made is removed") == 3
+    assert shown.count("result of an earlier run, removed") == 3
     assert list(outputs("work/prediction")) == ["prediction.tif"]
     assert sorted(p.name for p in predicted.iterdir()) == ["manifest.json", "prediction.tif"]
 

@@ -118,6 +118,15 @@ def test_the_same_again_and_in_any_pieces(
 
 
 @pytest.mark.slow
+def test_a_place_is_half_of_a_small_slice(faint: np.ndarray, model: Path, tmp_path: Path, cli: Cli):
+    volume = write(tmp_path / "v.tif", faint[:1, :90, :130])
+    cli("suggest", "--model", model, "--volume", volume)
+    # Of a slice with 90 x 130 pixels; blocks are a fifth of a place.
+    assert {(row["height"], row["width"]) for row in suggestions()} == {(45, 45)}
+    assert json.loads(Path("work/suggestions/manifest.json").read_text())["details"]["patch"] == 45
+
+
+@pytest.mark.slow
 def test_missing_tissue_is_never_suggested(
     faint: np.ndarray, model: Path, tmp_path: Path, cli: Cli
 ):
@@ -129,7 +138,7 @@ def test_missing_tissue_is_never_suggested(
     assert 0 not in [index for index, _, _ in places()]
     assert min(left for index, _, left in places() if index == 1) + 32 >= 100
     found = len(places())
-    assert f"v.tif: room for {found} places, not 50, in tissue that is not labelled" in done.stderr
+    assert f"v.tif: only {found} of 50 places fit into tissue without labels" in done.stderr
     assert "warning: " in done.stderr
     for number, (index, top, left) in enumerate(places()):
         for other, above, beside in places()[:number]:

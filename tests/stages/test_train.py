@@ -59,7 +59,7 @@ def test_killed_training_goes_on_to_the_same_weights(data: Path, tmp_path: Path,
             command(*TRAIN, "--output", "killed"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
         ) as run:
             for line in run.stderr or ():
-                resumed += line.startswith("going on after epoch")
+                resumed += line.startswith("resuming after epoch")
                 if re.match(r"epoch \d/8", line):
                     # Some way into the next epoch, or into the writing of its checkpoint.
                     time.sleep(0.05)

@@ -71,7 +71,7 @@ def test_what_does_not_fit_is_one_line(pipeline: Path, cli: Cli):
 
 def test_nothing_to_show_is_one_line(tmp_path: Path, cli: Cli):
     said, line = cli("view", code=1).stderr.splitlines()
-    assert said == "data/test-volume.tif: not there, left out; --volume names a stack"
+    assert said == "data/test-volume.tif: not found, left out; --volume names a stack"
     assert "run unetseg predict first" in line
 
 

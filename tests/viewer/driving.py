@@ -156,7 +156,7 @@ def die(stack: str) -> list[dict[str, Any]]:
     window.wait(lambda: window.form.train.enabled)
     print(json.dumps([window.describe()]), flush=True)
     window.click("train")
-    window.wait(lambda: "going on after" in Path("work/loop.log").read_text())
+    window.wait(lambda: "resuming after" in Path("work/loop.log").read_text())
     os.kill(os.getpid(), signal.SIGKILL)
     return []
 

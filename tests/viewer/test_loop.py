@@ -132,7 +132,7 @@ def test_a_stroke_outlives_the_window(stack: np.ndarray):
 def test_killed_and_opened_again(stack: np.ndarray, cli: Cli):
     (killed,) = drive("die", dies=True)
     said = Path("work/loop.log").read_text()
-    gone_on = int(re.findall(r"going on after epoch (\d+)", said)[0])
+    gone_on = int(re.findall(r"resuming after epoch (\d+)", said)[0])
     assert gone_on >= killed["epochs"] >= 1
     opened, finished, corrected, stopped = drive("come_back")
     assert opened["layers"]["painted"]["values"] == [0, 1, 2]

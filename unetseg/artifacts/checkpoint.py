@@ -56,7 +56,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, list[npt.NDArray[Any]]], Any]
             path,
             expected="the state of an unfinished run",
             found=f"something else ({type(error).__name__})",
-            remedy="begin anew with --force",
+            remedy="start over with --force",
         ) from error
     return groups, record
 

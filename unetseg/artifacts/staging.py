@@ -71,7 +71,7 @@ def check_same_run(folder: Path, identity: dict[str, Any]) -> None:
             folder,
             expected="an unfinished run of the same options and inputs",
             found=f"one that differs in {_differences(found, expected)}",
-            remedy="give the same to finish it, another --output, or begin anew with --force",
+            remedy="give the same, choose another --output, or start over with --force",
         )
 
 

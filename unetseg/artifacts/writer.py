@@ -205,9 +205,9 @@ class StageWriter:
         for seen in self._changed():
             raise InputError(
                 seen.path,
-                expected="the same as long as it is read",
-                found="another than before",
-                remedy="run the command again when nobody writes there",
+                expected="an unchanged file while it is read",
+                found="a changed one",
+                remedy="run the command again when nothing writes to it",
             )
 
     def _changed(self) -> list[Seen]:

@@ -48,7 +48,7 @@ def read_experiment(path: Path) -> dict[str, Options]:
         ) from error
     except ValueError as error:
         raise UsageError(
-            f"{path}: expected a TOML file, found none ({error}); mend it: docs/experiments.md "
+            f"{path}: expected a TOML file, found none ({error}); correct it: docs/experiments.md "
             "shows one"
         ) from error
     known = [*FOLDERS, *(f"[{stage}]" for stage in STAGES)]

@@ -118,9 +118,7 @@ class BlockSteps:
 
         missing = [block for block in self.blocks if not is_done(block)]
         if len(missing) < len(self.blocks):
-            self.progress.say(
-                f"going on: {1 - len(missing) / len(self.blocks):.0%} is there already"
-            )
+            self.progress.say(f"resuming: {1 - len(missing) / len(self.blocks):.0%} is done")
         if missing:  # and so nothing of the result is there yet
             pixels = sum(self.piece(block).pixels for block in missing)
             require_room(self.segmenter.drafts, DRAFT_BYTES * pixels + result)

@@ -181,12 +181,12 @@ def _connected(scheduler: str, progress: Progress) -> Iterator[Any]:
         except KilledWorker as error:
             raise UnetsegError(
                 f"--scheduler {scheduler}: expected workers to live, found that several died of "
-                "one piece; give them more memory, and the same command goes on from here"
+                "one piece; give them more memory, and run the same command to resume"
             ) from error
         except (CancelledError, CommClosedError) as error:
             raise UnetsegError(
                 f"--scheduler {scheduler}: expected it to stay, lost it; start it and its workers, "
-                "and the same command goes on from here"
+                "and run the same command to resume"
             ) from error
 
 
@@ -222,7 +222,7 @@ def check_written(
             remedy = "give a path that all machines share, and " if by_others else ""
             raise UnetsegError(
                 f"{where}: expected all of the {len(items)} pieces that were written, found "
-                f"{len(items) - len(left)}; {remedy}the same command goes on from here"
+                f"{len(items) - len(left)}; {remedy}run the same command to resume"
             )
         time.sleep(1)
 

@@ -125,7 +125,9 @@ class Course:
             self._trainer.run(self._after_epoch)
         except KeyboardInterrupt:
             if self.history:
-                self._progress.say(f"the same command goes on after epoch {len(self.history)}")
+                self._progress.say(
+                    f"run the same command to resume after epoch {len(self.history)}"
+                )
             raise
         if self._onlooker is not None:
             self._onlooker.leave()
@@ -162,7 +164,7 @@ class Course:
         seconds = self.history[-1]["seconds"]
         self._trainer.restore(arrays["state"], epochs=len(self.history), seconds=seconds)
         self._show_curves()  # it may have died before it did, or was not asked to
-        self._progress.say(f"going on after epoch {len(self.history)}, {_clock(seconds)}")
+        self._progress.say(f"resuming after epoch {len(self.history)}, {_clock(seconds)}")
 
     def _after_epoch(self, epoch: Epoch) -> None:
         row = {**dataclasses.asdict(epoch), "time": time.time(), "v_rand": None, "v_info": None}

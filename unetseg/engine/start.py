@@ -126,7 +126,7 @@ def find_parent(options: TrainOptions, details: dict[str, Any]) -> Parent | None
             parent.folder,
             expected=f"a model of images that were normalised as here ({here})",
             found=f"{parent.normalisation}, of an earlier version",
-            remedy="train that model anew with this version, or leave out --from",
+            remedy="train that model again with this version, or leave out --from",
         )
     return parent
 

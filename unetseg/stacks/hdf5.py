@@ -76,7 +76,7 @@ class Hdf5Volume(SlicedVolume):
             expected="a dataset of two or three axes",
             found=("none of that name" if found is None else f"{len(names) or 'none'}")
             + (f" ({shown})" if listed else ""),
-            remedy=f"name one: {file}:{listed[0]}" if listed else "look into it with h5ls -r",
+            remedy=f"name one: {file}:{listed[0]}" if listed else "list its contents with h5ls -r",
         )
 
     def _check_place(self, dataset: Any, file: Path) -> None:

@@ -18,11 +18,13 @@ from unetseg.stacks.voxel import Voxel
 BIGTIFF = 43  # version of that layout, as headers say it
 REMEDY = "save it from Fiji as a single-channel TIFF stack"
 
+GREY = "convert it in Fiji (Image > Type > 8-bit)"
+
 # ImageJ shows no more channels than these: more of them are slices that were not called so.
 IMAGEJ_CHANNELS = 7
 AS_SLICES = (
-    "in Fiji: Image > Properties; in Python: tifffile.imwrite(path, stack, "
-    "photometric='minisblack', metadata={'axes': 'ZYX'}), with imagej=True too if wanted"
+    "in Fiji: Image > Properties; in Python: "
+    "tifffile.imwrite(path, stack, photometric='minisblack', metadata={'axes': 'ZYX'})"
 )
 
 
@@ -56,9 +58,13 @@ def grey_shape(path: Path, series: tifffile.TiffPageSeries) -> tuple[int, int, i
     if called_channels(series):
         return sizes[0], sizes[1], sizes[2]
     if "S" in colours or "C" in colours:
-        remedy = f"{REMEDY}, or, if these are slices, say so ({AS_SLICES})"
-        found += ", which has several channels"
-        raise InputError(path, expected="one channel", found=found, remedy=remedy)
+        kind, remedy = ("colours", GREY) if "S" in colours else ("several channels", REMEDY)
+        raise InputError(
+            path,
+            expected="one channel",
+            found=f"{kind} ({found})",
+            remedy=f"{remedy}, or, if these are slices, say so ({AS_SLICES})",
+        )
     if len(colours) > 1 or not letters.endswith("YX") or 0 in sizes:
         raise InputError(path, expected="a stack of slices (ZYX)", found=found, remedy=REMEDY)
     if colours in ("I", "Q") and sizes[-1] == 1:

@@ -182,9 +182,8 @@ def _warn_of_numbers(
     for stack, read in ((labels, labels.numbers), (prediction, prediction.__getitem__)):
         if _begin_anew(read, counted):
             progress.warn(
-                f"{stack.path}: most numbers that are in two neighbouring slices are in different "
-                "places there; if they begin anew in every slice, scores through the slices mean "
-                "nothing"
+                f"{stack.path}: most numbers in two neighbouring slices are at different places; "
+                "if numbers start over in every slice, scores through the slices mean nothing"
             )
 
 

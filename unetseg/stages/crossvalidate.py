@@ -158,12 +158,12 @@ def _warn_of_earlier(
     # By way of JSON, as they were written.
     if path.is_file() and Manifest.read(path).options != json.loads(json.dumps(options.recorded())):
         progress.warn(
-            f"{options.output / TABLE}: of a run with other options, and not true any more as soon "
-            "as folds are replaced; to keep all of it press Ctrl-C, and name another --output"
+            f"{options.output / TABLE}: from a run with other options, outdated as soon as folds "
+            "are replaced; to keep all of it, press Ctrl-C and choose another --output"
         )
     folders = {_folder(options, block) for block in blocks}
     for folder in sorted(set(options.output.glob("held-out-*")) - folders):
-        progress.warn(f"{folder}: of a run with other folds, and not a part of this one")
+        progress.warn(f"{folder}: from a run with other folds, not part of this one")
 
 
 def split(slices: int, folds: int) -> list[range]:

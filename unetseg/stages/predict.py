@@ -47,7 +47,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
     own name.
 
     Works piece by piece, within the memory allowed. What an interrupted run has written is kept,
-    and the same call goes on from there.
+    and the same call resumes from there.
 
     Parameters
     ----------
@@ -119,8 +119,8 @@ def _warn_of_obsolete(writer: StageWriter, progress: Progress) -> None:
     """Say which earlier results go, as long as they can be kept."""
     for path in writer.obsolete():
         progress.warn(
-            f"{path}: what an earlier run has made is removed when this one is finished; "
-            "to keep it press Ctrl-C, and name another --output"
+            f"{path}: result of an earlier run, removed when this run is finished; to keep it, "
+            "press Ctrl-C and choose another --output"
         )
 
 
@@ -254,7 +254,7 @@ def _follow(
         Pixels to predict, and of the whole stack.
     """
     if missing < total:
-        progress.say(f"going on: {1 - missing / total:.0%} is there already")
+        progress.say(f"resuming: {1 - missing / total:.0%} is done")
     began = time.monotonic()
     try:
         for _ in progress.track(
@@ -266,7 +266,7 @@ def _follow(
         ):
             pass
     except KeyboardInterrupt:
-        progress.say("the same command goes on from here")
+        progress.say("run the same command to resume")
         raise
     seconds = time.monotonic() - began
     # Of the last run alone, where there were several.

@@ -48,7 +48,7 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
     its own name, with numbers from 1, as if it were alone.
 
     Large slices go in blocks, see `unetseg.engine.blocks`. What an interrupted run has done is
-    kept, and the same call goes on from there.
+    kept, and the same call resumes from there.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
                 if options.binary:
                     write_binary(writer, labels, separate=prediction.separate)
             except KeyboardInterrupt:
-                progress.say("the same command goes on from here")
+                progress.say("run the same command to resume")
                 raise
             except ImprobableError:
                 writer.begin_anew()

@@ -206,5 +206,5 @@ def _open_labels(path: Path, volume: Volume, understanding: Understanding) -> La
             path,
             expected="labels, of two values",
             found=f"{error.found}, and two values in {volume.path}",
-            remedy="exchange --volume and --labels",
+            remedy="swap --volume and --labels",
         ) from error

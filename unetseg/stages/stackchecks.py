@@ -146,7 +146,7 @@ def warn_of_contrast(volume: Volume, trained: float | None, progress: Progress) 
     if min(abs(here), abs(trained)) > CLEAR_LINES and here * trained < 0:
         lines = "brighter" if here < 0 else "darker"
         progress.warn(
-            f"{volume.path}: the contrast looks turned round: thin lines, such as membranes, are "
+            f"{volume.path}: the contrast looks inverted: thin lines, such as membranes, are "
             f"{lines} than what is beside them, unlike in training; if so, "
             "give --invert, or leave it out where it is given"
         )

@@ -23,7 +23,15 @@ from unetseg.engine.machine import parse_memory
 from unetseg.engine.prediction import open_model
 from unetseg.errors import InputError, UsageError
 from unetseg.figures.suggestions import Patch, draw_suggestions
-from unetseg.options import APART, APART_NM, LabelOptions, SuggestOptions, flag_of
+from unetseg.options import (
+    APART,
+    APART_NM,
+    PLACE,
+    SMALLEST_PLACE,
+    LabelOptions,
+    SuggestOptions,
+    flag_of,
+)
 from unetseg.progress import Progress, StageResult
 from unetseg.stacks.labels import Labels, open_labels
 from unetseg.stacks.opening import find_stack, open_volume
@@ -94,11 +102,13 @@ def suggest(options: SuggestOptions, progress: Progress) -> StageResult:
             _warn_of_slices_seen(volume, slices_seen_by(models, writer.inputs[0].sha256), progress)
         ensemble = Ensemble([Member.load(folder) for folder in folders], treatment)
         writer.check_inputs()  # the networks are those of the manifests
+        shape = (volume.shape[1], volume.shape[2])
+        patch = options.patch or max(SMALLEST_PLACE, min(PLACE, min(shape) // 2))
         search = _Search(
             volume,
             labels,
             ensemble,
-            Grid.of((volume.shape[1], volume.shape[2]), patch=options.patch),
+            Grid.of(shape, patch=patch),
             edge=ensemble.largest_box(memory=memory, overhead=volume.overhead),
             draft=writer.path(DRAFT),
         )
@@ -107,7 +117,7 @@ def suggest(options: SuggestOptions, progress: Progress) -> StageResult:
         _warn_if_fewer(volume, len(places), options.count, progress)
         write_places(writer.path(TABLE), places)
         draw_suggestions(writer.path(PICTURE), search.patches(places), count=len(places))
-        writer.details = {"apart": apart}
+        writer.details = {"apart": apart, "patch": patch}
         read = [f"{name}: {describe_model(model)}" for name, model in known]
         read += [str(stack) for stack in (volume, labels) if stack is not None]
     notes = [_describe(rank, place) for rank, place in enumerate(places, start=1)]
@@ -168,8 +178,8 @@ def _warn_if_fewer(volume: Volume, found: int, wanted: int, progress: Progress) 
     """Say that there is no room for as many places as were asked for."""
     if found < wanted:
         progress.warn(
-            f"{volume.path}: room for {found} places, not {wanted}, in tissue that is not "
-            "labelled; a smaller --patch finds more"
+            f"{volume.path}: only {found} of {wanted} places fit into tissue without labels; "
+            "a smaller --patch finds more"
         )
 
 

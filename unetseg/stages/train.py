@@ -54,7 +54,7 @@ NAMES = (
 def train(options: TrainOptions, progress: Progress) -> StageResult:
     """Train a U-Net and predict the held-out slices with it.
 
-    What training has come to is kept after every epoch; the same call goes on from there.
+    What training has come to is kept after every epoch; the same call resumes from there.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def _recorded_precision(path: Path, options: TrainOptions) -> str:
             options.output,
             expected="a processor with bfloat16, to go on with what began on one",
             found="none",
-            remedy="go on where it began, or begin anew with --force",
+            remedy="resume it where it began, or start over with --force",
         )
     return precision
 
@@ -194,8 +194,8 @@ def _warn_of_earlier(folder: Path, progress: Progress) -> None:
     scores = Manifest.read(folder / MANIFEST).details.get("scores")
     score = f", with V_Rand {scores['v_rand']:.4f}," if scores else ""
     progress.warn(
-        f"{folder}: the model that is there{score} is replaced when this one is finished; to keep "
-        "it press Ctrl-C, and name another --output"
+        f"{folder}: the present model{score} is replaced when this run is finished; to keep it, "
+        "press Ctrl-C and choose another --output"
     )
 
 

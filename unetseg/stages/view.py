@@ -90,7 +90,7 @@ def view(options: ViewOptions, progress: Progress) -> StageResult:
         if options.three_d:
             show_in_three_dimensions(viewer)
         if voxel is None:
-            progress.say("no stack says how large a voxel is: shown as cubes; see --voxel")
+            progress.say("no stack has a voxel size: voxels are shown as cubes; see --voxel")
         napari.run()
         read = [f"{shown.volume.path}: {describe(shown.shape)}" for shown in stacks]
     return StageResult(folder=None, read=read)
@@ -107,7 +107,7 @@ def find_stacks(options: ViewOptions, progress: Progress) -> tuple[dict[str, Pat
         scene = _Scene()
     volume: Path | None = named or scene.volume or DATA / "test-volume.tif"
     if volume and not named and not is_there(volume):
-        progress.say(f"{volume}: not there, left out; --volume names a stack")
+        progress.say(f"{volume}: not found, left out; --volume names a stack")
         volume = None
     labels = options.labels and find_stack(options.labels, "test-labels.tif")
     kinds = {

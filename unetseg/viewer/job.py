@@ -54,7 +54,7 @@ class Job:
         return self._process.poll()
 
     def kill(self) -> None:
-        """End it at once; the same command goes on from there."""
+        """End it at once; the same command resumes from there."""
         self.killed = True
         self._process.kill()
 

@@ -193,7 +193,7 @@ class PaintAndTrain(Form):
         elif self._job is not None:
             self._job.kill()
         else:
-            self.tell("nothing is at work here; Train goes on with what was cut off")
+            self.tell("nothing is running; Train resumes a stopped training")
 
     def _on_brush(self) -> None:
         """Paint with what was chosen."""
@@ -320,9 +320,9 @@ class PaintAndTrain(Form):
         job.close()
         self._job = None
         if job.killed:
-            self.tell("cut off; the same button goes on from there")
+            self.tell("stopped; press the same button to resume")
         elif code < 0:
-            self.tell("the command was killed from outside; the same button goes on from there")
+            self.tell("the command was killed from outside; press the same button to resume")
         elif code == 0:
             self.tell(DONE.get(job.stage, ""))
             if job.stage == "segment":
