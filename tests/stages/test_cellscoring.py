@@ -247,10 +247,10 @@ def test_numbers_that_do_not_go_on_are_told(tissue: np.ndarray, cli: Cli):
     anew[::2] = tissue[::2]
     _, _, warned = evaluate(cli, tissue, anew)
     assert len(warned) == 1
-    assert "truth.tif: most numbers that are in two neighbouring slices are in" in warned[0]
+    assert "truth.tif: most numbers in two neighbouring slices are at" in warned[0]
     _, _, warned = evaluate(cli, anew, tissue)
     assert len(warned) == 1
-    assert "found.tif: most numbers that are in two neighbouring" in warned[0]
+    assert "found.tif: most numbers in two neighbouring" in warned[0]
 
 
 def test_what_does_not_count_is_left_out(tissue: np.ndarray, cli: Cli):
