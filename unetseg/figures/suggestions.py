@@ -50,7 +50,7 @@ def draw_suggestions(path: Path, patches: Iterable[Patch], *, count: int) -> Non
         _show(axes, number, *patch)
         height = panel_height(patch[1].shape, width=3)
     figure.set_size_inches(3 * columns, (height + 0.3) * rows + 0.4)
-    figure.supxlabel("red: where the answers of the model, or models, are far apart", fontsize=9)
+    figure.supxlabel("red: where predictions disagree", fontsize=9)
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
