@@ -39,7 +39,7 @@ class Wish:
     invert : bool
         Invert its contrast.
     voxel : sequence of float, optional
-        Edges of a voxel in nm; those that the stack records if None.
+        Edges of a voxel in nm; None for those that the stack records.
     """
 
     volume: str
