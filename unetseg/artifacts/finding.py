@@ -21,7 +21,7 @@ STARTER = Path("starter")
 """Name of the model that comes with unetseg, accepted wherever a model is."""
 STARTER_FOLDER = Path(__file__).parents[1] / "models" / "starter"
 
-# The manifest of `unetseg predict` says with this what a probability of exactly 0 means.
+# What a probability of exactly 0 means, as the manifest of `unetseg predict` records it.
 ZERO_IS_MISSING = "no tissue"
 
 

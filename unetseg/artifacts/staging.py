@@ -59,7 +59,7 @@ def can_go_on(staging: Path) -> bool:
 
 
 def check_same_run(folder: Path, identity: dict[str, Any]) -> None:
-    """Raise an InputError if the unfinished run in a folder has another identity than this."""
+    """Raise an InputError if the unfinished run in a folder is not the one of this identity."""
     try:
         found = json.loads((folder / UNFINISHED / RUN).read_text(encoding="utf-8"))
     except ValueError:
