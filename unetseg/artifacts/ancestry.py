@@ -31,7 +31,7 @@ def calibration_of(details: dict[str, Any]) -> tuple[float, float] | None:
     Parameters
     ----------
     details : dict
-        Of its manifest.
+        Details of its manifest.
 
     Raises
     ------

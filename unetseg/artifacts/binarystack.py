@@ -29,7 +29,7 @@ def write_binary(writer: StageWriter, names: list[str], *, separate: bool) -> No
     Parameters
     ----------
     writer : StageWriter
-        Of the stage that wrote the labels.
+        Writer of the stage that wrote the labels.
     names : list of str
         Names of the label files.
     separate : bool

@@ -259,7 +259,7 @@ def written_by(path: Path, stage: str) -> bool:
 
 
 def recorded_path(path: Path, *, folder: Path) -> str:
-    """Return a path as the manifest in a folder records it: relative to that folder."""
+    """Return a path as a manifest in `folder` records it: relative to it, or below PASSING."""
     parts = path.resolve().parts
     for number, part in enumerate(parts, start=1):
         if part.endswith(PASSING):

@@ -37,7 +37,7 @@ def open_slices(folder: Path, manifest: Manifest, part: str) -> Slices:
     ----------
     folder : Path
     manifest : Manifest
-        Of that folder.
+        Manifest of that folder.
     part : str
 
     Returns

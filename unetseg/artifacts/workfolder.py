@@ -126,7 +126,7 @@ def trained_on(folder: Path, manifest: Manifest) -> Path:
     Parameters
     ----------
     folder : Path
-        Of the model.
+        Folder of the model.
     manifest : Manifest
         Its manifest.
 

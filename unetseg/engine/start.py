@@ -102,7 +102,7 @@ def find_parent(options: TrainOptions, details: dict[str, Any]) -> Parent | None
     ----------
     options : TrainOptions
     details : dict
-        Of the manifest of the prepared slices.
+        Details of the manifest of the prepared slices.
 
     Raises
     ------

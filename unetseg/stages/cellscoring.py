@@ -43,7 +43,7 @@ def holds_cells(path: Path, *, said: str) -> bool:
     Parameters
     ----------
     path : Path
-        Of the stack.
+        Path of the stack.
     said : str
         'cells', 'probabilities', or 'auto' to decide by what wrote it, or by its pixels.
     """
