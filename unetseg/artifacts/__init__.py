@@ -1,7 +1,7 @@
-"""Stage folders on disk: complete or not there, and each says what it was made from.
+"""Stage folders on disk: each is either complete or absent, and records what it was made from.
 
-`writer` writes a folder as a whole, by way of a hidden one (`staging`) and alone in it (`lock`).
-`manifest` is what it says of itself and the check that it still holds, `finding` knows what lies
-where, `checkpoint` keeps what an unfinished training has come to, and `workfolder` sees all stages
-of a work folder together.
+`writer` writes a folder as a whole, through a hidden one (`staging`) and under a lock (`lock`).
+`manifest` describes a finished stage and checks that it is still valid, `finding` finds the stacks
+in stage folders, `checkpoint` saves the state of an unfinished training run, and `workfolder` sees
+all stages of a work folder together.
 """

@@ -1,4 +1,4 @@
-"""What the models that a model was trained from have seen, and what it has seen itself."""
+"""Which data a model has seen, and the models that it was trained from."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from typing import Any
 
 from unetseg.artifacts.manifest import Manifest
 
-# What a model hands on to those that are trained from it.
+# Details that a model passes on to the models trained from it.
 HANDED_ON = ("weights_sha256", "data", "synthetic", "train_slices", "held_out", "epochs_run")
 
 MOST_NAMED = 4  # files: two stacks with their labels
 
 
 def line_of(model: Manifest) -> list[dict[str, Any]]:
-    """A model's ancestors, the oldest first, and the model itself at the end."""
+    """Return a model's ancestors, the oldest first, and the model itself at the end."""
     details = model.details
     itself = {name: details.get(name) for name in HANDED_ON}
     calibration = details.get("calibration")
-    # Earlier versions fitted on all that was trained on, and wrote down two numbers.
+    # Earlier versions calibrated on all training slices, and recorded scale and shift alone.
     known = calibration.get("fitted_on") if isinstance(calibration, dict) else None
     itself["fitted_on"] = known or []
     return [*details.get("ancestors", []), itself]
 
 
 def calibration_of(details: dict[str, Any]) -> tuple[float, float] | None:
-    """Scale and shift that the logits of a model were changed by, if they were.
+    """Return the scale and shift applied to a model's logits; None if it is not calibrated.
 
     Parameters
     ----------
     details : dict
-        Of its manifest.
+        Details of its manifest.
 
     Raises
     ------
     KeyError, TypeError, ValueError
-        If that says something else.
+        If the recorded calibration is malformed.
     """
     found = details.get("calibration")
     if found is None:
@@ -50,14 +50,14 @@ def calibration_of(details: dict[str, Any]) -> tuple[float, float] | None:
 
 
 def slices_seen(line: list[dict[str, Any]], sha256: str) -> set[int]:
-    """Which slices of a stack the models of a line were trained or calibrated with.
+    """Return the slices of a stack that the models of a line were trained or calibrated on.
 
     Parameters
     ----------
     line : list of dict
         As from `line_of`.
     sha256 : str
-        Of the stack, as in the manifest of `unetseg augment`.
+        Hash of the stack, as in the manifest of `unetseg augment`.
     """
     seen: set[int] = set()
     for model in line:
@@ -69,12 +69,12 @@ def slices_seen(line: list[dict[str, Any]], sha256: str) -> set[int]:
 
 
 def slices_seen_by(models: Iterable[Manifest], sha256: str) -> list[int]:
-    """The same of several models, each with its ancestors."""
+    """Return the slices of a stack that several models or their ancestors have seen, sorted."""
     return sorted(set[int]().union(*(slices_seen(line_of(model), sha256) for model in models)))
 
 
 def name_data(details: dict[str, Any]) -> str:
-    """What a model was trained on, in words: images and labels by name, of many their number."""
+    """Name the files that a model was trained on, or say how many stacks if there are many."""
     files = details["data"]
     few = len(files) <= MOST_NAMED
     text = " and ".join(one["name"] for one in files) if few else f"{len(files) // 2} stacks"
@@ -82,13 +82,13 @@ def name_data(details: dict[str, Any]) -> str:
 
 
 def count_slices(details: dict[str, Any]) -> str:
-    """How many slices a model was trained on, and of what."""
+    """Say how many slices a model was trained on, and of which data."""
     number = len(details["train_slices"])
     return f"{number} slice{'' if number == 1 else 's'} of {name_data(details)}"
 
 
 def describe_model(manifest: Manifest) -> str:
-    """What made a model, and how good it is."""
+    """Describe how a model was trained, and how well it scored."""
     options, details = manifest.options, manifest.details
     epochs = details["epochs_run"]
     text = (
@@ -105,14 +105,14 @@ def describe_model(manifest: Manifest) -> str:
 
 
 def held_out_seen(line: list[dict[str, Any]], details: dict[str, Any]) -> list[int]:
-    """Which held-out slices models have learned from.
+    """Return the held-out slices that models were trained or calibrated on.
 
     Parameters
     ----------
     line : list of dict
         The models, as from `line_of`.
     details : dict
-        Of the manifest that says which slices of which stacks are held out.
+        Details of the manifest that says which slices of which stacks are held out.
     """
     seen: set[int] = set()
     for stack in _stacks(details):
@@ -123,11 +123,11 @@ def held_out_seen(line: list[dict[str, Any]], details: dict[str, Any]) -> list[i
 
 
 def _stacks(details: dict[str, Any]) -> list[dict[str, Any]]:
-    """What is said of stacks of images; between them there are their labels."""
+    """Entries of the image stacks, which alternate with those of their labels."""
     return list(details["data"][::2])
 
 
 def _place(stack: dict[str, Any]) -> tuple[int, float]:
-    """First source slice of a stack, and the one after the last; of the only one, any."""
+    """First source slice of a stack and the one after its last; infinity if not recorded."""
     first = stack.get("first", 0)
     return first, first + stack.get("slices", math.inf)

@@ -1,4 +1,4 @@
-"""Cells as a binary stack, for programs that know inside and membrane alone."""
+"""Cells as a binary stack, for programs that only know interior and membrane."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from unetseg.stacks.opening import open_numbers
 from unetseg.stacks.tiffwriter import create_stack
 
 INSIDE = 255
-# Read at once: slices may be larger than memory, and chunks of OME-Zarr are of so many.
+# Rows read at once: slices may be larger than memory, and chunks of OME-Zarr have as many.
 ROWS = 512
 
 
 def binary_name(*, separate: bool) -> str:
-    """What `write_binary` writes: a file, or of separate micrographs a folder."""
+    """Name of what `write_binary` writes: a file, or a folder for separate micrographs."""
     return BINARY_FOLDER if separate else BINARY
 
 
 def write_binary(writer: StageWriter, names: list[str], *, separate: bool) -> None:
-    """Write, of labels that are written, what is inside cells: 255, and 0 elsewhere.
+    """Write a binary stack of labels that are already written: 255 inside cells, 0 elsewhere.
 
     Parameters
     ----------
     writer : StageWriter
-        Of the stage that wrote the labels.
+        Writer of the stage that wrote the labels.
     names : list of str
-        Of their files.
+        Names of the label files.
     separate : bool
-        Whether they are of separate micrographs: then each has a file of its name, in a folder of
-        their own, because what lies beside them would be taken for one of them.
+        Whether these are separate micrographs: then each gets a file of the same name in a folder
+        of their own, because a file beside the labels would be taken for one of them.
     """
     target = writer.path(binary_name(separate=separate))
     if separate:
@@ -46,7 +46,7 @@ def write_binary(writer: StageWriter, names: list[str], *, separate: bool) -> No
 
 
 def _write(labels: Path, target: Path) -> tuple[int, int, int]:
-    """Write the binary stack of one stack of labels; its shape."""
+    """Write the binary stack of one stack of labels; return its shape."""
     with open_numbers(labels) as cells:
         depth, height, width = cells.shape
         stack = create_stack(

@@ -1,4 +1,4 @@
-"""Tables of sections and cells, as `unetseg segment` leaves them."""
+"""Tables of sections and cells, as `unetseg segment` writes them."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def write_sections(
     ----------
     path : Path
     slices : iterable of Tally
-        Of the sections of every slice, numbered from 1 in each.
+        Tally of the sections of each slice, numbered from 1 in every slice.
     first : (Z,) int64
-        What is added to their numbers.
+        Offset that is added to the section numbers of each slice.
     names : sequence of str or None
-        Of separate micrographs, which are no slices of a stack.
+        Names of separate micrographs; None for slices of a stack.
     cells : (sections + 1,) int64 or None
         The cell of each section, if they are linked.
 
     Returns
     -------
     (N, 8) float64
-        Rows of `describe_sections`, if they are linked; none else.
+        Rows of `describe_sections` if sections are linked, else no rows.
     """
     described = [np.empty((0, 8))]
     where = "slice" if names is None else "name"

@@ -1,6 +1,6 @@
-"""What an unfinished training has come to, in one file that is replaced whole.
+"""The state of an unfinished training run, in one file that is replaced as a whole.
 
-Whether it may be gone on with is the writer's business, in whose folder the file lies.
+Whether a run may resume from it is decided by the writer of the folder in which the file lies.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ RECORD = "record"
 def save_checkpoint(
     path: Path, arrays: Mapping[str, Sequence[npt.NDArray[Any]]], record: Any
 ) -> None:
-    """Keep lists of arrays by name, and a record of anything that JSON can hold.
+    """Save named lists of arrays, and a record of anything that JSON can hold.
 
-    A run that dies meanwhile leaves the checkpoint before.
+    A run that dies while saving leaves the previous checkpoint.
     """
     entries: dict[str, Any] = {RECORD: np.array(json.dumps(record))}
     for name, group in arrays.items():
@@ -35,7 +35,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, list[npt.NDArray[Any]]], Any] | None:
-    """The arrays and the record; None where nothing was kept.
+    """Load the arrays and the record; None if there is no checkpoint.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, list[npt.NDArray[Any]]], Any]
 
 
 def load_record(path: Path) -> Any:
-    """The record alone, for those who look on; None where there is none that can be read."""
+    """Load the record alone, to follow a training run; None if there is no readable one."""
     try:
         with np.load(path, allow_pickle=False) as entries:
             return json.loads(str(entries[RECORD]))

@@ -1,4 +1,4 @@
-"""Stacks that stages have left in their folders."""
+"""Find the models and stacks that stages have written to their folders."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from unetseg.artifacts.manifest import MANIFEST, Manifest, find_manifest, open_s
 from unetseg.errors import InputError
 from unetseg.stacks.opening import files_of
 
-# What `unetseg train` makes of the held-out slices, in the model's folder.
+# What `unetseg train` writes for the held-out slices, in the model's folder.
 HELD_OUT_PREDICTION = "held-out-prediction.tif"
 HELD_OUT_LABELS = "held-out-labels.tif"
 
-# What `unetseg segment --binary` writes beside labels.tif, or of separate micrographs, in a folder.
+# What `unetseg segment --binary` writes: a file, or a folder for separate micrographs.
 BINARY, BINARY_FOLDER = "binary.tif", "binary"
-# What of its decisions `unetseg segment --link` was least sure of.
+# The decisions that `unetseg segment --link` was least sure of.
 LINKS = "links.csv"
 
 STARTER = Path("starter")
-"""What the model that comes with unetseg is called, wherever a model is taken."""
+"""Name of the model that comes with unetseg, accepted wherever a model is."""
 STARTER_FOLDER = Path(__file__).parents[1] / "models" / "starter"
 
-# What the manifest of `unetseg predict` says of probabilities that are exactly 0.
+# What a probability of exactly 0 means, as the manifest of `unetseg predict` records it.
 ZERO_IS_MISSING = "no tissue"
 
 
 def find_model(path: Path) -> Path:
-    """The folder of a model, of which model.keras may be named too.
+    """Return the folder of a model, given the folder or its model.keras.
 
-    `starter` is the model that comes with unetseg, unless a model lies in a folder of that name.
+    `starter` is the model that comes with unetseg, unless a folder of that name holds a model.
     """
     if path == STARTER and not (path / MANIFEST).is_file():
         return STARTER_FOLDER
@@ -38,15 +38,15 @@ def find_model(path: Path) -> Path:
 
 
 def find_prediction(path: Path) -> Path:
-    """The prediction itself: `path`, or what `unetseg predict` or `unetseg train` left there.
+    """Return the prediction itself: `path`, or what `unetseg predict` or `train` wrote there.
 
-    Of separate micrographs it is the folder, in which each has its own.
+    For separate micrographs it is the folder, which holds one prediction for each.
 
     Raises
     ------
     InputError
-        If it is a folder in which they did not finish, or whose inputs have changed since; or
-        other images lie between those of micrographs.
+        If it is a folder in which the stage did not finish, or whose inputs have changed since, or
+        which holds other images beside the predictions of micrographs.
     """
     known = find_manifest(path)
     if known is None and (path.exists() or path.suffix):
@@ -57,7 +57,7 @@ def find_prediction(path: Path) -> Path:
 
 
 def find_cells(folder: Path) -> Path:
-    """The cells that `unetseg segment` left in a folder; of separate micrographs, the folder.
+    """Return the labels that `unetseg segment` wrote; for separate micrographs, the folder.
 
     Raises
     ------
@@ -68,21 +68,21 @@ def find_cells(folder: Path) -> Path:
 
 
 def stacks_of(manifest: Manifest) -> list[str]:
-    """Names of the stacks that a stage wrote: one, or one for each of separate micrographs.
+    """Names of the stacks that a stage wrote: one, or one for each separate micrograph.
 
-    The same cells as a binary stack are not counted.
+    The binary stack of the same cells is left out.
     """
     names = [output.name for output in manifest.outputs]
-    # Beside cells lie tables.
+    # Tables, which lie beside cells, have no shape.
     stacks = [output.name for output in manifest.outputs if output.shape] or names
-    # With the folder, a file of that name holds labels of a micrograph.
+    # If there is a binary folder, a file of that name holds the labels of a micrograph.
     if manifest.options.get("binary") and BINARY_FOLDER not in names and BINARY in stacks:
         stacks.remove(BINARY)
     return stacks
 
 
 def _stack_of(folder: Path, manifest: Manifest) -> Path:
-    """The only stack in a folder, or the folder of separate micrographs."""
+    """Return the only stack in a folder, or the folder of separate micrographs."""
     names = [output.name for output in manifest.outputs]
     stacks = stacks_of(manifest)
     if len(stacks) == 1:
@@ -99,16 +99,16 @@ def _stack_of(folder: Path, manifest: Manifest) -> Path:
 
 
 def zero_is_missing(prediction: Path) -> bool:
-    """Whether a probability of exactly 0 says that tissue is missing: so `unetseg predict` writes.
+    """Whether a probability of exactly 0 means missing tissue, as `unetseg predict` writes it.
 
-    In stacks of other programs it may be membrane that they are sure of.
+    In stacks of other programs 0 may be certain membrane.
     """
     manifest = find_manifest(prediction) or find_writer(prediction)
     return manifest is not None and manifest.details.get("zero") == ZERO_IS_MISSING
 
 
 def find_writer(file: Path) -> Manifest | None:
-    """The manifest beside a file, if it says that its stage wrote that."""
+    """Return the manifest beside a file, if it lists the file among its outputs."""
     manifest = find_manifest(file.parent)
     if manifest is None or file.name not in [output.name for output in manifest.outputs]:
         return None
@@ -116,7 +116,7 @@ def find_writer(file: Path) -> Manifest | None:
 
 
 def find_held_out(folder: Path) -> tuple[Path, Path]:
-    """Prediction and labels of the held-out slices, in a folder of `unetseg train`.
+    """Return prediction and labels of the held-out slices in a folder of `unetseg train`.
 
     Raises
     ------

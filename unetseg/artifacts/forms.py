@@ -1,4 +1,4 @@
-"""What later stages rely on in the manifests of earlier ones, which may come from strangers."""
+"""Check what later stages rely on in earlier manifests, which may come from strangers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from unetseg.errors import InputError
 if TYPE_CHECKING:
     from unetseg.artifacts.manifest import Manifest
 
-# Goes from `unetseg augment` to the model: what `unetseg predict` compares stacks with.
+# Passed on from `unetseg augment` to the model; `unetseg predict` compares stacks with it.
 STACK: dict[str, Any] = {"voxel?": [float], "dark_lines?": float}
 
-# Stacks and labels that were trained on; of stacks, where their slices are among all.
+# Image stacks and labels that were trained on; for images, where their slices are among all.
 DATA = [{"name": str, "first?": int, "slices?": int}]
 
 # What later stages read in the details of earlier ones. A list of one type holds any number of it;
@@ -48,7 +48,7 @@ DETAILS: dict[str, dict[str, Any]] = {
     },
     "predict": {"trained_on?": [int]},
 }
-# What pages and packages about a model say beside.
+# What reports and exported packages need in addition.
 MODEL = {
     "recipe": {"weighted": bool},
     "kept_epoch": int,
@@ -60,14 +60,14 @@ MODEL = {
 }
 OPTIONS: dict[str, dict[str, Any]] = {"train": {"network": str}}
 
-# Stages that read something; there is no result of others either without an output.
+# Stages that must have inputs; all stages must have outputs.
 READERS = ("augment", "preprocess", "train", "predict", "segment", "evaluate")
 
 
 def check_form(value: Any, form: Any, name: str = "it") -> None:
     """Raise a TypeError unless a value read from JSON has a form, written as in `DETAILS`."""
     kind: type[Any] = form if isinstance(form, type) else type(form)
-    whole = kind is float and type(value) is int  # JSON makes no difference
+    whole = kind is float and type(value) is int  # JSON may write a float as an integer
     if not isinstance(value, kind) and not whole:
         raise TypeError(f"{name} is of type {type(value).__name__}, not {kind.__name__}")
     if isinstance(form, dict):
@@ -84,7 +84,7 @@ def check_form(value: Any, form: Any, name: str = "it") -> None:
 
 
 def of_the_stack(manifest: Manifest) -> dict[str, Any]:
-    """What goes on from a manifest to that of the next stage."""
+    """Return the details that the next stage copies to its own manifest."""
     names = [name.removesuffix("?") for name in STACK]
     return {name: manifest.details.get(name) for name in names}
 
@@ -96,7 +96,7 @@ def require(manifest: Manifest, path: Path, *, details: dict[str, Any]) -> None:
     ----------
     manifest : Manifest
     path : Path
-        Of its file.
+        Path of its file.
     details : dict
         What must be in its details, written as in `DETAILS`.
 

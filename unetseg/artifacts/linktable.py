@@ -1,4 +1,4 @@
-"""The table of what linking was least sure of."""
+"""The table of the decisions that linking was least sure of."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import numpy.typing as npt
 
 from unetseg.arrays.decisions import Decisions
 
-# Nobody looks at more, and there may be millions.
+# Nobody looks at more rows, and there may be millions.
 MOST = 1000
 
 
 @dataclass(frozen=True)
 class Link:
-    """A row: two sections, the smaller one first, and what was decided of them.
+    """A row: two sections, the smaller one first, and whether they were joined.
 
     Attributes
     ----------
     slice, y, x
-        The mean row and column of the smaller section.
+        Slice, mean row and mean column of the smaller section.
     label, cell : int
-        Its number in cells.csv, and that of its cell.
+        Its number in cells.csv, and the number of its cell.
     other_slice, other_label, other_cell : int
-        The same of the larger section.
+        The same for the larger section.
     joined : bool
-        Whether both are of one cell.
+        Whether both belong to one cell.
     margin : float
         See `Decisions`.
     """
@@ -61,9 +61,9 @@ def write_links(
     path : Path
     decisions : Decisions
     sections : (N, 8) float64
-        Rows of `describe_sections`, of section 1 and on.
+        Rows of `describe_sections`, from section 1 on.
     numbers : (N + 1,) int64
-        The cell of each section, after a 0.
+        The cell of each section, after a leading 0.
     """
     few = decisions.least_sure(MOST)
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""One run at a time in a folder."""
+"""A lock that lets one run at a time work in a folder."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from unetseg.stacks.files import Closing
 
 LOCK, MARKER = ".lock", ".lock.marker"
 
-# What NFS without its lock daemon, and some file systems of FUSE, answer.
+# Errors of NFS without its lock daemon, and of some FUSE file systems.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class FolderLock(Closing):
     """Keep other runs out of a folder, as a context manager.
 
-    The system lets go of the lock when the process ends, however it ends. Where the file system has
-    no locks, a file that names the process stands in for one; of a process that has died on this
-    machine it does not count.
+    The system releases the lock when the process ends, however it ends. On a file system without
+    locks, a file that names the process is used instead; it is ignored if that process has died on
+    this machine.
 
     Parameters
     ----------
     folder : Path
-        An existing one.
+        An existing folder.
     holder : str
-        What runs in it, for others to read.
+        Name of the run, shown to others that find the folder locked.
 
     Attributes
     ----------
     stands_in : bool
-        Whether a file stands in for the lock.
+        Whether a file is used instead of a lock.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class FolderLock(Closing):
             lock.acquire(blocking=False)
         except Timeout:
             text = ""
-            with suppress(FileNotFoundError):  # who held it has just let go
+            with suppress(FileNotFoundError):  # the holder has just released it
                 text = " ".join(Path(lock.lock_file).read_text(errors="replace").split())
             raise OutputError(
                 f"{self._folder}: expected no other run in this folder, found "
@@ -77,16 +77,16 @@ class FolderLock(Closing):
         self._lock = lock
 
     def _sign(self, descriptor: int) -> None:
-        """Say in the lock who has it."""
+        """Write into the lock file who holds it."""
         since = time.strftime("%H:%M")
         text = f"{self._holder} (process {os.getpid()} on {socket.gethostname()}, since {since})"
         os.truncate(descriptor, 0)
         os.write(descriptor, text.encode())
 
     def close(self) -> None:
-        """Let others in."""
+        """Release the lock."""
         if self._lock is not None:
-            if not self.stands_in:  # a lock outlives the name of its file
+            if not self.stands_in:  # a lock is held on even when its file is unlinked
                 Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.release()
             self._lock = None

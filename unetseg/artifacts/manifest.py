@@ -1,4 +1,4 @@
-"""Manifests: what a finished stage says of itself, and the check that it still holds."""
+"""Manifests: what a finished stage records, and the check that it is still valid."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from unetseg.stacks.location import is_there
 
 MANIFEST = "manifest.json"
 
-# Ending of folders that go with an object of Python. Where they lie is chance, and is not recorded.
+# Ending of temporary folders of Python objects. Their location is arbitrary, and not recorded.
 PASSING = ".passing"
 IN_MEMORY = "(in memory)"
 
 
 class ForeignManifestError(InputError):
-    """A manifest.json that some other program wrote: many have files of this name."""
+    """A manifest.json that some other program wrote: many use files of this name."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A file or folder as it was at a first look, so that a stage can tell if it has changed since.
+    """A file or folder as first seen, so that a stage can tell whether it has changed since.
 
     Attributes
     ----------
     path : Path
     state : str
-        What changes when it is written to, or another takes its place.
+        Hash that changes when it is written to or replaced.
     content : (int, str), optional
-        Size and sha256 of the very bytes that were read, where it was read whole.
+        Size and sha256 of the very bytes that were read, if it was read as a whole.
     """
 
     path: Path
@@ -44,22 +44,22 @@ class Seen:
 
     @classmethod
     def of(cls, path: Path) -> Seen:
-        """Look at what a stage is about to open."""
+        """Record the state of what a stage is about to open."""
         return cls(path, state(path))
 
     def has_changed(self) -> bool:
-        """Whether it is another now, or gone."""
+        """Whether it has changed or is gone."""
         try:
             if self.content is None:
                 return state(self.path) != self.state
             return fingerprint(self.path) != self.content
-        except FileNotFoundError:  # gone, or a part of it while it was looked at
+        except FileNotFoundError:  # gone, or a part of it went while it was read
             return True
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a stage read: path as seen from its folder, size and hash of the contents."""
+    """An input of a stage: path relative to its folder, size and hash of the contents."""
 
     path: str
     bytes: int
@@ -69,8 +69,8 @@ class Source:
         check_form(vars(self), {"path": str, "bytes": int, "sha256": str})
 
     def seen_from(self, folder: Path) -> Path:
-        """Where it was when the stage of that folder ran."""
-        # Paths were written as seen from the folder itself, not from a link to it.
+        """Return where the input was when the stage of that folder ran."""
+        # Paths are relative to the folder itself, not to a link to it.
         return Path(os.path.normpath(folder.resolve() / self.path))
 
 
@@ -95,14 +95,14 @@ class Output:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a finished stage says of itself.
+    """What a finished stage records about itself.
 
     Attributes
     ----------
     stage, version : str
         Subcommand, and the version of unetseg that ran it.
     options : dict
-        The options that decided the result.
+        The options that determine the result.
     inputs, outputs : list of Source, list of Output
     details : dict
         What the next stages must know, such as the source slice of every copy.
@@ -119,7 +119,7 @@ class Manifest:
     seen: Seen | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """What is written of it."""
+        """Return what is written to the file."""
         return {name: value for name, value in asdict(self).items() if name != "seen"}
 
     def to_json(self) -> str:
@@ -133,7 +133,7 @@ class Manifest:
         Raises
         ------
         ForeignManifestError
-            If it is that of another program.
+            If another program wrote it.
         InputError
             If it is damaged.
         """
@@ -166,7 +166,7 @@ class Manifest:
 
 
 def find_manifest(folder: Path) -> Manifest | None:
-    """The manifest in a folder; None if there is none, or only that of another program."""
+    """Read the manifest in a folder; None if there is none, or only that of another program."""
     try:
         return Manifest.read(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
     except ForeignManifestError:
@@ -183,12 +183,12 @@ def open_stage(folder: Path, *, stage: str, fresh: bool) -> Manifest:
     stage : str
         Subcommand that must have written it.
     fresh : bool
-        Check too that its inputs, where they are still in place, are what it read.
+        Also check that its inputs, if they are still in place, have not changed.
 
     Raises
     ------
     InputError
-        If any of that does not hold.
+        If any of these checks fails.
     """
     command = f"run unetseg {stage}"
     path = folder / MANIFEST
@@ -215,7 +215,7 @@ def open_stage(folder: Path, *, stage: str, fresh: bool) -> Manifest:
 
 
 def _check_inputs(folder: Path, manifest: Manifest, *, checked: set[Path]) -> None:
-    """Raise if this stage, or one before it, read something else than what is there now."""
+    """Raise if inputs of this stage, or of one before it, have changed since they were read."""
     for source in manifest.inputs:
         origin = source.seen_from(folder)
         if not is_there(origin):
@@ -224,8 +224,8 @@ def _check_inputs(folder: Path, manifest: Manifest, *, checked: set[Path]) -> No
         if origin.name == MANIFEST and origin not in checked:
             checked.add(origin)
             before = Manifest.read(origin)
-            # A model that another began with may be trained further, and the starter comes with
-            # each version: the other keeps what it took from there, and says so.
+            # The model that this one was trained from may be trained further, and each version
+            # brings its own starter: this one keeps what it took over, and records its ancestors.
             if manifest.stage == before.stage == "train":
                 continue
             _check_inputs(origin.parent, before, checked=checked)
@@ -239,8 +239,8 @@ def _check_inputs(folder: Path, manifest: Manifest, *, checked: set[Path]) -> No
 
 
 def matches(path: Path, record: Source | Output, *, hasher: Hasher = in_threads) -> bool:
-    """Whether a file or folder is the one that was recorded."""
-    # The size first: it may be a folder of strangers' choice, or a device without an end.
+    """Whether a file or folder is the one that was recorded, unchanged."""
+    # The size first: a stranger's manifest may name a huge folder, or an endless device.
     try:
         return size(path) == record.bytes and fingerprint(path, hasher=hasher)[1] == record.sha256
     except FileNotFoundError:
@@ -248,7 +248,7 @@ def matches(path: Path, record: Source | Output, *, hasher: Hasher = in_threads)
 
 
 def written_by(path: Path, stage: str) -> bool:
-    """Whether a file is what a stage wrote, unchanged and still in that stage's folder."""
+    """Whether a stage wrote a file, which is unchanged and still in that stage's folder."""
     try:
         manifest = Manifest.read(path.parent / MANIFEST)
     except (InputError, OSError):
@@ -259,7 +259,7 @@ def written_by(path: Path, stage: str) -> bool:
 
 
 def recorded_path(path: Path, *, folder: Path) -> str:
-    """A path as a manifest in a folder names it: as seen from there."""
+    """Return a path as a manifest in `folder` records it: relative to it, or below PASSING."""
     parts = path.resolve().parts
     for number, part in enumerate(parts, start=1):
         if part.endswith(PASSING):

@@ -1,6 +1,6 @@
-"""Folders of `unetseg preprocess`: arrays that are small on the disk, and ready when they are read.
+"""Read folders of `unetseg preprocess`: arrays that are small on disk, and ready to train on.
 
-Images are those of the stack, memory-mapped, and normalised when a part of them is read. Labels and
+Images are those of the stack, memory-mapped, and normalised when a part is read. Labels and
 weights are compressed.
 """
 
@@ -26,7 +26,7 @@ COMPRESSED: dict[str, npt.DTypeLike] = {"labels": np.uint8, "weights": np.float3
 
 
 def ranges_name(part: str) -> str:
-    """What details of the manifest call the percentiles of the slices of a part."""
+    """Key of the grey-level percentiles of a part's slices in the details of the manifest."""
     return f"{part.replace('-', '_')}_grey_ranges"
 
 
@@ -37,7 +37,7 @@ def open_slices(folder: Path, manifest: Manifest, part: str) -> Slices:
     ----------
     folder : Path
     manifest : Manifest
-        Of that folder.
+        Manifest of that folder.
     part : str
 
     Returns
@@ -47,7 +47,7 @@ def open_slices(folder: Path, manifest: Manifest, part: str) -> Slices:
     Raises
     ------
     InputError
-        If they are not what the manifest says.
+        If they do not match the manifest.
     """
     labels, weights = (
         _open_compressed(folder / f"{part}-{FILES[kind]}", dtype)
@@ -57,7 +57,7 @@ def open_slices(folder: Path, manifest: Manifest, part: str) -> Slices:
 
 
 def _open_compressed(path: Path, dtype: npt.DTypeLike) -> Any:
-    earlier = path.with_suffix(".npy")  # before they were compressed
+    earlier = path.with_suffix(".npy")  # from versions that did not compress them
     if earlier.exists():
         return open_npy(earlier, dtype=dtype)
     return open_compressed(path, dtype=dtype)
@@ -66,7 +66,7 @@ def _open_compressed(path: Path, dtype: npt.DTypeLike) -> Any:
 def _open_images(folder: Path, manifest: Manifest, part: str) -> Any:
     path = folder / f"{part}-{FILES['images']}"
     ranges = manifest.details.get(ranges_name(part))
-    if ranges is None:  # before they were normalised when they are read
+    if ranges is None:  # from versions that stored normalised images
         return open_npy(path, dtype=np.float32)
     images = open_npy(path, dtype=DTYPES)
     if len(ranges) != len(images) or any(len(pair) != 2 for pair in ranges):

@@ -1,9 +1,9 @@
-"""The hidden folder that a stage works in, and how its files come from there to their places.
+"""The hidden folder that a stage works in, and how its files are moved into place.
 
-It lies inside the stage's own folder, and gets the manifest too. Only when it is complete do the
-files move, the manifest last: whoever finds a manifest.json finds all that it names. A run that
-dies leaves the earlier results as they were; one that dies between two moves is finished by the
-next.
+It lies inside the stage's own folder, and gets the manifest too. Files are moved only when it is
+complete, the manifest last: where there is a manifest.json, there are all files that it names. A
+run that dies leaves the earlier results as they were; one that dies between two moves is finished
+by the next.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from unetseg.errors import InputError
 from unetseg.stacks.files import DRAFT, flush_names
 
 UNFINISHED = ".unfinished"
-RUN = ".run.json"  # of a run that may be gone on with: which one it is
+RUN = ".run.json"  # identity of a run that can be resumed
 REPLACED = ".replaced.json"  # the earlier manifest, between the first move and the last
 
 
@@ -26,8 +26,8 @@ def move_into_place(folder: Path) -> None:
     """Move a complete staging folder's files to their places, the manifest last."""
     staging = folder / UNFINISHED
     if (folder / MANIFEST).exists():
-        # From here until the last move the folder says that it is not complete. The old manifest
-        # is kept: only it says what was here.
+        # Without a manifest the folder counts as incomplete until the last move. The old one is
+        # kept: only it lists the earlier outputs.
         (folder / MANIFEST).replace(staging / REPLACED)
     if (staging / REPLACED).exists():
         kept = [output.name for output in Manifest.read(staging / MANIFEST).outputs]
@@ -35,7 +35,7 @@ def move_into_place(folder: Path) -> None:
             if output.name not in kept:
                 _remove(folder / output.name)
     for path in [path for path in finished(staging) if path.name != MANIFEST]:
-        if path.is_dir():  # a folder only takes the place of an empty one
+        if path.is_dir():  # a folder can only replace an empty one
             _remove(folder / path.name)
         path.replace(folder / path.name)
     (staging / MANIFEST).replace(folder / MANIFEST)
@@ -44,7 +44,7 @@ def move_into_place(folder: Path) -> None:
 
 
 def recover(folder: Path) -> None:
-    """Finish or sweep away what a run that died left behind, but for what can be gone on with."""
+    """Finish or remove what a run that died left behind, unless it can be resumed."""
     staging = folder / UNFINISHED
     if (staging / MANIFEST).exists():
         move_into_place(folder)
@@ -53,13 +53,13 @@ def recover(folder: Path) -> None:
 
 
 def can_go_on(staging: Path) -> bool:
-    """Whether a run that may be gone on with has left anything to go on from."""
+    """Whether a resumable run has left anything to resume from."""
     names = {path.name for path in staging.iterdir()} if staging.exists() else set()
     return RUN in names and any(name != RUN and not name.endswith(DRAFT) for name in names)
 
 
 def check_same_run(folder: Path, identity: dict[str, Any]) -> None:
-    """Refuse to go on with, or to sweep away, what a run of another identity has begun."""
+    """Raise an InputError if the unfinished run in a folder is not the one of this identity."""
     try:
         found = json.loads((folder / UNFINISHED / RUN).read_text(encoding="utf-8"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The table of `unetseg suggest`: written by it, read by whoever goes to the places."""
+"""Write and read the table of `unetseg suggest`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from unetseg.artifacts.manifest import open_stage
 from unetseg.errors import InputError
 
 TABLE = "suggestions.csv"
-DIGITS = 5  # of a score: more of them depend on the machine
+DIGITS = 5  # of a score: further digits depend on the machine
 
 
 def rows_of(places: Iterable[Place]) -> list[dict[str, Any]]:
-    """Places as rows of the table, in the order in which they were chosen."""
+    """Return places as rows of the table, in the order in which they were chosen."""
     return [
         {
             "rank": rank,
@@ -32,7 +32,7 @@ def rows_of(places: Iterable[Place]) -> list[dict[str, Any]]:
 
 
 def write_places(path: Path, places: Iterable[Place]) -> None:
-    """Write the table; there is at least one place."""
+    """Write the table of at least one place."""
     rows = rows_of(places)
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, list(rows[0]))
@@ -41,12 +41,12 @@ def write_places(path: Path, places: Iterable[Place]) -> None:
 
 
 def read_places(folder: Path) -> list[Place]:
-    """The places that `unetseg suggest` left in a folder, the first one first.
+    """Read the places that `unetseg suggest` wrote to a folder, in the order of their rank.
 
     Raises
     ------
     InputError
-        If it did not finish there, or the table is not as it left it.
+        If it did not finish there, or the table has changed since.
     """
     open_stage(folder, stage="suggest", fresh=False)
     path = folder / TABLE

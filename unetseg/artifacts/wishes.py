@@ -1,7 +1,7 @@
-"""What those who look on ask of a training, and what they see of it.
+"""Requests of other programs to a training run, and what it shows them.
 
-Files in the model's folder, so that any program may ask, before it begins too, and none is waited
-for. They are hidden, and go when training ends.
+They are files in the model's folder, so that any program can leave a request, even before training
+begins, and training never waits for one. They are hidden, and removed when training ends.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HISTORY = "history.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """A slice that is to be predicted again as training goes on.
+    """A slice to predict again and again while training goes on.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class Wish:
     index : int
         Number of the slice.
     invert : bool
-        Turn its contrast round.
+        Invert its contrast.
     voxel : sequence of float, optional
-        Edges of a voxel in nm, if not what the stack says.
+        Edges of a voxel in nm; None for those that the stack records.
     """
 
     volume: str
@@ -49,7 +49,7 @@ class Wish:
 
 
 class Wishes:
-    """Both ends of it: those who ask, and the training that grants.
+    """Both sides of the exchange: programs that ask, and the training run that answers.
 
     Parameters
     ----------
@@ -61,47 +61,47 @@ class Wishes:
         self._model = model
 
     def path(self, name: str) -> Path:
-        """One of the files; that for what training has come to is its own."""
+        """Path of one of the files; the state of training lies in the hidden folder of its run."""
         return self._model / UNFINISHED / name if name in (CHECKPOINT, RUN) else self._model / name
 
     @property
     def begun(self) -> bool:
-        """Whether a training is there, at work or cut off."""
+        """Whether there is an unfinished training run, whether running or interrupted."""
         return self.path(RUN).is_file()
 
     def ask_to_stop(self) -> None:
-        """Let it end after the epoch that it is in, as if that had been the last."""
+        """Ask training to end after the current epoch, as if that were the last."""
         self.path(STOP).touch()
 
     def ask_to_go_on(self) -> None:
-        """Take that back."""
+        """Withdraw the request to stop."""
         self.path(STOP).unlink(missing_ok=True)
 
     @property
     def stop(self) -> bool:
-        """Whether it is to end."""
+        """Whether training has been asked to stop."""
         return self.path(STOP).exists()
 
     def ask_to_see(self, wish: Wish) -> None:
-        """Have a slice predicted after every epoch, as long as that takes little of the time."""
+        """Ask for a slice to be predicted after every epoch, as long as that takes little time."""
         with replacing(self.path(WATCH)) as file:
             file.write(json.dumps(asdict(wish)).encode())
 
     @property
     def wish(self) -> Wish | None:
-        """The slice that somebody wants to see, if anybody does."""
+        """The slice that somebody has asked to see, or None."""
         try:
             return Wish(**json.loads(self.path(WATCH).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
     def show(self, index: int, probability: npt.NDArray[np.float32]) -> None:
-        """Let them see it."""
+        """Write the predicted slice for others to see."""
         with replacing(self.path(WATCHED)) as file:
             np.savez(file, index=index, probability=probability)
 
     def watched(self) -> tuple[int, npt.NDArray[np.float32]] | None:
-        """Number and probabilities of the slice that was predicted last."""
+        """Return number and probabilities of the slice predicted last, or None."""
         try:
             with np.load(self.path(WATCHED), allow_pickle=False) as kept:
                 return int(kept["index"]), kept["probability"]
@@ -109,13 +109,13 @@ class Wishes:
             return None
 
     def forget(self) -> None:
-        """Leave nothing behind."""
+        """Remove all requests, and the predicted slice."""
         for name in (STOP, WATCH, WATCHED):
             self.path(name).unlink(missing_ok=True)
 
 
 def read_history(model: Path) -> list[dict[str, Any]]:
-    """Rows of epochs, of a training that is in a folder or has been: as in `draw_curves`."""
+    """Read a row per epoch of an unfinished or finished training run, as for `draw_curves`."""
     record = load_record(model / UNFINISHED / CHECKPOINT)
     if record is not None:
         return list(record)
@@ -125,7 +125,7 @@ def read_history(model: Path) -> list[dict[str, Any]]:
 
 
 def read_rows(model: Path) -> list[dict[str, Any]]:
-    """Rows of epochs of a training that has come to its end."""
+    """Read a row per epoch of a finished training run."""
     with (model / HISTORY).open(newline="", encoding="utf-8") as file:
         return [
             {key: float(value) if value else None for key, value in row.items()}

@@ -15,8 +15,8 @@ from unetseg.errors import InputError
 from unetseg.options import NOTHING
 from unetseg.running import default_of, flags_of, path_flags
 
-# Stages in the order in which they run, and what the inputs in their manifests were given as, in
-# their order: what there may be several of, then what there is one of or none.
+# Stages in the order in which they run, and the options that the inputs in their manifests were
+# given with, in order: first those that may be repeated, then those given at most once.
 GIVEN_AS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "augment": (("volume", "labels"), ()),
     "preprocess": ((), ("input",)),
@@ -27,12 +27,12 @@ GIVEN_AS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 STAGES = {name: running.STAGES[name] for name in GIVEN_AS}
-"""Options of the stages that a work folder is made by; their folders are those of the defaults."""
+"""Options of the stages that fill a work folder, in which their folders have default names."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage that has finished: its folder, and what it says of itself."""
+    """A finished stage: its folder and its manifest."""
 
     folder: Path
     manifest: Manifest
@@ -42,23 +42,23 @@ class Stage:
         return any(output.name == name for output in self.manifest.outputs)
 
     def output(self, name: str) -> Output:
-        """What its manifest says of that file."""
+        """Return what its manifest says of the file of that name."""
         return next(output for output in self.manifest.outputs if output.name == name)
 
     def path_of(self, source: Source) -> Path:
-        """Where an input was when the stage ran."""
+        """Return where an input was when the stage ran."""
         return source.seen_from(self.folder)
 
 
 def find_stages(work: Path) -> tuple[dict[str, Stage], set[str]]:
-    """Find what has finished in a work folder, and check that it is intact and not stale.
+    """Find the finished stages in a work folder, and check that they are intact and not stale.
 
-    A model, and the scores of it, must not be stale. A prediction or its cells may be, for who has
-    trained again need not have predicted again: it is left out.
+    The model and its scores must not be stale. A stale prediction, or stale cells, are left out
+    instead, because a model may be trained again without predicting again.
 
-    What the model was made from may lie elsewhere, as in a fold of `unetseg crossvalidate`: its
-    manifests say where. Where no model was trained, it is the one that has predicted, alone: it
-    lies elsewhere, and what it was made from need not be there.
+    The inputs of the model may lie elsewhere, as in a fold of `unetseg crossvalidate`: they are
+    found through the manifests. If no model was trained here, it is the one from elsewhere that
+    made the prediction, without its own inputs, which may be missing.
 
     Parameters
     ----------
@@ -69,12 +69,12 @@ def find_stages(work: Path) -> tuple[dict[str, Stage], set[str]]:
     stages : dict
         Stages by subcommand, in the order in which they run.
     stale : set of str
-        Those that were left out because they were made from other files than are there now.
+        Stages that were left out because they were made from other files than are there now.
 
     Raises
     ------
     InputError
-        If there is neither a model nor a prediction, or a stage's files are not as it left them, or
+        If there is neither a model nor a prediction, or the files of a stage were changed, or
         model or scores are stale.
     """
     borrowed = _borrowed(work)
@@ -100,7 +100,7 @@ def find_stages(work: Path) -> tuple[dict[str, Stage], set[str]]:
 
 
 def _borrowed(work: Path) -> Stage | None:
-    """The model from elsewhere that has predicted, where none was trained."""
+    """Return the model from elsewhere that made the prediction, if none was trained here."""
     predicted = work / _folder("predict")
     if (work / _folder("train") / MANIFEST).is_file() or not (predicted / MANIFEST).is_file():
         return None
@@ -121,20 +121,20 @@ def _folder(stage: str) -> str:
 
 
 def trained_on(folder: Path, manifest: Manifest) -> Path:
-    """The stack that a model was made from: preprocess and augment say what they read.
+    """Find the stack that a model was trained on, through the manifests of earlier stages.
 
     Parameters
     ----------
     folder : Path
-        Of the model.
+        Folder of the model.
     manifest : Manifest
         Its manifest.
 
     Returns
     -------
     Path
-        Where the stack was; of several, the volume.tif that `unetseg augment` made of them, which
-        begins with their slices. Where a folder on the way to it is gone, the path of that.
+        Where the stack was; for several stacks, the volume.tif that `unetseg augment` made of
+        them, which begins with their slices. If a manifest on the way is missing, its path.
     """
     for _ in ("preprocess", "augment"):
         path = manifest.inputs[0].seen_from(folder)
@@ -147,7 +147,7 @@ def trained_on(folder: Path, manifest: Manifest) -> Path:
 
 
 def command_of(name: str, stage: Stage, *, base: Path) -> str:
-    """Write the command that makes a stage's folder again.
+    """Return the command that makes a stage's folder again.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def command_of(name: str, stage: Stage, *, base: Path) -> str:
         Subcommand.
     stage : Stage
     base : Path
-        Folder to run it in. Defaults are left out, where they lead to the same files from there.
+        Folder to run it in. Defaults are left out if they lead to the same files from there.
     """
     places = (*_places(name, stage, base), ("output", _seen_from(base, stage.folder)))
     words = ["unetseg", name, *map(shlex.quote, path_flags(name, places))]
@@ -168,7 +168,7 @@ def command_of(name: str, stage: Stage, *, base: Path) -> str:
 
 
 def _places(name: str, stage: Stage, base: Path) -> list[tuple[str, str]]:
-    """The inputs as they are given on the command line, from `base`."""
+    """Options and paths of the inputs, as given on a command line that runs in `base`."""
     sources = stage.manifest.inputs
     several, once = GIVEN_AS[name]
     names = several * ((len(sources) - len(once)) // len(several)) if several else ()
@@ -176,7 +176,7 @@ def _places(name: str, stage: Stage, base: Path) -> list[tuple[str, str]]:
     for given, source in zip(names + once, sources, strict=False):
         path = stage.path_of(source)
         if name == "evaluate" and PurePosixPath(sources[0].path).name == HELD_OUT_PREDICTION:
-            if given == "labels":  # held-out slices bring theirs
+            if given == "labels":  # held-out slices come with their own
                 continue
             path = path.parent
         elif path.name == MANIFEST or (given == "prediction" and _finished_in(path)):

@@ -1,4 +1,4 @@
-"""Stage folders: what a stage wrote, from what, and whether it is complete.
+"""Write stage folders, with a record of what they hold and what it was made from.
 
 A run that dies leaves the earlier results as they were: see `staging`.
 """
@@ -56,40 +56,41 @@ class StageWriter:
     Parameters
     ----------
     folder : Path
-        Made when missing. Files in it that no earlier run of this stage wrote are never touched.
+        Created if missing. Files in it that no earlier run of this stage wrote are never touched.
     stage : str
-        Subcommand that writes.
+        Subcommand that writes it.
     options : dict
         Options to record.
     inputs : iterable of Manifest, Seen or Path
-        What is read: a manifest that was parsed stands for its very bytes; a file that was opened
-        before for what it was when it was `Seen`.
+        What is read. A manifest is recorded with the very bytes that were parsed, a file that was
+        opened before as it was when it was `Seen`.
     names : iterable of str
         Every file that may be written.
     resumable : bool
         Keep what is in `path(name)` when the block is left by an exception, or the process dies,
-        for the same run to go on from.
+        so that the same run can be resumed.
     conditions : mapping, optional
-        What must be the same too for a run to go on, such as the version of a library.
+        What else must be the same to resume a run, such as the version of a library.
     hasher : callable, optional
-        Who hashes what is read and written, where that is many files.
+        Hashes what is read and written, where that is many files.
     next_command : str, optional
-        To propose to the user at the end.
+        Command to propose to the user at the end.
 
     Attributes
     ----------
     details : dict
     inputs : list of Source
-        What is read, from entering on.
+        What is read; set on entering.
 
     Raises
     ------
     OutputError
-        On entering, if another run is in the folder, or it holds another stage's results or a file
-        of that name that is not ours.
+        If `folder` is the name of a file. On entering, if another run is in the folder, an input
+        would be overwritten or removed, or the folder holds another stage's results or a file of
+        one of the `names` that this stage did not write.
     InputError
-        On entering, if an input has changed since it was looked at. With the first `path`, if the
-        folder holds what a run of other options has begun.
+        On entering, if an input has changed since it was `Seen`. On the first call of `path`, if
+        the folder holds an unfinished run with other options.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class StageWriter:
             )
 
     def _check_inputs_apart(self, names: Iterable[str]) -> None:
-        """Refuse to write over, to write into, or to remove what is read."""
+        """Refuse to overwrite, write into or remove an input."""
         ours = {self.folder.resolve() / name for name in (*names, "")}
         for path in self._paths:
             if path.resolve() in ours:
@@ -159,14 +160,14 @@ class StageWriter:
         return Source(recorded_path(seen.path, folder=self.folder), *content)
 
     def _remove_if_empty(self) -> None:
-        """Leave no folder behind that this run has made for nothing."""
+        """Remove the folders that this run has created but left empty."""
         for folder in self._made:
             if not folder.is_dir() or any(folder.iterdir()):
                 break
             folder.rmdir()
 
     def _check_ours(self) -> list[str]:
-        """Names of this stage's earlier outputs; refuse to replace anything else."""
+        """Return the names of this stage's earlier outputs; refuse to replace anything else."""
         earlier: list[str] = []
         if (self.folder / MANIFEST).exists():
             manifest = self._read_ours()
@@ -186,7 +187,7 @@ class StageWriter:
         return earlier
 
     def _read_ours(self) -> Manifest:
-        """The manifest that is there; what others have written is theirs."""
+        """Read the manifest in the folder; refuse to replace one of another program."""
         try:
             return Manifest.read(self.folder / MANIFEST)
         except InputError as error:
@@ -198,9 +199,9 @@ class StageWriter:
             ) from error
 
     def check_inputs(self) -> None:
-        """Raise an InputError if something else was read than is recorded.
+        """Raise an InputError if an input has changed since it was recorded.
 
-        Another run may have published in between, and what was read then is of both.
+        Another run may have published meanwhile, and what was read is then a mixture of both.
         """
         for seen in self._changed():
             raise InputError(
@@ -218,7 +219,7 @@ class StageWriter:
         return [self.folder / name for name in sorted(set(self._earlier) - set(self._names))]
 
     def identity(self) -> dict[str, Any]:
-        """What makes another run the same as this one: it would write the same."""
+        """Return what identifies this run: runs of equal identity write the same."""
         return {
             "stage": self.stage,
             "version": __version__,
@@ -228,7 +229,7 @@ class StageWriter:
         }
 
     def is_current(self) -> bool:
-        """Whether the folder already holds what this run would write, intact."""
+        """Whether the folder already holds, intact, what this run would write."""
         path = self.folder / MANIFEST
         if not path.exists():
             return False
@@ -244,7 +245,7 @@ class StageWriter:
         )
 
     def nothing_to_do(self) -> StageResult:
-        """What to tell the user when `is_current`."""
+        """Return what to tell the user if `is_current`."""
         note = f"{self.folder} is up to date: nothing to do (--force does it again)"
         return StageResult(self.folder, [], [], notes=[note], next_command=self._next_command)
 
@@ -255,7 +256,7 @@ class StageWriter:
         notes: Iterable[str] = (),
         data: dict[str, Any] | None = None,
     ) -> StageResult:
-        """What to tell the user when all is in place."""
+        """Return what to tell the user when all files are in place."""
         wrote = [
             f"{self.folder / o.name}" + (f": {describe(o.shape, o.dtype)}" if o.shape else "")
             for o in self.manifest.outputs
@@ -270,13 +271,13 @@ class StageWriter:
         return StageResult(self.folder, read, wrote, said, self._next_command, data or {})
 
     def path(self, name: str) -> Path:
-        """Where to write an output."""
+        """Return where to write an output."""
         if not self._begun:
             self._begin()
         return self._staging / name
 
     def _begin(self) -> None:
-        """Make the hidden folder, or go on in that of an unfinished run."""
+        """Create the hidden folder, or resume in that of an unfinished run."""
         if self._staging.exists():
             check_same_run(self.folder, self.identity())
             self._begun = True
@@ -309,7 +310,7 @@ class StageWriter:
         self.describe(name, shape=shape, dtype=dtype, axes="ZYX")
 
     def begin_anew(self) -> None:
-        """Forget what an unfinished run has left."""
+        """Start over: remove what an unfinished run has left."""
         shutil.rmtree(self._staging, ignore_errors=True)
 
     def __exit__(
@@ -322,7 +323,7 @@ class StageWriter:
             if kind is None and self._begun:
                 self._publish()
         finally:
-            # Complete but not all in place (interrupted between two moves): the next run goes on.
+            # Complete but not all in place (interrupted between two moves): the next run finishes.
             complete = (self._staging / MANIFEST).exists()
             if self._begun and not complete and not can_go_on(self._staging):
                 shutil.rmtree(self._staging, ignore_errors=True)
@@ -347,5 +348,5 @@ class StageWriter:
 
 def _as_seen(given: Manifest | Seen | Path) -> Seen:
     seen = given.seen if isinstance(given, Manifest) else given
-    assert seen is not None  # a manifest that was read from nowhere is no input
+    assert seen is not None  # a manifest that was not read from a file cannot be an input
     return Seen.of(seen) if isinstance(seen, Path) else seen

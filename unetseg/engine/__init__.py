@@ -1,6 +1,6 @@
-"""Models at work: on one machine, in several processes, or on many machines.
+"""Running models: on one machine, in several processes, or on many machines.
 
-`prediction` applies trained networks to slices of any size, `cluster` hands the pieces out to other
-machines, `parallel` starts processes and has work without a network done by several, `machine`
-counts memory.
+`prediction` applies trained networks to slices of any size, `cluster` distributes the pieces to
+other machines, `parallel` runs work without a network in several processes, `machine` counts
+memory.
 """

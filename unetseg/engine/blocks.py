@@ -1,17 +1,17 @@
-"""Cells in blocks: three steps, whose work is done by any process that sees the files.
+"""Segment cells in blocks: three steps, for any processes that see the same files.
 
 1. Each block of a slice is segmented, with a halo around it: `Segmenter.segment`.
-2. Cells of the blocks of a slice are joined, and numbered: `Segmenter.join`.
+2. Cells of a slice are joined across its blocks, and numbered: `Segmenter.join`.
 3. Each block is written with these numbers, and its cells are counted: `Segmenter.write`.
 
-What a step has done lies in files, and is not done again by a run that goes on. The grid depends on
-the size of a slice alone: so do the cells, whatever the memory, and however many work.
+The results of each step are kept in files, and a resumed run does not compute them again. The grid
+depends only on the size of a slice, so the cells do not depend on memory or number of processes.
 
-How far the cells may differ from those of a slice in one piece: in a core and its halo the smoothed
-probability is the same to the last bit, and so are the places there that cells grow from. Floods
-differ where they depend on what lies beyond the halo: a branch whose seed is farther away than that
-is flooded from elsewhere, and where probabilities are equal, the order of the flood may be another.
-A cell that is one pixel wide, and lies on the first pixels behind a seam, is lost.
+The cells may differ a little from those of a slice segmented in one piece. In a core and its halo
+the smoothed probability is the same to the last bit, and so are the seeds there. Floods differ
+where they depend on what lies beyond the halo: a branch whose seed is farther away than that is
+flooded from elsewhere, and pixels of equal probability may be flooded in another order. A cell that
+is one pixel wide, and lies on the first pixels behind a seam, is lost.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from unetseg.stacks.volume import Volume, check_probable
 if TYPE_CHECKING:
     from unetseg.stacks.omezarr import ZarrPieces
 
-# Of the Gaussian, SciPy sees so many standard deviations.
+# SciPy cuts the Gaussian off at so many standard deviations.
 REACH_OF_GAUSSIAN = 4
 
 # A second thread of a process would only take twice the memory.
@@ -63,7 +63,7 @@ _ONE_AT_A_TIME = threading.Lock()
 class Layout:
     """How slices are cut: `edge` and `multiple` as for `Grid.of`, and the halo in pixels.
 
-    The halo is beside what smoothing reaches, and no narrower than the band at the seams.
+    The reach of the smoothing is added to this halo, which must not be narrower than `BAND`.
     """
 
     edge: int
@@ -87,7 +87,7 @@ class Watershed:
 
 @dataclass(frozen=True, order=True)
 class Block:
-    """One of the blocks of a slice: its slice, and its place in the grid."""
+    """A block of a slice: the number of the slice, and row and column in its grid."""
 
     index: int
     row: int
@@ -101,7 +101,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Target:
-    """What numbers are written to: an OME-Zarr that exists already, or, without a path, nothing."""
+    """Where labels are written: an OME-Zarr that exists already, or nowhere if path is None."""
 
     dtype: str
     shape: tuple[int, int, int]
@@ -110,21 +110,21 @@ class Target:
 
 @dataclass(frozen=True)
 class Segmenter:
-    """What whoever works on blocks must know; it goes to other processes and machines.
+    """What a worker must know to process blocks; it is sent to other processes and machines.
 
     Attributes
     ----------
     prediction : Path
     drafts : Path
-        Folder for the files between the steps.
+        Folder for the intermediate files.
     watershed : Watershed
     layout : Layout
     identity : str
-        What the files hold: a worker outlives runs, and keeps open what it knows.
+        Identity of the run: a worker outlives runs, and must not reuse files opened for another.
     linked : bool
-        Whether sections are given the numbers of `names_path`.
+        Whether sections are given the numbers of their cells, from `names_path`.
     patience : float
-        Seconds that files of other machines may take to appear.
+        Seconds to wait for files that other machines have written.
     """
 
     prediction: Path
@@ -137,39 +137,39 @@ class Segmenter:
 
     @property
     def first_path(self) -> Path:
-        """File of how many sections lie in the slices before each, (Z,)."""
+        """File with the offset that is added to the section numbers of each slice, (Z,)."""
         return self.drafts / "first.npy"
 
     @property
     def names_path(self) -> Path:
-        """File of the cell of each section of the stack, (sections + 1,)."""
+        """File with the cell of each section of the stack, (sections + 1,)."""
         return self.drafts / "names.npy"
 
     def grid(self, volume: Volume, index: int) -> Grid:
-        """Blocks of a slice."""
+        """Return the grid of blocks of a slice."""
         size = volume.own_size(index)
         return Grid.of(size, edge=self.layout.edge, multiple=self.layout.multiple)
 
     @property
     def halo(self) -> int:
-        """Pixels around a core that are looked at."""
+        """Pixels around a core that are segmented with it."""
         return self.layout.halo + round(REACH_OF_GAUSSIAN * self.watershed.smoothing)
 
     def path(self, kind: str, block: Block) -> Path:
-        """File of a block between the steps: labels, numbers or tally."""
+        """Intermediate file of a block; `kind` is labels, numbers or tally."""
         return self.drafts / str(block.index) / f"{kind}-{block.row}-{block.column}.npy"
 
     def total_path(self, index: int) -> Path:
-        """File that says how many cells a slice has; with it, all numbers of it are there."""
+        """File with the number of cells in a slice, written after the numbers of all its blocks."""
         return self.drafts / str(index) / "total.npy"
 
     def segment(self, block: Block) -> Block:
-        """Find the cells of a block, and keep what is seen of them in its core and near its seams.
+        """Find the cells of a block, and save their labels in its core and in a BAND around it.
 
         Raises
         ------
         InputError
-            If the prediction cannot be read or is none.
+            If the prediction cannot be read, or does not hold probabilities.
         """
         with _ONE_AT_A_TIME:
             volume = _open(self)
@@ -204,9 +204,9 @@ class Segmenter:
         return index
 
     def _same(self, grid: Grid, block: Block, other: Block) -> npt.NDArray[np.int64]:
-        """Labels that a block, and the one below it or to its right, have in common."""
+        """Pairs of labels, of a block and the one below or to its right, that are one cell."""
         rows, columns = grid.around(other.place)
-        # As long as the seam, and no longer: around its ends are other blocks.
+        # Only as long as the seam: beyond its ends are other blocks.
         if other.row > block.row:
             (band, _), seam = widen((slice(rows.start, rows.start), columns), BAND, grid.size), 0
             box = band, columns
@@ -219,14 +219,14 @@ class Segmenter:
         return find_same(one, other_one, seam=(rows, columns)[seam].start - band.start)
 
     def _labels(self, grid: Grid, block: Block, box: Box) -> npt.NDArray[np.unsignedinteger[Any]]:
-        """What a block has seen of a box near its core."""
+        """Labels that a block has in a box, which may reach into the BAND around its core."""
         labels = self._load(self.path("labels", block))
         return np.asarray(labels[within(box, grid.around(block.place, BAND))])
 
     def assemble(self, grid: Grid, index: int, box: Box) -> npt.NDArray[np.int64]:
-        """Cells of any part of a slice, numbered from 1 in the slice.
+        """Return the cells in any part of a slice, numbered from 1 in the slice.
 
-        On its first row and column pixels may be a cell's that are none's where a seam lies there.
+        If a seam lies at the first row or column of the box, touching cells are not parted there.
         """
         cells = np.empty([side.stop - side.start for side in box], np.int64)
         for place in grid.within(box):
@@ -239,17 +239,17 @@ class Segmenter:
         return cells
 
     def total(self, index: int) -> int:
-        """How many cells a slice has."""
+        """Return the number of cells in a slice."""
         return int(self._load(self.total_path(index)))
 
     def write(self, block: Block, target: Target) -> tuple[Block, npt.NDArray[Any] | list[Hashed]]:
-        """Number a block's cells through the stack, and count them.
+        """Number a block's cells through the stack, write them, and save their tally.
 
         Returns
         -------
         Block
         (H, W) array or list of Hashed
-            The numbers, for others to write; or, of an OME-Zarr, the chunks that hold them now.
+            The numbers, for the caller to write; or the chunks of an OME-Zarr that were written.
         """
         with _ONE_AT_A_TIME:
             grid = self.grid(_open(self), block.index)
@@ -265,17 +265,17 @@ class Segmenter:
             done: npt.NDArray[Any] | list[Hashed] = pixels
             if target.path is not None:
                 done = _output(target, self).put(Piece.of(block.index, core), pixels)
-            # Behind the pixels, for which it vouches.
+            # After the pixels: its file says that they are written.
             save(self.path("tally", block), tally)
         return block, done
 
     def tally(self, grid: Grid, index: int) -> Tally:
-        """What was counted on the cells of a slice, numbered from 1 in it."""
+        """Return the tally of the cells of a slice, numbered from 1 in it."""
         blocks = [Block(index, *place) for place in grid.places]
         return merge_tallies([self._load(self.path("tally", block)) for block in blocks])
 
     def _load(self, path: Path) -> npt.NDArray[Any]:
-        """A file of another step, which another machine may just have written."""
+        """Load a file of another step; wait for it, as another machine may just have written it."""
         deadline = time.monotonic() + self.patience
         while not path.exists():
             if time.monotonic() >= deadline:
@@ -286,7 +286,7 @@ class Segmenter:
 
 
 def _steps_behind(grid: Grid, block: Block) -> Iterator[int]:
-    """How many blocks later those below and to the right come."""
+    """Yield how much later, in the list of blocks, those below and to the right come."""
     if block.row + 1 < len(grid.rows):
         yield len(grid.columns)
     if block.column + 1 < len(grid.columns):
@@ -294,7 +294,7 @@ def _steps_behind(grid: Grid, block: Block) -> Iterator[int]:
 
 
 def save(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write a file between the steps, whole or not at all."""
+    """Write an intermediate file, whole or not at all."""
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as file:
         np.save(file, array)
@@ -304,12 +304,12 @@ _OPENED: dict[Segmenter, Volume] = {}
 
 
 def _open(segmenter: Segmenter) -> Volume:
-    """The prediction, which stays open from block to block.
+    """Open the prediction, which stays open from block to block.
 
     Raises
     ------
     UnetsegError
-        If it, or the folder of the drafts, is not there: a worker must not begin one of its own.
+        If it or the folder of the drafts is missing: a worker must not create one of its own.
     """
     if segmenter not in _OPENED:
         forget()

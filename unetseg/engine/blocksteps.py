@@ -1,7 +1,7 @@
-"""The steps from a prediction to numbered cells, each of which goes on where it was killed.
+"""The steps from a prediction to numbered cells, each of which resumes where it was killed.
 
-Blocks, joining and writing are `unetseg.engine.blocks`; between the last two, sections are linked
-through the slices, by this process alone.
+Segmenting, joining and writing are done by `unetseg.engine.blocks`; between the last two, sections
+are linked through the slices, by this process alone.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from unetseg.stacks.files import require_room
 from unetseg.stacks.pieces import Piece
 from unetseg.stacks.volume import Volume
 
-# Bytes for each pixel of a block and its halo, of which most is the watershed's; measured, and a
-# quarter added. Of linking, which holds whole slices, for each of their pixels, and for each of its
-# edges when the graph is cut.
+# Bytes for each pixel of a block and its halo, mostly for the watershed; measured, and a quarter
+# added. Linking holds whole slices: bytes for each pixel of a slice, and for each edge of the graph
+# while it is cut.
 BLOCK_BYTES = 80
 LINK_BYTES = 150
 EDGE_BYTES = 500
-# Numbers of cells in the result, at most, and in drafts, where those of a block start from 1.
+# Bytes of a label, at most: in the result, and in drafts, where labels of a block start from 1.
 LABEL_BYTES = 4
 DRAFT_BYTES = 2
-# So many are written before another process has begun.
+# So many pixels are written before another process has started.
 FEW_PIXELS = 2**25
 
 Item = TypeVar("Item")
@@ -48,7 +48,7 @@ Done = TypeVar("Done")
 
 @dataclass(kw_only=True)
 class BlockSteps:
-    """What is to be segmented, and who works.
+    """What is to be segmented, and by how many processes.
 
     Attributes
     ----------
@@ -57,17 +57,17 @@ class BlockSteps:
     memory : float
         Bytes that all processes together may take.
     most : int
-        Processes that may work; 0 for one for each core.
+        Processes at most; 0 for one for each core.
     scheduler : str or None
-        Address of that of a cluster.
+        Address of the scheduler of a cluster.
     progress : Progress
     seconds : dict
-        What each step took.
+        Duration of each step.
 
     Raises
     ------
     UsageError
-        If not one process fits into the memory.
+        If not even one process fits into the memory.
     """
 
     prediction: Volume
@@ -87,7 +87,7 @@ class BlockSteps:
         self.segmenter.drafts.mkdir(exist_ok=True)
 
     def _plan_processes(self) -> int:
-        """How many processes fit into the memory; the pixels of a block do not depend on it."""
+        """Number of processes that fit into the memory; the size of blocks is independent of it."""
         halo, overhead = self.segmenter.halo, self.prediction.overhead
         pixels = max(
             math.prod(side.stop - side.start for side in grid.around(place, halo))
@@ -111,7 +111,7 @@ class BlockSteps:
         return Piece.of(block.index, self.grids[block.index].around(block.place))
 
     def segment(self, *, result: int) -> None:
-        """Find the cells of every block, if there is room for that and for so large a result."""
+        """Find the cells of every block, if the disk has room for drafts and `result` bytes."""
 
         def is_done(block: Block) -> bool:
             return self.segmenter.path("labels", block).exists()
@@ -128,7 +128,7 @@ class BlockSteps:
         )
 
     def join(self) -> list[int]:
-        """Number the cells of every slice, joined across its seams; how many each has."""
+        """Join the cells of each slice across its seams and number them; return their counts."""
 
         def is_done(index: int) -> bool:
             return self.segmenter.total_path(index).exists()
@@ -146,17 +146,17 @@ class BlockSteps:
 
     @cached_property
     def first(self) -> npt.NDArray[np.int64]:
-        """How many sections lie in the slices before each, (Z,); once they are joined."""
+        """Offset that is added to the section numbers of each slice, (Z,); known after `join`."""
         first: npt.NDArray[np.int64] = np.load(self.segmenter.first_path)
         return first
 
     def link(self, sections: int) -> npt.NDArray[np.int64]:
-        """Decide which sections are one cell: for each its cell, after a 0.
+        """Decide which sections are one cell; return the cell of each, after a leading 0.
 
         Raises
         ------
         UsageError
-            If the graph does not fit into the memory; what was compared is kept.
+            If the graph does not fit into the memory; the evidence gathered is kept.
         """
         path = self.segmenter.names_path
         if not path.exists():
@@ -172,7 +172,7 @@ class BlockSteps:
         return numbers
 
     def _gather(self) -> None:
-        """Compare the slices, and keep what speaks for one cell."""
+        """Compare the slices, and save the evidence that sections are one cell."""
         linker, count = Linker(), len(self.grids)
         for z in self.progress.track(range(count), total=count, label="link", unit="slice"):
             linker.add(self._layer(z))
@@ -180,7 +180,7 @@ class BlockSteps:
             save(kept, array)
 
     def _layer(self, z: int) -> Layer:
-        """A slice, its sections numbered through the stack."""
+        """Return a slice with its sections numbered through the stack."""
         grid = self.grids[z]
         cells = self.segmenter.assemble(grid, z, (slice(0, grid.size[0]), slice(0, grid.size[1])))
         cells[cells > 0] += self.first[z]
@@ -193,18 +193,18 @@ class BlockSteps:
         return self.segmenter.drafts / "pairs.npy", self.segmenter.drafts / "evidence.npy"
 
     def edges(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """The pairs of sections that were compared, and what speaks for one cell."""
+        """Load the pairs of sections that were compared, and the evidence that each is one cell."""
         pairs, evidence = (np.load(path) for path in self._edges)
         return pairs, evidence
 
     def write(self, blocks: Sequence[Block], target: Target) -> Iterator[tuple[Block, Any]]:
-        """Number blocks, and count their cells; see `Segmenter.write`."""
+        """Number and write blocks, and tally their cells; see `Segmenter.write`."""
         work = partial(self.segmenter.write, target=target)
         few = sum(self.piece(block).pixels for block in blocks) < FEW_PIXELS
         return self._do("write", work, blocks, alone=few)
 
     def unwritten(self, has: Callable[[Piece], bool]) -> list[Block]:
-        """Blocks that are not in a result yet, of whose pieces `has` says what is."""
+        """Blocks that are not yet tallied and in the result; `has` says which pieces are in it."""
         return [
             block
             for block in self.blocks
@@ -212,14 +212,14 @@ class BlockSteps:
         ]
 
     def check_counted(self, blocks: Sequence[Block]) -> None:
-        """See whether what other machines have counted is there."""
+        """Check that the tallies from other machines have arrived."""
         self._check(blocks, self._is_counted)
 
     def _is_counted(self, block: Block) -> bool:
         return self.segmenter.path("tally", block).exists()
 
     def tallies(self) -> Iterator[Tally]:
-        """What was counted, slice by slice."""
+        """Yield the tally of each slice."""
         return (self.segmenter.tally(grid, z) for z, grid in enumerate(self.grids))
 
     def _do(
@@ -231,7 +231,7 @@ class BlockSteps:
         unit: str = "block",
         alone: bool = False,
     ) -> Iterator[Done]:
-        """Do one step of the work, in other processes or on other machines."""
+        """Do one step of the work, on this machine or on those of a cluster."""
         began = time.monotonic()
         if self.scheduler:
             done = cluster_map(self.scheduler, work, items, self.progress)
@@ -243,13 +243,13 @@ class BlockSteps:
     def _finish(
         self, steps: Iterator[Any], items: Sequence[Item], is_done: Callable[[Item], bool]
     ) -> None:
-        """Let a step be done whose results lie in files."""
+        """Run a step to its end, and check that its files are there."""
         for _ in steps:
             pass
         self._check(items, is_done)
 
     def _check(self, items: Sequence[Item], is_done: Callable[[Item], bool]) -> None:
-        """See whether the files of other machines are there."""
+        """Check that the files from other machines have arrived."""
         if self.scheduler:
 
             def absent(items: Sequence[Item]) -> list[Item]:

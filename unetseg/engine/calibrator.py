@@ -1,8 +1,8 @@
-"""Which slices a network is trained on, and which show how sure it may be of the others.
+"""Set slices apart from training, and calibrate the outputs of a network with them.
 
-A calibrated probability is not yet the best cut between cells: where a membrane is faint, pixels
-are interior more often than not, and at 0.5 the cells on both sides run together. So outputs are
-moved further, to where 0.5 separates cells best.
+A threshold of 0.5 on calibrated probabilities is not yet the best cut between cells: where a
+membrane is faint, pixels are interior more often than not, and the cells on both sides merge. So
+outputs are shifted further, until 0.5 separates cells best.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from unetseg.network.calibration import calibrate, rescale
 if TYPE_CHECKING:
     import keras
 
-# Of the slices with labels one in so many is not trained on. Where there are fewer, none can be
-# spared: a network of nine slices needs all of them more than it needs the right scale.
+# One labelled slice in so many is not trained on. Where there are fewer, none can be spared: a
+# network trained on nine slices needs all of them more than it needs the right scale.
 ONE_IN = 10
 MOST = 8  # enough for two numbers, however many slices there are
 
-# Thresholds that a cut is looked for between, the first and the last left out.
+# Candidate thresholds for the cut; the first and the last only count as neighbours.
 CUTS = THRESHOLDS[2:10]
-ALIKE = 1e-9  # sums of scores that differ by rounding
+ALIKE = 1e-9  # sums of scores this close differ only by rounding
 
 NOT_CALIBRATED = (
     "the outputs could not be calibrated: they are no probabilities, and the best threshold may be "
@@ -39,30 +39,30 @@ NOT_CALIBRATED = (
 
 
 class Calibrator:
-    """Sets slices apart before training, and turns outputs into probabilities by them.
+    """Set slices apart before training, and calibrate the outputs with them.
 
-    A source slice is set apart together with all its copies. Where none can be spared, those that
-    are trained on take their place: the outputs are then too sure of themselves on new slices.
+    A source slice is set apart together with all its copies. Where none can be spared, training
+    slices are used instead: the outputs are then overconfident on new slices.
 
     Parameters
     ----------
     slices : Slices
-        All that are not held out.
+        All slices that are not held out.
     sources : sequence of int
         The source slice of each of them; the first of a source is its original.
     memory : float
-        For predicting, in bytes.
+        Memory for predicting, in bytes.
 
     Attributes
     ----------
     training : Slices
-        Those to train on.
+        Slices to train on.
     trained_on, fitted_on : list of int
-        Source slices: those to train on, and those that outputs are compared with.
+        Source slices to train on, and to calibrate with.
     found : (float, float) or None
-        Scale and shift of the logits, as they were found last; the shift holds that of the cut.
+        Scale and shift of the logits, as last found; the shift includes that of the cut.
     cut : float
-        The calibrated probability that is delivered as 0.5.
+        The calibrated probability that becomes 0.5 in the output.
     """
 
     def __init__(self, slices: Slices, sources: Sequence[int], *, memory: float) -> None:
@@ -78,9 +78,9 @@ class Calibrator:
         self._memory = memory
 
     def prepare(self, predictor: Predictor) -> None:
-        """Let a predictor have its model's present weights, calibrated, and cells cut at 0.5.
+        """Give a predictor its model's present weights, calibrated so that 0.5 cuts cells best.
 
-        It is one pass of the network that is looked at: the mean of 8 is a little less sure.
+        A single pass of the network is calibrated; the mean of 8 is a little less confident.
         """
         predictor.take_weights()
         once = partial(predictor.predict_slice, tta=False, memory=self._memory)
@@ -91,16 +91,16 @@ class Calibrator:
         rescale(predictor.network, scale, shift)
         self.cut = find_cut(once, self._slices)
         self.found = scale, shift - float(special.logit(self.cut))
-        predictor.take_weights()  # so that rounding is that of `finish`
+        predictor.take_weights()  # so that rounding is as in `finish`
         rescale(predictor.network, *self.found)
 
     def finish(self, model: keras.Model) -> None:
-        """Let a model have, for good, what was found for it last."""
+        """Apply the scale and shift found last to the weights of a model, for good."""
         if self.found is not None:
             rescale(model, *self.found)
 
     def describe(self) -> dict[str, Any] | None:
-        """For the manifest of a model; None if its outputs are as they were trained."""
+        """Return the entry for the manifest of a model; None if it is not calibrated."""
         if self.found is None:
             return None
         scale, shift = self.found
@@ -117,22 +117,22 @@ class Calibrator:
 def find_cut(
     predict: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]], slices: Slices
 ) -> float:
-    """The threshold at which cells are best told from each other, by the sum of V_Rand and V_Info.
+    """Find the threshold that separates cells best, by the sum of V_Rand and V_Info.
 
-    A threshold counts with its neighbours (1, 2, 1): of few slices, one cell that is joined or cut
-    moves a score further than a threshold does.
+    Sums are smoothed over neighbouring thresholds (1, 2, 1): with few slices, one cell that is
+    merged or split changes a score more than the next threshold does.
 
     Parameters
     ----------
     predict : callable
         Takes a normalised image, returns the probability of interior, both (H, W) float32.
     slices : Slices
-        Pixels of weight 0 do not count; of slices without any cell there is nothing to score.
+        Pixels of weight 0 do not count; slices without any cell are not scored.
 
     Returns
     -------
     float
-        One of `CUTS` but the first and the last; 0.5 if there is nothing to score.
+        One of `CUTS`, except the first and the last; 0.5 if there is nothing to score.
     """
     scores = []
     for index in range(len(slices)):
@@ -144,23 +144,23 @@ def find_cut(
         return 0.5
     found = StackScores.from_slices(scores)
     sums = np.convolve(np.add(found.v_rand, found.v_info), (1, 2, 1), mode="valid")
-    # Where several are as good, the middle one.
+    # Where several are equally good, the middle one.
     best = np.flatnonzero(sums >= sums.max() - ALIKE)
     return CUTS[1 + int(best[len(best) // 2])]
 
 
 def set_apart(sources: Sequence[int]) -> list[int]:
-    """Which source slices to calibrate with, and not to train on; none if there are too few.
+    """Choose source slices to calibrate with, not to train on; none if there are too few.
 
     Parameters
     ----------
     sources : sequence of int
-        Those that have labels, and that are not held out.
+        Source slices that have labels and are not held out.
 
     Returns
     -------
     list of int
-        One in ten or so, from the middle of as many equal parts of the stack.
+        About one in ten, and MOST at most: the middle ones of as many equal parts of the list.
     """
     known = sorted(set(sources))
     count = min(len(known) // ONE_IN, MOST)

@@ -1,4 +1,4 @@
-"""Work of many machines, handed out by dask.distributed; and prediction by them.
+"""Distribute work, such as prediction, to many machines with dask.distributed.
 
 Every worker sees the same files (a shared file system), reads what it needs of the volume, and
 writes, syncs and hashes whole chunks of the result; it hashes the volume too, if that is many
@@ -37,7 +37,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 SECONDS_TO_CONNECT = 30
 
-# For so long NFS may not show one machine what another has written.
+# NFS may take so long to show one machine what another has written.
 SECONDS_TO_APPEAR = 60
 
 
@@ -45,7 +45,7 @@ SECONDS_TO_APPEAR = 60
 class Job:
     """What a worker must know: absolute paths, and how to predict.
 
-    `identity` says what the files hold: a worker outlives runs, and keeps open what it knows.
+    `identity` is that of the run: a worker outlives runs, and must not reuse files of another.
     """
 
     models: tuple[Path, ...]
@@ -68,13 +68,13 @@ def predict_on_cluster(
     job : Job
     pieces : sequence of Piece
     output : ZarrPieces
-        The result, whose journal is kept here.
+        The result; its journal is kept by this process.
     progress : Progress
 
     Yields
     ------
     Piece
-        As they are finished, in any order.
+        Pieces as they are finished, in any order.
 
     Raises
     ------
@@ -93,16 +93,16 @@ def cluster_map(
     items: Sequence[Item],
     progress: Progress,
 ) -> Iterator[Result]:
-    """Let the workers of a cluster do the same with many items.
+    """Let the workers of a cluster apply a function to many items.
 
-    A worker that dies costs what it was working on: that goes to others.
+    If a worker dies, others repeat the items that it was working on.
 
     Parameters
     ----------
     scheduler : str
         Address, such as tcp://host:8786.
     work : callable
-        Takes an item. What goes in and comes out passes through the scheduler.
+        Takes an item. Items and results pass through the scheduler.
     items : sequence
     progress : Progress
 
@@ -114,12 +114,12 @@ def cluster_map(
     Raises
     ------
     UnetsegError
-        If there is no scheduler, or it is lost, or an item is too much for every worker.
+        If there is no scheduler, or it is lost, or several workers have died of one item.
     """
     with _connected(scheduler, progress) as client:
         from distributed import as_completed
 
-        # Not `pure`: a piece of an earlier run of other options is not this one.
+        # Not `pure`: dask must not reuse results of an earlier run with other options.
         futures = client.map(work, items, pure=False)
         try:
             for future in as_completed(futures):
@@ -130,13 +130,13 @@ def cluster_map(
 
 
 def hasher_of(scheduler: str | None, progress: Progress) -> Hasher:
-    """Who hashes: the workers of a cluster if there is one, else the threads of this process."""
+    """Choose what hashes: the workers of a cluster if there is one, else threads here."""
     return in_threads if scheduler is None else partial(hashing_on, scheduler, progress)
 
 
 @contextmanager
 def hashing_on(scheduler: str, progress: Progress) -> Iterator[Callable[[list[Path]], Hashes]]:
-    """Let the workers of a cluster hash files: a `stacks.hashing.Hasher` when bound to its address.
+    """Hash files on the workers of a cluster; with bound arguments a `stacks.hashing.Hasher`.
 
     Raises
     ------
@@ -146,8 +146,8 @@ def hashing_on(scheduler: str, progress: Progress) -> Iterator[Callable[[list[Pa
     with _connected(scheduler, progress) as client:
 
         def submit(paths: list[Path]) -> Hashes:
-            # As a part of the task, in which dask looks for nothing of its own; not `pure`: the
-            # same names may be other files by now.
+            # Bound to the task, so that dask does not search the paths for objects of its own; not
+            # `pure`: the same names may be other files by now.
             task = partial(_hash, [os.path.abspath(path) for path in paths])  # noqa: PTH100
             hashes: Hashes = client.submit(task, pure=False)
             return hashes
@@ -157,7 +157,7 @@ def hashing_on(scheduler: str, progress: Progress) -> Iterator[Callable[[list[Pa
 
 @contextmanager
 def _connected(scheduler: str, progress: Progress) -> Iterator[Any]:
-    """Connect to a cluster, and say in one line what goes wrong there."""
+    """Connect to a cluster, and raise an error of one line for whatever goes wrong there."""
     try:
         from distributed import Client, KilledWorker
         from distributed.comm.core import CommClosedError
@@ -197,16 +197,16 @@ def check_written(
     where: Path,
     by_others: bool,
 ) -> None:
-    """Believe no worker, and no disk: look whether all that was written is there.
+    """Check that all that was written is there, whatever workers and disks have reported.
 
     Parameters
     ----------
     items : sequence
-        All that there must be.
+        Everything that must be there.
     absent : callable
-        Says which of them are not there.
+        Returns those of them that are missing.
     where : Path
-        Of the files.
+        Path of the files, for the error.
     by_others : bool
         Whether other machines have written them, so that they may take a while to appear here.
 
@@ -228,7 +228,7 @@ def check_written(
 
 
 def _hash(names: list[str]) -> list[str]:
-    """Hash files, in a worker: several at a time, for most of it is waiting for the disk."""
+    """Hash files in a worker: several at a time, as most of the time is waiting for the disk."""
     try:
         with ThreadPoolExecutor() as pool:
             return list(pool.map(hash_file, map(Path, names)))
@@ -237,7 +237,7 @@ def _hash(names: list[str]) -> list[str]:
 
 
 def _predict_piece(piece: Piece, job: Job) -> tuple[Piece, list[Hashed]]:
-    """Predict and write a piece, in a worker; what was written before is for others to hash."""
+    """Predict and write a piece in a worker; if it is already there, return no hashes."""
     with _ONE_AT_A_TIME:
         ensemble, volume, output = _open(job)
         if output.has(piece):
@@ -247,12 +247,12 @@ def _predict_piece(piece: Piece, job: Job) -> tuple[Piece, list[Hashed]]:
 
 @lru_cache(maxsize=1)
 def _open(job: Job) -> tuple[Any, Any, Any]:
-    """What a worker keeps from piece to piece.
+    """Open what a worker keeps open from piece to piece.
 
     Raises
     ------
     UnetsegError
-        If it does not see the files: it must not begin any of its own.
+        If the worker does not see the files: it must not create any of its own.
     """
     from unetseg.engine.ensemble import Ensemble, Member
     from unetseg.stacks.omezarr import ZarrPieces
@@ -276,7 +276,7 @@ def _open(job: Job) -> tuple[Any, Any, Any]:
 
 
 def unseen(path: Path) -> UnetsegError:
-    """What a worker says that does not see a path."""
+    """Return the error of a worker that does not see a path."""
     from distributed import get_worker
 
     try:

@@ -1,4 +1,4 @@
-"""A training run: what it goes through after every epoch, and how it goes on after a stop."""
+"""A training run: what happens after every epoch, and how an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from unetseg.network.training import Epoch, Trainer
 from unetseg.options import PredictOptions, TrainOptions
 from unetseg.progress import Progress
 
-# Scores on the way are those of the network as it would be delivered then, 0.5 its best known cut:
+# During training the network is scored as it would be delivered, with 0.5 as its best known cut:
 # the best of the challenge's eleven thresholds is one of these.
 PROGRESS_THRESHOLDS = THRESHOLDS[3:8]
 
-# Held-out slices are predicted as a user would predict hers.
+# Held-out slices are predicted as a user would predict new ones, with default options.
 PREDICTION = PredictOptions()
 MEMORY = parse_memory(PREDICTION.memory)
 
 
 class Course:
-    """A training run: the network, what it has been through, and how it does on the way.
+    """A training run: the network, its history, and its scores during training.
 
     Parameters
     ----------
@@ -43,15 +43,15 @@ class Course:
     start : Start
         The network, trained in place, and the recipe.
     training : Slices
-        All that are not held out.
+        All slices that are not held out.
     sources : list of int
         The source slice of each of them.
     held_out : Slices, optional
     checkpoint : Path
-        File for what a later run goes on from.
+        File that a later run resumes from.
     progress : Progress
     onlooker : Onlooker, optional
-        May end the course early.
+        May end training early.
     precision : str
         As from `unetseg.network.precision.choose_precision`.
     events : Path, optional
@@ -62,9 +62,9 @@ class Course:
     history : list of dict
         A row for each epoch.
     predictor : Predictor
-        Of the model, calibrated as it is delivered.
+        Predicts with the model, calibrated as it is delivered.
     trained_on : list of int
-        Source slices.
+        Source slices that the network is trained on.
     stopped : bool
         Whether somebody has asked it to end early.
     """
@@ -119,7 +119,7 @@ class Course:
         )
 
     def run(self) -> None:
-        """Train, and leave the chosen weights in the model, its outputs calibrated."""
+        """Train; at the end the model has the chosen weights, and its outputs are calibrated."""
         self._resume()
         try:
             self._trainer.run(self._after_epoch)
@@ -137,11 +137,11 @@ class Course:
         if self.calibrator is not None:
             self.calibrator.finish(self.model)
             if self.calibrator.found is None:
-                # The weights are as good as any, and may have taken hours.
+                # No error: the weights can be used, and may have taken hours.
                 self._progress.warn(NOT_CALIBRATED)
 
     def _prepare(self) -> None:
-        """Predict with the weights that the model has now."""
+        """Update the predictor to the present weights of the model, calibrated."""
         if self.calibrator is None:
             self.predictor.take_weights()
         else:
@@ -149,13 +149,13 @@ class Course:
 
     @property
     def kept_epoch(self) -> int:
-        """Whose weights the model has at the end."""
+        """Epoch whose weights the model has at the end."""
         if self._options.select == "last":
             return len(self.history)
         return int(np.argmax([row["v_rand"] or -1.0 for row in self.history])) + 1
 
     def _resume(self) -> None:
-        """Take up where a run that died has left off."""
+        """Resume from the checkpoint of an interrupted run, if there is one."""
         kept = load_checkpoint(self._checkpoint)
         if kept is None:
             return
@@ -163,7 +163,7 @@ class Course:
         self._best = arrays.get("best", [])
         seconds = self.history[-1]["seconds"]
         self._trainer.restore(arrays["state"], epochs=len(self.history), seconds=seconds)
-        self._show_curves()  # it may have died before it did, or was not asked to
+        self._show_curves()  # the earlier run may have died before it did, or was not asked to
         self._progress.say(f"resuming after epoch {len(self.history)}, {_clock(seconds)}")
 
     def _after_epoch(self, epoch: Epoch) -> None:
@@ -210,7 +210,7 @@ class Course:
 def score_slices(
     predictions: Iterable[npt.NDArray[np.float32]], held_out: Slices, *, thresholds: Sequence[float]
 ) -> Iterator[list[SliceScores]]:
-    """Scores of what counts in the held-out slices, one after the other."""
+    """Yield the scores of each held-out slice, over the pixels that count."""
     for prediction, label, weights in zip(
         predictions, held_out.labels, held_out.weights, strict=True
     ):

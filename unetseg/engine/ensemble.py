@@ -1,4 +1,4 @@
-"""Trained models applied to stacks: as each of them must see the stack, their outputs averaged."""
+"""Apply trained models to stacks, prepared as each model needs them, and average the outputs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from unetseg.stacks.views import Inverted, Resampled
 from unetseg.stacks.volume import Volume
 from unetseg.stacks.voxel import Voxel
 
-# Slices whose measures are kept: pieces of one come one after another, but for a cluster's.
+# Slices whose normalisation is kept: pieces of one follow each other, except on a cluster.
 MEASURES = 8
 VIEWS = 8
 
-# The least probability of tissue: 0 says that it is missing.
+# The least probability of tissue, because 0 means that tissue is missing.
 SMALLEST = np.finfo(np.float32).tiny
 
 
@@ -38,12 +38,12 @@ class Treatment:
     tta : bool
         Average over the 8 flips and rotations.
     invert : bool
-        Turn its contrast round.
+        Invert its contrast.
     rescale : bool
         Resample its slices to the pixel size that a model was trained with, and the probabilities
         back, where both sizes are known and differ by more than a tenth.
     voxel : Voxel or None
-        Size of a voxel, if not what the stack says.
+        Size of a voxel; None for what the stack records.
     """
 
     tta: bool
@@ -52,17 +52,17 @@ class Treatment:
     voxel: Voxel | None
 
     def voxel_of(self, volume: Volume) -> Voxel | None:
-        """Size of a voxel of a stack, if that is known."""
+        """Return the voxel size of a stack, if it is known."""
         return self.voxel or volume.voxel
 
     def view(self, volume: Volume, trained: Voxel | None) -> Volume:
-        """A stack as a model is to see it that was trained with voxels of some size."""
+        """Return a stack prepared for a model that was trained with voxels of size `trained`."""
         scale = self.scale(volume, trained) if self.rescale else None
         seen = Inverted(volume) if self.invert else volume
         return seen if scale is None else Resampled(seen, scale)
 
     def scale(self, volume: Volume, trained: Voxel | None) -> tuple[float, float] | None:
-        """How many of a model's pixels those of a stack are high and wide, if that is known.
+        """Return the size of a stack's pixels in pixels of a model, if both sizes are known.
 
         Returns
         -------
@@ -83,9 +83,9 @@ class Member:
     ----------
     predictor : Predictor
     normalisation : str
-        Name of what its images were normalised by.
+        Name of the normalisation of its images.
     voxel : Voxel or None
-        Size of a voxel that it was trained with, where that is known.
+        Voxel size that it was trained with, if known.
     """
 
     predictor: Predictor
@@ -94,12 +94,12 @@ class Member:
 
     @classmethod
     def load(cls, folder: Path) -> Member:
-        """What `unetseg train` left in a folder.
+        """Load what `unetseg train` wrote to a folder.
 
         Raises
         ------
         InputError
-            If it is not complete, or a model that this version does not know.
+            If it is not complete, or this version does not know its settings.
         """
         manifest = open_model(folder)
         details = manifest.details
@@ -120,31 +120,31 @@ class Ensemble:
         self._members = members
         self._treatment = treatment
         self._views: LRUCache[Any, Volume] = LRUCache(VIEWS)
-        # Weakly: a volume may hold a whole slice, and goes when others are done with it.
+        # Weakly: a volume may hold a whole slice, and must be freed when nothing else uses it.
         self._measures: WeakKeyDictionary[Volume, LRUCache[Any, Any]] = WeakKeyDictionary()
 
     def _see(self, volume: Volume, trained: Voxel | None) -> Volume:
-        """A stack as a model is to see it, the same one whenever it is asked for."""
+        """Return a stack prepared for a model; the same object each time."""
         if (volume, trained) in self._views:
             return self._views[volume, trained]
         view = self._treatment.view(volume, trained)
-        if view is not volume:  # which is not to be held on to
+        if view is not volume:  # which must not be kept alive here
             self._views[volume, trained] = view
         return view
 
     def _normalise(self, view: Volume, index: int, name: str) -> Any:
-        """Normalisation of one slice, from a measure that is taken once."""
+        """Return the normalisation of one slice, which is measured only once."""
         known = self._measures.setdefault(view, LRUCache(MEASURES))
         if (index, name) not in known:
-            # NaN where tissue is missing is 0 here as elsewhere; in the middle it is refused there.
+            # NaN where tissue is missing becomes 0, as in `part`, which refuses NaN within tissue.
             parts = (np.where(np.isfinite(part), part, 0) for _, part in view.strips(index))
             known[index, name] = NORMALISATIONS[name].of(view.tissue(index), parts)
         return known[index, name]
 
     def largest_box(self, *, memory: float, overhead: float) -> int:
-        """Edge of the largest piece that fits into the memory, beside all networks, in bytes.
+        """Edge of the largest piece that fits, with all networks, into `memory` bytes.
 
-        `overhead` is what the reader of the pixels takes of it.
+        `overhead` is the part of them that the reader of the pixels takes.
         """
         networks = [bytes_of_another(member.predictor.weights) for member in self._members]
         return min(
@@ -153,22 +153,22 @@ class Ensemble:
         )
 
     def plan(self, volume: Volume, *, edge: int, multiple: int) -> list[Piece]:
-        """Cut a stack into pieces of at most this edge, as a network sees them.
+        """Cut a stack into pieces of at most this edge, in pixels of stack and networks.
 
-        `multiple` is where pieces must end, but for the end of a slice.
+        Pieces end at multiples of `multiple`, or at the end of a slice.
         """
         slices, height, width = volume.shape
         largest = [edge, edge]
         for member in self._members:
             seen = self._see(volume, member.voxel).shape
-            # What is a box for the network may be a smaller one of the stack.
+            # Where a network sees the stack enlarged, the piece must be smaller.
             sides = [edge * n // max(n, m) for n, m in zip(volume.shape[1:], seen[1:], strict=True)]
             largest = [min(pair) for pair in zip(largest, sides, strict=True)]
         boxes = plan_boxes((height, width), largest=(largest[0], largest[1]), multiple=multiple)
         return [Piece.of(index, box) for index in range(slices) for box in boxes]
 
     def predict(self, volume: Volume, piece: Piece) -> npt.NDArray[np.float32]:
-        """Probability of interior in a piece: 0 where tissue is missing, and nowhere else."""
+        """Return the probability of interior in a piece: 0 only where tissue is missing."""
         total = np.zeros((piece.bottom - piece.top, piece.right - piece.left), np.float32)
         if volume.tissue(piece.index).lost:
             return total
@@ -180,9 +180,9 @@ class Ensemble:
         return total
 
     def spread(self, volume: Volume, piece: Piece) -> npt.NDArray[np.float32]:
-        """How far apart all models are in a piece, under all symmetries; 0 where tissue is missing.
+        """Return how much models, under all symmetries, disagree in a piece.
 
-        Standard deviation of their probabilities, which is 0.5 at most.
+        It is the standard deviation of their probabilities, 0.5 at most; 0 where tissue is missing.
         """
         mean, squares = np.zeros(
             (2, piece.bottom - piece.top, piece.right - piece.left), np.float32
@@ -201,7 +201,7 @@ class Ensemble:
     def _outputs(
         self, volume: Volume, piece: Piece, *, averaged: bool
     ) -> Iterator[npt.NDArray[np.float32]]:
-        """Probability of interior by one model after the other, over its symmetries or in each."""
+        """Yield the probability of interior of each model, averaged over symmetries or for each."""
         for member in self._members:
             view = self._see(volume, member.voxel)
             resampled = view if isinstance(view, Resampled) else None
@@ -220,7 +220,7 @@ class Ensemble:
     def _reader(
         self, view: Volume, index: int, name: str
     ) -> Callable[[Box], npt.NDArray[np.float32]]:
-        """What reads normalised pixels of a slice that a model sees."""
+        """Return a function that reads normalised pixels of a slice, as a model sees it."""
         normalise = self._normalise(view, index, name)
 
         def read(box: Box) -> npt.NDArray[np.float32]:

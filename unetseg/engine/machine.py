@@ -1,4 +1,4 @@
-"""Memory: how much a user allows, and how much was taken."""
+"""Memory: how much the user allows, and how much was used."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from unetseg.errors import UsageError
 
 UNITS = {"MB": 1e6, "GB": 1e9, "MIB": 2.0**20, "GIB": 2.0**30}
 
-# Bytes of a process that has imported what segments cells; measured, and a quarter added.
+# Bytes of a process that has imported the code for segmenting; measured, and a quarter added.
 PROCESS = 1.5e8
 
 
 def parse_memory(text: str) -> float:
-    """Bytes that a text such as 2GB or 800 MB stands for.
+    """Return the number of bytes of a size such as 2GB or 800 MB.
 
     Raises
     ------
     UsageError
-        If it is no such text.
+        If the text is no such size.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MG]i?B)", text.strip(), re.IGNORECASE)
     if match is None:
@@ -30,23 +30,23 @@ def parse_memory(text: str) -> float:
 
 
 def processes_within(memory: float, each: float, *, what: str, instead: str | None = None) -> int:
-    """How many processes, of no more than there are cores, fit into memory.
+    """Return how many processes fit into memory: at least 1, and at most one for each core.
 
     Parameters
     ----------
     memory : float
         Bytes that all of them may take.
     each : float
-        Bytes that one takes, beside those of Python itself.
+        Bytes that one takes, without those of Python itself.
     what : str
-        For which it takes them.
+        What takes them, for the error.
     instead : str, optional
-        An option that spares it.
+        An option that avoids it, for the error.
 
     Raises
     ------
     UsageError
-        If not one fits.
+        If not even one fits.
     """
     if memory < each + PROCESS:
         raise UsageError(
@@ -54,12 +54,12 @@ def processes_within(memory: float, each: float, *, what: str, instead: str | No
             f"give {math.ceil((each + PROCESS) / 1e8) / 10}GB"
             + (f", or {instead}" if instead else "")
         )
-    # Beside others, the first one only waits for them.
+    # If there are others, this process only waits for them.
     return max(1, min(available_cores(), int((memory - PROCESS) / (each + PROCESS))))
 
 
 def peak_memory() -> int | None:
-    """Most bytes that this process has had in memory at once; None where nobody counts them."""
+    """Return the peak memory of this process in bytes; None where it is not counted (Windows)."""
     try:
         import resource
     except ImportError:  # Windows

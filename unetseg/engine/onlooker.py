@@ -1,4 +1,4 @@
-"""A training as others may follow it: a slice that they see change, an end that they ask for."""
+"""Follow a training run from outside: watch a slice change, or ask for an early end."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from unetseg.stacks.opening import open_volume
 from unetseg.stacks.volume import Volume
 from unetseg.stacks.voxel import Voxel
 
-# Of the time: a slice may be so large that to show it takes longer than an epoch.
+# Share of the time: a slice may be so large that predicting it takes longer than an epoch.
 MOST = 0.1
 
 
 class Onlooker:
-    """Grants what is wished between two epochs.
+    """Answer requests to a training run, between two epochs.
 
     Parameters
     ----------
     wishes : Wishes
-        In the model's folder.
+        Requests in the model's folder.
     normalisation : str
-        Name of what its images were normalised by.
+        Name of the normalisation of its images.
     voxel : Voxel or None
-        Size of a voxel that it is trained with, where that is known.
+        Voxel size that it is trained with, if known.
     memory : float
-        For predicting, in bytes.
+        Memory for predicting, in bytes.
     """
 
     def __init__(
@@ -47,19 +47,19 @@ class Onlooker:
 
     @property
     def wants_end(self) -> bool:
-        """Whether the course is to end now."""
+        """Whether somebody has asked training to end now."""
         return self._wishes.stop
 
     def leave(self) -> None:
-        """It is over; a wish of that time is none for the next."""
+        """Remove all requests when training ends: they do not apply to the next run."""
         self._wishes.forget()
 
     def wants_to_see(self, seconds: float) -> bool:
-        """Whether a slice is to be shown, after so many seconds of training."""
+        """Whether to show a slice now, after so many seconds of training."""
         return self._spent <= MOST * seconds and self._wishes.wish is not None
 
     def show(self, predictor: Predictor, progress: Progress) -> None:
-        """Predict the slice that is wished for; training goes on whatever is wrong with it."""
+        """Predict the requested slice; if that fails, warn, and training goes on."""
         began = time.monotonic()
         wish = self._wishes.wish
         try:
@@ -71,7 +71,7 @@ class Onlooker:
 
     def _show(self, wish: Wish, predictor: Predictor) -> None:
         voxel = None if wish.voxel is None else Voxel(*wish.voxel)
-        # Without the 8 symmetries: it is to be seen soon.
+        # Without the 8 symmetries, to show it sooner.
         treatment = Treatment(tta=False, invert=wish.invert, rescale=True, voxel=voxel)
         ensemble = Ensemble([Member(predictor, self._normalisation, self._voxel)], treatment)
         with open_volume(Path(wish.volume)) as volume:

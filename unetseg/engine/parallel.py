@@ -19,8 +19,8 @@ Result = TypeVar("Result")
 
 SAFE_PATH = "PYTHONSAFEPATH"
 
-# Of two threads that hid the script together, the second would take the stand-in for the script,
-# and put that back for good.
+# If two threads hid the script together, the second would take the stand-in for the script, and
+# put that back for good.
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -37,8 +37,8 @@ def ordered_map(
         Defined at the top of a module, so that another process can import it.
     items : iterable
     jobs : int
-        Processes; 0 means one for each core, 1 works in this process, and so does any number where
-        the system cannot let several work together.
+        Processes; 0 means one for each core, 1 works in this process, and so does any number on a
+        system that does not support several.
     """
     jobs = jobs or available_cores()
     if jobs == 1:
@@ -68,11 +68,11 @@ def ordered_map(
 
 @contextmanager
 def without_main() -> Iterator[None]:
-    """Keep new processes from running the user's script once more, and what lies in her folder.
+    """Keep new processes from running the user's script again, or files beside it.
 
-    They would begin with the script, and so with the call that starts them, unless it hid behind
-    `if __name__ == "__main__"`. And they would look for Python's own modules in the present folder
-    first, where a signal.py may lie. Nothing of either is needed there.
+    They would first run the script, and with it the call that starts them, unless that is guarded
+    by `if __name__ == "__main__"`. And they would look for Python's own modules in the current
+    folder first, where there may be a signal.py. They need neither.
     """
     with _ONE_AT_A_TIME:
         main, before = sys.modules["__main__"], os.environ.get(SAFE_PATH)
@@ -90,8 +90,8 @@ def without_main() -> Iterator[None]:
 def follow_the_parent() -> None:
     """Leave Ctrl-C, which reaches every process of a terminal, to the parent, and end when it ends.
 
-    Workers keep each other's pipes open: they would wait for ever for the work of one that was
-    killed.
+    Workers keep each other's pipes open: if the parent was killed, they would wait for work for
+    ever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

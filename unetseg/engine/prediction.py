@@ -37,12 +37,12 @@ SMALLEST_BOX = 128
 def build_network(network: NetworkOptions, *, seed: int) -> keras.Model:
     """Build the network that these settings describe."""
     settings = dataclasses.asdict(network)
-    del settings["border"]  # of prediction, not of the network
+    del settings["border"]  # it concerns prediction, not the network
     return build_unet(**settings, seed=seed)
 
 
 class Predictor:
-    """One network, and what there is to know to predict any part of a slice with it.
+    """A network, ready to predict any part of a slice.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ class Predictor:
     Attributes
     ----------
     network : keras.Model
-        What predicts: the model, its normalisation folded into its convolutions.
+        The model with its batch normalisation folded into its convolutions; this one predicts.
     run : callable
-        The same as a function of one image, as from `unetseg.network.inference.prepare`.
+        This network as a function of one image, from `unetseg.network.inference.prepare`.
     """
 
     def __init__(self, model: keras.Model, network: NetworkOptions) -> None:
@@ -68,22 +68,22 @@ class Predictor:
         self.weights: int = model.count_params()
 
     def take_weights(self) -> None:
-        """Predict with what the weights of the model are now."""
+        """Update to the present weights of the model."""
         fold_normalisation(self._model, self.network)
 
     def largest_box(self, *, memory: float, overhead: float = 0) -> int:
-        """Edge in pixels of the largest square that fits into the memory, in bytes.
+        """Edge in pixels of the largest square that fits into `memory` bytes.
 
         Parameters
         ----------
         memory : float
         overhead : float
-            What of it others take: the reader of the pixels, further networks.
+            Bytes of it that others take: the reader of the pixels, further networks.
 
         Raises
         ------
         UsageError
-            If hardly anything fits.
+            If not even a square of SMALLEST_BOX fits.
         """
         network = {
             "base_filters": self._settings.base_filters,
@@ -108,7 +108,7 @@ class Predictor:
         shape: tuple[int, int],
         tta: bool,
     ) -> npt.NDArray[np.float32]:
-        """Probability of interior in a part of a slice: the same whatever the part.
+        """Return the probability of interior in a part of a slice; it does not depend on the part.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class Predictor:
         box : Box
             The part.
         shape : (H, W)
-            Of the slice.
+            Shape of the slice.
         tta : bool
             Average over the 8 flips and rotations.
         """
@@ -131,18 +131,18 @@ class Predictor:
         shape: tuple[int, int],
         tta: bool,
     ) -> Iterator[npt.NDArray[np.float32]]:
-        """The same under each of the 8 flips and rotations, whose mean `predict` is."""
+        """Yield the probability under each of the 8 flips and rotations that `predict` averages."""
         return predict_views(read, box, self.run, **self._around(shape), tta=tta)
 
     def _around(self, shape: tuple[int, int]) -> dict[str, Any]:
-        """What of a slice the network needs around a part of it."""
+        """Canvas of a slice, and the halo that the network needs around a part of it."""
         canvas = Canvas(*shape, border=self._settings.border, multiple=self._settings.multiple)
         return {"canvas": canvas, "halo": self._settings.halo}
 
     def predict_slice(
         self, image: npt.NDArray[np.float32], *, tta: bool, memory: float
     ) -> npt.NDArray[np.float32]:
-        """Probability of interior of one normalised slice, (H, W) float32."""
+        """Return the probability of interior of one normalised slice, (H, W) float32."""
         height, width = image.shape
         result = np.empty((height, width), np.float32)
         edge = self.largest_box(memory=memory)
@@ -152,7 +152,7 @@ class Predictor:
 
 
 def load_predictor(folder: Path) -> Predictor:
-    """The network that `unetseg train` left in a folder, ready to predict.
+    """Load the network that `unetseg train` wrote to a folder, ready to predict.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def load_predictor(folder: Path) -> Predictor:
 
 
 def load_network(folder: Path) -> tuple[keras.Model, NetworkOptions]:
-    """The network that `unetseg train` left in a folder, as it was trained, and its settings.
+    """Load the network that `unetseg train` wrote to a folder, as trained, and its settings.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def load_network(folder: Path) -> tuple[keras.Model, NetworkOptions]:
 
 
 def read_network(folder: Path, manifest: Manifest) -> tuple[keras.Model, NetworkOptions]:
-    """The same of a model that is open already, as from `open_model`.
+    """Load network and settings of a model whose manifest was read by `open_model`.
 
     Raises
     ------

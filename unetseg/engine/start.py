@@ -1,4 +1,4 @@
-"""What a course of training begins with: random weights, or a model that has learned something."""
+"""What training starts from: random weights, or those of a trained model."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ MOST_RESIZED = 2.0
 
 @dataclass(frozen=True)
 class Parent:
-    """A model to begin with.
+    """A model to start training from.
 
     Attributes
     ----------
     name : Path
-        What people call it.
+        Name or path that the user knows it by.
     folder : Path
         Where it lies.
     manifest : Manifest
@@ -57,23 +57,23 @@ class Parent:
 
     @property
     def normalisation(self) -> str:
-        """How its images were normalised."""
+        """Name of the normalisation of its images."""
         return str(self.manifest.details["normalisation"])
 
     @property
     def network(self) -> NetworkOptions:
-        """Its network."""
+        """Settings of its network."""
         return NetworkOptions(**self.manifest.details["network"])
 
     def other_pixels(self, details: dict[str, Any]) -> str | None:
-        """How pixels of prepared slices differ in size from those that it knows, if they do."""
+        """Say how pixel sizes of prepared slices differ from its own; None if they do not."""
         known, here = (Voxel.recorded(one) for one in (self.manifest.details, details))
         if known is None or here is None or here.in_pixels_of(known) is None:
             return None
         return f"knows pixels of {known.pixel}, and those here are of {here.pixel}"
 
     def is_near(self, details: dict[str, Any]) -> bool:
-        """Whether those pixels are at most MOST_RESIZED times as large or as small."""
+        """Whether pixel sizes differ by a factor of MOST_RESIZED at most, as far as is known."""
         known, here = (Voxel.recorded(one) for one in (self.manifest.details, details))
         sides = known and here and here.in_pixels_of(known)
         return not sides or all(1 / MOST_RESIZED <= side <= MOST_RESIZED for side in sides)
@@ -96,18 +96,18 @@ class Start:
 
 
 def find_parent(options: TrainOptions, details: dict[str, Any]) -> Parent | None:
-    """The model to begin with: that of the options, or else the starter where it fits.
+    """Find the model to start from: that of the options, or else the starter if it fits.
 
     Parameters
     ----------
     options : TrainOptions
     details : dict
-        Of the manifest of the prepared slices.
+        Details of the manifest of the prepared slices.
 
     Raises
     ------
     InputError
-        If that of the options is no model, or is one of images that were normalised otherwise.
+        If that of the options is no model, or its images were normalised differently.
     """
     if options.from_ == NOTHING:
         return None
@@ -132,13 +132,13 @@ def find_parent(options: TrainOptions, details: dict[str, Any]) -> Parent | None
 
 
 def network_of(options: TrainOptions) -> NetworkOptions:
-    """The network to train."""
+    """Return the settings of the network to train."""
     network = NETWORKS[options.network]
     return replace(network, batch_norm=network.batch_norm and RECIPES[options.recipe].batch_norm)
 
 
 def recipe_of(options: TrainOptions, parent: Parent | None) -> RecipeOptions:
-    """How to train, from nothing or from a model."""
+    """Return how to train, from random weights or from a model."""
     known = RECIPES if parent is None else {**RECIPES, **FINE_TUNING}
     given = {name: getattr(options, name) for name in ("learning_rate", "epochs")}
     return replace(
@@ -153,12 +153,12 @@ def begin(options: TrainOptions, parent: Parent | None) -> Start:
     ----------
     options : TrainOptions
     parent : Parent, optional
-        The model to begin with.
+        The model to start from.
 
     Raises
     ------
     InputError
-        If that is another network than the one to train, or damaged.
+        If the network of the parent is not the one to train, or its weights are damaged.
     """
     recipe, network = recipe_of(options, parent), network_of(options)
     if parent is None:
@@ -173,14 +173,14 @@ def begin(options: TrainOptions, parent: Parent | None) -> Start:
     model, _ = read_network(parent.folder, parent.manifest)
     calibration = calibration_of(parent.manifest.details)
     if calibration is not None and recipe.weighted:
-        # A weighted loss teaches logits as they were before.
+        # A weighted loss trains the logits as they were before calibration.
         scale, shift = calibration
         rescale(model, 1 / scale, -shift / scale)
     return Start(network, recipe, model)
 
 
 def _same(one: NetworkOptions, other: NetworkOptions) -> bool:
-    """Whether weights of one fit the other; the border is of prediction."""
+    """Whether weights of one fit the other; the border only concerns prediction."""
     return replace(one, border=other.border) == other
 
 

@@ -1,5 +1,5 @@
-"""One file a subcommand, with a function of its name: read artefacts, compute, write artefacts.
+"""One module per subcommand: a function of its name reads artefacts, computes, writes artefacts.
 
-`crossvalidate` runs others of them for every fold; `inputchecks` says what may be wrong with
-images and labels before that ruins a training.
+`crossvalidate` runs other stages for every fold; `inputchecks` warns of what may be wrong with
+images and labels, before it ruins a training run.
 """

@@ -1,4 +1,4 @@
-"""`unetseg augment`: every slice as it is, then its altered copies."""
+"""`unetseg augment`: all slices as they are, then altered copies of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from unetseg.stages.stackchecks import dark_lines
 Pair = tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]
 
 PREVIEW = "preview.png"
-# What deforms is recorded among the options, because it decides the last bits of a result.
+# The deforming engine is recorded among the options: it decides the last bits of a result.
 ENGINE = "elastic_engine"
 PREVIEW_ORIGINALS, PREVIEW_COPIES = 3, 3
 
@@ -49,7 +49,7 @@ class Copy:
     Attributes
     ----------
     image, label : (H, W)
-        What has no tissue is of middling grey, and does not count.
+        Pixels without tissue are middle grey, and do not count.
     grey : (float, float)
         5th and 95th percentile of tissue.
     """
@@ -62,7 +62,7 @@ class Copy:
 def augment(options: AugmentOptions, progress: Progress) -> StageResult:
     """Write the originals and their augmented copies.
 
-    Slice number i of the result is original i for i below the number of slices n, and else copy
+    Slice i of the result is original i if i is below n, the number of slices; otherwise it is copy
     i // n of slice i % n.
 
     Parameters
@@ -79,7 +79,7 @@ def augment(options: AugmentOptions, progress: Progress) -> StageResult:
     InputError
         If the stacks do not fit each other or cannot be read.
     UsageError
-        If what is said of them makes no sense.
+        If the options that describe them make no sense.
     """
     if options.only is not None:
         options = _as_recorded(options)
@@ -179,7 +179,7 @@ def _augment_one(
 
 
 def _recorded(options: AugmentOptions, whole: Manifest, paths: list[Path]) -> dict[str, Any]:
-    """Options of the finished folder, if its slices can be made again."""
+    """Options of the finished folder; raise an InputError if its slices cannot be made again."""
     for path, source in zip_longest(paths, whole.inputs):
         if path is None or source is None or not matches(path, source):
             raise InputError(
@@ -188,7 +188,7 @@ def _recorded(options: AugmentOptions, whole: Manifest, paths: list[Path]) -> di
                 found="another" if path and source else "another number of them",
                 remedy="choose another --output",
             )
-    # Before it was recorded, there were the splines alone.
+    # Before the engine was recorded, splines were the only one.
     recorded = {ENGINE: "splines", **whole.options}
     if recorded[ENGINE] not in ("splines", find_engine()):
         raise InputError(
@@ -207,7 +207,7 @@ def _planned(whole: Manifest) -> tuple[list[int], list[Recipe]]:
 
 
 def _as_recorded(options: AugmentOptions) -> AugmentOptions:
-    """The options, with labels understood as for the finished folder, if there is one."""
+    """Return the options, with labels interpreted as for the finished folder, if there is one."""
     path = options.output / MANIFEST
     recorded = Manifest.read(path).options if path.exists() else {}
     names = [*(field.name for field in dataclasses.fields(LabelOptions)), "voxel"]
@@ -244,14 +244,14 @@ def _make(
 def _read(
     volume: Volume, labels: Volume, index: int
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
-    """A slice and its label, in which pixels without tissue are marked."""
+    """Return a slice and its label, with pixels without tissue marked in the label."""
     image, label = volume[index], labels[index]
     tissue = volume.tissue(index)
     if tissue.share_missing:
         height, width = image.shape
         missing = tissue.missing((slice(0, height), slice(0, width)), image)
         label = np.where(missing, MISSING, label)
-        # Not to be smeared over what is beside it.
+        # Middle grey, so that deformation does not smear missing pixels over tissue.
         image = np.where(missing, (tissue.low + tissue.high) / 2, image).astype(image.dtype)
     return image, label
 
@@ -281,7 +281,7 @@ def _write(
 ) -> list[list[Pair]]:
     """Write both stacks; return a row of pairs for each original of the preview.
 
-    Of those that have labels: of others there is nothing to see.
+    Originals without labels are left out: there is nothing to see on them.
     """
     for name, kind in (("volume.tif", dtype), ("labels.tif", np.dtype(np.uint8))):
         writer.describe(name, shape=shape, dtype=kind, axes="ZYX")

@@ -31,21 +31,21 @@ from unetseg.stacks.labels import Labels
 from unetseg.stacks.opening import open_numbers
 from unetseg.stacks.volume import Volume, name_in
 
-WORST = 10  # splits and merges that scores.json lists, as many of each
-PARTS = 5  # and of each so many of the cells that it is divided among
-SAID = 3  # of the worst, for people
-PAIRS = 5  # of neighbouring slices that are looked at, to see if numbers go on
+WORST = 10  # splits, and as many merges, that scores.json lists
+PARTS = 5  # largest parts that are listed for each of them
+SAID = 3  # of the worst that are shown to the user
+PAIRS = 5  # of neighbouring slices that are compared to see whether numbers continue
 
 
 def holds_cells(path: Path, *, said: str) -> bool:
-    """Whether a stack is one of numbered cells, and not of probabilities.
+    """Whether a stack holds numbered cells, not probabilities.
 
     Parameters
     ----------
     path : Path
-        Of the stack.
+        Path of the stack.
     said : str
-        'cells', 'probabilities', or 'auto' for what wrote it, or what it looks like.
+        'cells', 'probabilities', or 'auto' to decide by what wrote it, or by its pixels.
     """
     if said != "auto":
         return said == "cells"
@@ -55,11 +55,11 @@ def holds_cells(path: Path, *, said: str) -> bool:
     try:
         stack = open_numbers(path)
     except InputError:
-        return False  # it is said where it is opened
+        return False  # the error is raised where it is opened
     with stack:
         if stack.dtype.kind == "f":
             return False
-        # No stack of probabilities is read that has more bits.
+        # Probabilities are not read from integers of more than 16 bits.
         return stack.dtype.itemsize > 2 or look_numbered(stack)
 
 
@@ -83,7 +83,7 @@ def check_cells(prediction: Volume) -> None:
 def score_cells(
     prediction: Volume, labels: Labels, counted: Sequence[int], *, jobs: int, progress: Progress
 ) -> tuple[dict[str, Any], list[str]]:
-    """Score cells slice by slice, and, where labels say which sections are one cell, through them.
+    """Score cells slice by slice, and through the slices if labels number the cells through them.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def score_cells(
 
 
 def _truth(labels: Labels, index: int) -> npt.NDArray[Any]:
-    """Cells of a slice: numbered, or where they are not, 1."""
+    """True cells of a slice by number; if labels do not number them, 1 in all cells."""
     if labels.numbered:
         return labels.numbers(index)
     inside: npt.NDArray[np.uint8] = (labels[index] == INTERIOR).astype(np.uint8)
@@ -145,14 +145,14 @@ def _truth(labels: Labels, index: int) -> npt.NDArray[Any]:
 def _score(
     work: tuple[npt.NDArray[Any], npt.NDArray[Any], int],
 ) -> tuple[dict[str, float], Overlaps]:
-    """Scores of the sections of one slice, and what its cells share."""
+    """Score the sections of one slice, and count the overlaps of its cells."""
     truth, proposal, index = work
     scores = segmentation_scores(label_sections(truth), label_sections(proposal))
     return name_scores(*scores), count_overlaps(truth, proposal, place=index)
 
 
 def _why_not_through(labels: Labels, overlaps: OverlapSum) -> str:
-    """Why labels do not say which sections are one cell; nothing if they do."""
+    """Say why labels do not tell which sections are one cell; empty if they do."""
     if labels.separate:
         return "these are separate micrographs"
     if not labels.numbered:
@@ -172,7 +172,7 @@ def _warn_of_numbers(
     counted: Sequence[int],
     progress: Progress,
 ) -> None:
-    """Say where numbers can hardly be meant to go through the slices."""
+    """Warn if numbers of cells do not seem to continue from slice to slice."""
     cells = np.count_nonzero(np.unique(overlaps.total().proposal))
     if overlaps.slices > 1 and cells == overlaps.proposal_sections > 0:
         progress.warn(
@@ -188,7 +188,7 @@ def _warn_of_numbers(
 
 
 def _begin_anew(read: Callable[[int], npt.NDArray[Any]], counted: Sequence[int]) -> bool:
-    """Whether most numbers that neighbouring slices share do not lie over each other."""
+    """Whether most numbers shared by neighbouring slices are at different places in them."""
     neighbours = [(one, two) for one, two in pairwise(counted) if two == one + 1]
     chosen = neighbours[:: max(1, len(neighbours) // PAIRS)][:PAIRS]
     found = [count_shared(read(one), read(two)) for one, two in chosen]
@@ -196,7 +196,7 @@ def _begin_anew(read: Callable[[int], npt.NDArray[Any]], counted: Sequence[int])
 
 
 def _score_through(table: Overlaps) -> dict[str, Any]:
-    """Scores through the slices, by the names that they have in scores.json."""
+    """Scores through the slices, by their names in scores.json."""
     information, rand = variation_of_information(table), adapted_rand(table)
     voxels = int(table.voxels.sum())
     return {
@@ -228,13 +228,13 @@ def _find_worst(table: Overlaps, prediction: Volume, labels: Labels) -> dict[str
     }
 
 
-Place = tuple[int, int, int]  # a slice, a cell of the truth, and one of the prediction
+Place = tuple[int, int, int]  # slice, true cell, predicted cell
 
 
 def _locate(
     wanted: Sequence[Place], prediction: Volume, labels: Labels
 ) -> Iterator[tuple[Place, tuple[int, int]]]:
-    """A pixel of each place, in the order of the slices, each of which is read once."""
+    """Yield a pixel of each place; as places are sorted by slice, each slice is read once."""
     read = -1
     for place in wanted:
         index, cell, number = place
@@ -251,7 +251,7 @@ def _row(
     *,
     truth_first: bool,
 ) -> dict[str, Any]:
-    """A split or a merge, as scores.json has it."""
+    """Return a split or a merge as an entry of scores.json."""
     largest = []
     for each in division.largest:
         pair = (division.number, each.number) if truth_first else (each.number, division.number)
@@ -286,7 +286,7 @@ def _say_through(through: dict[str, Any]) -> list[str]:
 
 
 def _say_worst(worst: dict[str, Any]) -> list[str]:
-    """The worst of both, as lines."""
+    """Describe the worst splits and merges in lines."""
     lines = []
     for kind, whole, part, does in (
         ("splits", "cell", "predicted", "is split among"),

@@ -1,7 +1,7 @@
 """`unetseg crossvalidate`: every slice predicted by a network that never saw it.
 
 Above the stages: it runs preprocess, train and evaluate once for every fold. Each fold is a folder
-of ordinary stages, so a run that dies goes on where it was, and anything can be inspected with the
+of ordinary stages, so a run that dies can be resumed, and anything can be inspected with the
 ordinary commands.
 """
 
@@ -39,18 +39,18 @@ MEASURES = {"v_rand": "V_Rand", "v_info": "V_Info", "pixel_error": "pixel error"
 
 @dataclass(frozen=True)
 class Fold:
-    """A block of source slices, and how the network did on them that was trained on the others.
+    """A block of source slices, and the scores on them of a network trained on the others.
 
     Attributes
     ----------
     block : range
         The slices that were held out.
     numbers : list of int
-        Those of them in which anything counts.
+        Those of them in which any pixel counts.
     scores : dict
         As in scores.json of `unetseg evaluate`.
     minutes : float
-        Of training.
+        Duration of training.
     """
 
     block: range
@@ -116,7 +116,7 @@ def crossvalidate(options: CrossvalidateOptions, progress: Progress) -> StageRes
 
 
 def _plan(options: CrossvalidateOptions) -> tuple[Manifest, list[range]]:
-    """Manifest of the input, and the blocks, if all can be scored: said now, not in hours."""
+    """Return the input's manifest and the blocks; raise now, not in hours, if scoring will fail."""
     manifest = open_stage(options.input, stage="augment", fresh=True)
     slices = max(manifest.details["sources"]) + 1
     if options.leave_out == "volumes":
@@ -153,7 +153,7 @@ def _volumes(options: CrossvalidateOptions, manifest: Manifest) -> list[range]:
 def _warn_of_earlier(
     options: CrossvalidateOptions, blocks: list[range], progress: Progress
 ) -> None:
-    """Say what in the folder is not of this run."""
+    """Warn of what in the output folder is not from this run."""
     path = options.output / MANIFEST
     # By way of JSON, as they were written.
     if path.is_file() and Manifest.read(path).options != json.loads(json.dumps(options.recorded())):
@@ -167,7 +167,7 @@ def _warn_of_earlier(
 
 
 def split(slices: int, folds: int) -> list[range]:
-    """Contiguous blocks of nearly equal length: neighbouring slices look alike."""
+    """Return contiguous blocks of nearly equal length, because neighbouring slices look alike."""
     return [range(k * slices // folds, (k + 1) * slices // folds) for k in range(folds)]
 
 
@@ -180,7 +180,7 @@ def _folder(options: CrossvalidateOptions, block: range) -> Path:
 
 
 def _run_fold(options: CrossvalidateOptions, block: range, progress: Progress) -> Fold:
-    """Run the stages that are not done yet."""
+    """Run the stages of a fold that are not done yet."""
     folder = _folder(options, block)
     preprocess(
         PreprocessOptions(
@@ -208,7 +208,7 @@ def summarise(folds: Sequence[Fold]) -> dict[str, tuple[float, float]]:
 
 
 def format_table(folds: Sequence[Fold], summary: dict[str, tuple[float, float]]) -> str:
-    """Folds with mean and spread, then single slices, as Markdown."""
+    """Format folds with mean and spread, then single slices, as Markdown."""
     lines = [
         f"| held out | {' | '.join(MEASURES.values())} | minutes |",
         "| --- " * (len(MEASURES) + 2) + "|",
@@ -235,7 +235,7 @@ def _slices(folds: Sequence[Fold]) -> list[tuple[int, dict[str, float]]]:
 def _write_scores(
     path: Path, folds: Sequence[Fold], summary: dict[str, tuple[float, float]]
 ) -> None:
-    """The same as CSV: a row for each fold, mean, standard deviation and slice."""
+    """Write the same as CSV: a row for each fold, mean, standard deviation and slice."""
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, ["of", *MEASURES, "minutes"], extrasaction="ignore")
         table.writeheader()

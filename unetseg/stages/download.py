@@ -22,7 +22,7 @@ from unetseg.stacks.labels import Labels
 from unetseg.stacks.opening import STACKS, open_volume
 from unetseg.stacks.volume import describe
 
-# Hidden, so that it goes when the stacks have moved to their places.
+# Hidden, so that it is removed when the stacks have moved into place.
 ARCHIVE = ".ISBI-2012-challenge.zip"
 
 # sha256 of the pixels, slice by slice, row by row.
@@ -37,11 +37,11 @@ SHAPE = (30, 512, 512)
 # The four stacks have 31 MB as 8 bit and 126 MB as 32 bit.
 MEGABYTE = 10**6
 LARGEST_ARCHIVE = 64 * MEGABYTE
-LARGEST_STACK = 40 * MEGABYTE  # each of four, so that all have 160 MB at most
+LARGEST_STACK = 40 * MEGABYTE  # for each of four, so 160 MB at most in all
 
 CHUNK = 2**16
 RETRIES = 3
-BUSY = (408, 429, 500, 502, 503, 504)  # what a server says that may answer in a second
+BUSY = (408, 429, 500, 502, 503, 504)  # statuses of a server that may answer a little later
 BY_HAND = "check --url, try again later, or get the file with a browser"
 
 TROUBLES = {
@@ -51,7 +51,7 @@ TROUBLES = {
     requests.TooManyRedirects: "redirects without an end",
     ValueError: "an address of no server",
 }
-# zipfile decodes others without a limit on what comes out at a time.
+# zipfile decodes other methods without a limit on the output at a time.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 CITATIONS = (
@@ -62,7 +62,7 @@ CITATIONS = (
 
 
 def download(options: DownloadOptions, progress: Progress) -> StageResult:
-    """Fetch the stacks of ISBI 2012, and check that they are these.
+    """Fetch the stacks of ISBI 2012, and verify their pixels.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def download(options: DownloadOptions, progress: Progress) -> StageResult:
     Raises
     ------
     InputError
-        If the archive cannot be had, or does not hold the stacks of the challenge.
+        If the archive cannot be fetched, or does not hold the stacks of the challenge.
     """
     origin = public(options.url)
     with StageWriter(
@@ -102,25 +102,25 @@ def download(options: DownloadOptions, progress: Progress) -> StageResult:
 
 
 def _fetch(path: Path, options: DownloadOptions, progress: Progress) -> None:
-    """Fetch the archive; pooch asks again after what requests calls an error."""
+    """Fetch the archive; pooch tries again after an error of requests."""
     source = pooch.create(
-        path.parent.absolute(),  # in which pooch takes no ~ for a home
+        path.parent.absolute(),  # absolute, so that pooch does not expand a ~ in it
         base_url="",
         registry={path.name: None},
         urls={path.name: options.url},
         retry_if_failed=RETRIES,
     )
-    pooch.get_logger().setLevel("WARNING")  # below, it shows the address with its secrets
+    pooch.get_logger().setLevel("WARNING")  # at lower levels it shows the address with its secrets
     receive = partial(_receive, timeout=options.timeout, progress=progress)
     try:
         source.fetch(path.name, downloader=receive)
-    # urllib3 has a ValueError for some names of hosts, which requests lets through.
+    # urllib3 raises a ValueError for some host names, which requests does not catch.
     except (requests.RequestException, ValueError) as error:
         raise _refusal(public(options.url), _trouble(error)) from error
 
 
 def _receive(url: str, part: str, _: pooch.Pooch, *, timeout: float, progress: Progress) -> None:
-    """Write to a file what a server sends; a downloader for pooch."""
+    """Write the response of a server to a file; a downloader for pooch."""
     plain = {"Accept-Encoding": "identity"}  # so that the announced length is that of the file
     with (
         requests.get(url, headers=plain, timeout=timeout, stream=True) as response,
@@ -129,7 +129,7 @@ def _receive(url: str, part: str, _: pooch.Pooch, *, timeout: float, progress: P
         if not response.ok and response.status_code not in BUSY:
             raise _refusal(public(url), f"HTTP status {response.status_code}")
         response.raise_for_status()
-        # None where the server does not say it; urllib3 raises an error where less comes.
+        # None if the server does not announce it; urllib3 raises an error if less arrives.
         announced = response.raw.length_remaining
         for chunk in progress.track(
             response.iter_content(CHUNK),
@@ -144,7 +144,7 @@ def _receive(url: str, part: str, _: pooch.Pooch, *, timeout: float, progress: P
 
 
 def _trouble(error: Exception) -> str:
-    """What went wrong, not in the words of requests: they quote addresses, secrets and all."""
+    """Say what went wrong, without messages of requests, which quote addresses with secrets."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP status {error.response.status_code}"
     cause: BaseException = error
@@ -161,18 +161,18 @@ def _refusal(origin: str, found: str) -> InputError:
 
 
 def _read(path: Path, origin: str) -> dict[str, bytes]:
-    """The stacks in an archive, wherever they are in it: the last part of a path decides."""
+    """Read the stacks in an archive, whatever folder they are in: only their names count."""
     stacks = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 place = PurePosixPath(member.filename.replace("\\", "/"))
-                # What macOS knows of files lies beside them, under their names.
+                # macOS stores metadata of files beside them, under the same names.
                 if place.name not in STACKS or member.is_dir() or "__MACOSX" in place.parts:
                     continue
                 if place.name in stacks:
                     raise ValueError(f"two of {place.name}")
-                # No more comes out than is declared here.
+                # No more is decoded than is declared here.
                 if member.file_size > LARGEST_STACK or member.compress_type not in METHODS:
                     size = f"{member.file_size / MEGABYTE:.0f} MB"
                     raise ValueError(f"{size} in {place.name} by method {member.compress_type}")
@@ -187,7 +187,7 @@ def _read(path: Path, origin: str) -> dict[str, bytes]:
 
 
 def _unpack(stacks: Mapping[str, bytes], origin: str, writer: StageWriter) -> list[str]:
-    """Write the stacks that are those of the challenge; returns what to say of one left out."""
+    """Write the stacks that are those of the challenge; return notes on those left out."""
     notes = []
     for name in STACKS:
         if name in stacks:
@@ -210,7 +210,7 @@ def _unpack(stacks: Mapping[str, bytes], origin: str, writer: StageWriter) -> li
 
 
 def _fault(name: str, writer: StageWriter) -> str | None:
-    """What makes a stack another than that of the challenge; None if nothing does."""
+    """Say how a stack differs from that of the challenge; None if it does not."""
     try:
         with open_volume(writer.path(name)) as volume:
             if volume.shape != SHAPE:

@@ -50,9 +50,10 @@ from unetseg.stages.cellscoring import check_cells, holds_cells, score_cells
 from unetseg.stages.stackchecks import say_remarks
 
 NAME = "scores.json"
-# What stages leave in their folders, as --prediction-as calls it.
+# What stages write to their folders, as a value of --prediction-as.
 KINDS = {"train": "probabilities", "predict": "probabilities", "segment": "cells"}
-# Less may be chance: of probabilities, in standard deviations of a slice, and of V_Rand.
+# Smaller differences may be chance: of probabilities, in standard deviations of a slice, and of
+# V_Rand.
 CLEARLY_LOWER, CLEARLY_BETTER = 0.1, 0.01
 
 
@@ -74,7 +75,7 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
     InputError
         If prediction and labels do not fit each other or cannot be read.
     UsageError
-        If labels are needed and not given, or what is said of them makes no sense.
+        If labels are needed and not given, or the options that describe them make no sense.
     """
     prediction_path, labels_path, are_cells = _find(options)
     seen = [Seen.of(prediction_path), Seen.of(labels_path)]
@@ -122,7 +123,10 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> StageResult:
 
 
 def _find(options: EvaluateOptions) -> tuple[Path, Path, bool]:
-    """The two stacks, of held-out slices if the prediction is a model's folder; if it is cells."""
+    """Return the paths of prediction and labels, and whether the prediction holds cells.
+
+    If the prediction is the folder of a model, the stacks are those of its held-out slices.
+    """
     path, labels = options.prediction, options.labels
     is_folder = path.suffix.lower() not in (".tif", ".tiff", ".zarr") and not (
         locate(path)[0].is_file()
@@ -156,7 +160,7 @@ def _find(options: EvaluateOptions) -> tuple[Path, Path, bool]:
 
 
 def _check_probabilities(prediction: Volume) -> None:
-    """Raise an InputError unless pixels may be probabilities; whole numbers may be of cells."""
+    """Raise an InputError unless pixels may be probabilities; integers may be numbers of cells."""
     remedy = "divide the pixels by their largest value"
     if prediction.dtype.kind in "iu":
         remedy += ", or give --prediction-as cells if they are numbers of cells"
@@ -164,10 +168,10 @@ def _check_probabilities(prediction: Volume) -> None:
 
 
 def _warn_of_training(prediction: Path, counted: list[int], progress: Progress) -> None:
-    """Say of which slices the model has learned, as far as the manifest beside it tells."""
+    """Warn of slices that the model has learned from, according to the prediction's manifest."""
     manifest = find_writer(prediction)
     if manifest is not None and manifest.stage == "segment" and manifest.inputs:
-        # Cells are as good as the prediction that they were made of.
+        # For cells, what the model of their prediction has learned from matters.
         prediction = manifest.inputs[0].seen_from(prediction.parent)
         manifest = find_writer(prediction)
     if manifest is None:
@@ -187,7 +191,7 @@ def _warn_of_training(prediction: Path, counted: list[int], progress: Progress) 
 
 
 def _check_nothing_said(options: EvaluateOptions, folder: Path) -> None:
-    """Raise a UsageError if something is said of labels that augment has understood already."""
+    """Raise a UsageError if options describe labels that augment has interpreted already."""
     for field in dataclasses.fields(LabelOptions):
         if getattr(options, field.name) != field.default:
             raise UsageError(
@@ -199,7 +203,7 @@ def _check_nothing_said(options: EvaluateOptions, folder: Path) -> None:
 def _score_probabilities(
     prediction: Volume, truth: Volume, counted: list[int], *, jobs: int, progress: Progress
 ) -> tuple[dict[str, Any], list[str]]:
-    """What scores.json says of probabilities, and lines for people."""
+    """Return the contents of scores.json for probabilities, and lines for people."""
     pairs = ((prediction[index], truth[index]) for index in counted)
     tracked = progress.track(
         ordered_map(_score, pairs, jobs=jobs), total=len(counted), label="evaluate", unit="slice"
@@ -220,7 +224,7 @@ def _score_probabilities(
 def _score(
     pair: tuple[npt.NDArray[Any], npt.NDArray[np.uint8]],
 ) -> tuple[list[SliceScores], float]:
-    """Scores of a slice, and how far probabilities are higher inside cells than on membrane."""
+    """Scores of a slice, and by how much probabilities are higher inside cells than on membrane."""
     probability, label = pair
     inside, counted = label == INTERIOR, label != UNCOUNTED
     scores = score_slice(probability, inside, counted=counted, thresholds=THRESHOLDS)
@@ -228,7 +232,7 @@ def _score(
 
 
 def _warn_of_labels(path: Path, data: dict[str, Any], contrast: float, progress: Progress) -> None:
-    """Say where labels and prediction can hardly belong together, whatever the scores are."""
+    """Warn if labels and prediction hardly seem to belong together, whatever the scores are."""
     if contrast < -CLEARLY_LOWER:
         progress.warn(
             f"{path}: labels may be inverted: the prediction sees membrane where they have "
@@ -247,7 +251,7 @@ def _warn_of_labels(path: Path, data: dict[str, Any], contrast: float, progress:
 def _tabulate(
     slices: Sequence[Sequence[SliceScores]], counted: list[int], total: int
 ) -> dict[str, Any]:
-    """What scores.json says, of the counted slices among all."""
+    """Return the contents of scores.json, given the scores of the counted slices among all."""
     rows: list[dict[str, float] | None] = [None] * total
     stack = StackScores.from_slices(slices)
     thresholds = [round(t, 1) for t in THRESHOLDS]
@@ -271,7 +275,7 @@ def _tabulate(
 
 
 def _parts(slices: Sequence[Sequence[SliceScores]]) -> dict[str, list[float]]:
-    """Means over the slices of the two sides of both scores, one for each threshold."""
+    """Means over the slices of the merge and split parts of both scores, for each threshold."""
     columns = list(zip(*slices, strict=True))
     return {
         f"{name}_{side}": [

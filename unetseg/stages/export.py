@@ -1,4 +1,4 @@
-"""`unetseg export`: a model for other programs, each tried out before it is handed over."""
+"""`unetseg export`: a model in formats for other programs, each tested before it is published."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ TOLERANCE = 1e-4
 def export(options: ExportOptions, progress: Progress) -> StageResult:
     """Write a trained model in formats that other programs run.
 
-    Each is run on pixels of a stack, and compared with the model, before it is handed over.
+    Each copy is run on pixels of a stack, and compared with the model, before it is published.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def export(options: ExportOptions, progress: Progress) -> StageResult:
 
 @dataclass(frozen=True)
 class _Example:
-    """A piece of a slice to try things out on.
+    """A piece of a slice to test exported models on.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class _Example:
 
 
 class _Job:
-    """The model that is exported, and what it makes of the example."""
+    """The model that is exported, and its prediction of the example."""
 
     def __init__(
         self, options: ExportOptions, manifest: Manifest, card: ModelCard, example: _Example
@@ -155,12 +155,12 @@ class _Job:
 
     @property
     def prediction(self) -> npt.NDArray[np.float32]:
-        """What the model makes of the whole example, (H, W)."""
+        """The model's prediction of the whole example, (H, W)."""
         whole: npt.NDArray[np.float32] = self._expected[0][0]
         return whole
 
     def difference(self, run: Run) -> float:
-        """The largest one between the model and a copy of it."""
+        """Return the largest difference between outputs of the model and of a copy of it."""
         return max(
             float(np.abs(run(tiles[..., None])[..., 0] - expected).max())
             for tiles, expected in zip(self._tiles, self._expected, strict=True)
@@ -168,7 +168,7 @@ class _Job:
 
 
 def _normalise(pixels: npt.NDArray[Any], name: str) -> npt.NDArray[np.float32]:
-    """As a package does by itself: it knows of no pixels that are missing."""
+    """Normalise as an exported package does, which knows of no missing pixels."""
     return NORMALISATIONS[name].of(all_tissue(pixels), [pixels])(pixels)
 
 
@@ -191,7 +191,7 @@ def _check_possible(formats: list[str]) -> None:
 
 
 def _find_stack(options: ExportOptions, manifest: Manifest) -> Path | None:
-    """The stack to try things out on, None if there is none and the user named none."""
+    """Find the stack to test exported models on; None if the user named none and none is there."""
     if options.volume:
         path = find_stack(options.volume, "train-volume.tif")
     else:
@@ -203,7 +203,7 @@ def _find_stack(options: ExportOptions, manifest: Manifest) -> Path | None:
 
 
 def _read_example(stack: Path | None, manifest: Manifest, *, edge: int) -> _Example:
-    """The middle of a slice, edge x edge: of a held-out one, if the model was trained on it."""
+    """Read the middle of a slice, edge x edge; a held-out one if the stack was trained on."""
     if stack is None:
         images, _ = synthesize(slices=1, height=edge, width=edge, rng=np.random.default_rng(0))
         return _Example(images[0], "a synthetic slice")
@@ -246,7 +246,7 @@ def _export_package(job: _Job, path: Path) -> float:
         job.card,
         modelpackage.Weights(
             keras=job.manifest.details["keras"],
-            # With which the package is tried out; which version trained it is not recorded.
+            # The version that tests the package; which version trained it is not recorded.
             backend=describe_backend()["backend"],
             backend_version=backend_version(),
             opset=OPSET,

@@ -1,4 +1,4 @@
-"""What may be wrong with images and labels that can be read: said before it ruins a training."""
+"""Warn of images and labels that can be read but look wrong, before they ruin a training run."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ SLICES_TO_REGISTER = 5
 FARTHEST_SHIFT = 16
 TOLERATED_SHIFT = 2
 CLEARLY_BETTER = 1.2
-# Where more of a slice is membrane, it is seen whether somebody has labelled a part of it alone. It
-# is 22 % in ISBI 2012, where 0.6 % at most of a slice is that far from cells, and 2.5 % if
-# membranes are drawn 8 px wider.
+# If more than this share of a slice is membrane, check whether only a part of it was labelled:
+# whether more than CLEARLY_EMPTY is membrane far from cells. In ISBI 2012 the shares are 22 % and
+# 0.6 % at most, or 2.5 % if membranes are drawn 8 px wider.
 MUCH_MEMBRANE, CLEARLY_EMPTY = 0.3, 0.1
-# Of a slice. Strokes on a smaller part fit many places by chance.
+# Share of a slice that must be labelled: strokes on less of it fit many places by chance.
 ENOUGH_TO_FIT = 0.2
 COARSE = 512
-# Labels and images that are compared with each other, and pixels of their height and width.
+# Labels that are compared with every image, and pixels of height and width that are compared.
 LABELS_TO_COMPARE, MIDDLE_OF_ORDER = 32, 512
 SHOWN_PLACES = 3
-MOST = 0.8  # of the labels that have another place are where an order says
+MOST = 0.8  # of the labels that belong to other images must follow an order, to name it
 
 
 def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
@@ -65,7 +65,7 @@ def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
     Raises
     ------
     InputError
-        If the volume is a result, or shows no tissue at all.
+        If the volume is a result of unetseg, or shows no tissue at all.
     """
     refuse_result(volume)
     say_remarks(progress, volume, labels.source)
@@ -73,7 +73,7 @@ def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
     warn_of_missing(volume, progress)
     _warn_of_numbers(volume, labels, progress)
     labelled, plain, contrasts, empty, fitted = [], [], [], {}, []
-    # Names say which label belongs to which of separate images.
+    # Labels of separate images are matched by name.
     order = None if labels.separate else _Order(labels)
     for index, image in enumerate(volume):
         label = labels[index]
@@ -105,11 +105,11 @@ def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
             "Fiji: Edit > Invert)"
         )
     elif _warn_of_empty(labels, empty, progress):
-        return  # they fit nowhere
+        return  # such labels fit nowhere
     if not fitted:
         return
-    # Labels that are beside the wrong image fit best anywhere, and those that are out of register
-    # fit some other image by chance.
+    # For labels of another image the best shift is arbitrary, and labels that are out of register
+    # may fit another image by chance.
     shift = _clear_shift(volume, labels, fitted)
     if order is not None and order.is_clear(most=shift is not None):
         progress.warn(f"{labels.path}: {order}")
@@ -118,13 +118,13 @@ def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
 
 
 def _coarse(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Every so many pixels, which will do for what is far larger than a membrane."""
+    """Subsample a label, which is enough for regions far larger than a membrane."""
     step = math.ceil(max(label.shape) / COARSE)
     return label[::step, ::step]
 
 
 def _warn_of_empty(labels: Volume, empty: dict[int, float], progress: Progress) -> bool:
-    """Say where membrane is wider than cells, if it is: nobody may have looked there."""
+    """Warn if membrane is wider than cells, perhaps unlabelled there; return whether it is."""
     wide = {index: share for index, share in empty.items() if share > CLEARLY_EMPTY}
     if wide:
         progress.warn(
@@ -137,10 +137,10 @@ def _warn_of_empty(labels: Volume, empty: dict[int, float], progress: Progress) 
 
 
 class _Order:
-    """Whether labels fit other images than those that they are beside.
+    """Whether labels fit other images than their own.
 
-    Every image is compared with some labels, all of them where there are not many; of both, the
-    middle is looked at.
+    Every image is compared with some labels, or with all if there are not many; only the middle of
+    both is compared.
     """
 
     def __init__(self, labels: Volume) -> None:
@@ -156,18 +156,18 @@ class _Order:
         self._places: dict[int, int] = {}
 
     def look(self, index: int, image: npt.NDArray[Any], label: npt.NDArray[np.uint8]) -> None:
-        """Compare an image with the labels, and with its own."""
+        """Compare an image with the chosen labels, and with its own label."""
         pixels = standardise_robustly(image[self._box]).ravel()
         self._fits[:, index] = np.abs(self._patterns @ pixels)
         self._own[index] = abs(float(balance(label[self._box]).ravel() @ pixels))
 
     def is_clear(self, *, most: bool) -> bool:
-        """Whether some labels belong to other images, or most of them do."""
+        """Whether two labels or more, and with `most` at least half, belong to other images."""
         self._places = better_places(self._fits, self._own, self._rows)
         return len(self._places) >= (max(2, len(self._rows) / 2) if most else 2)
 
     def __str__(self) -> str:
-        """Which labels belong to other images, and what their order looks like."""
+        """Say which labels belong to other images, and what their order looks like."""
         better = [f"label {one} fits image {image} better" for one, image in self._places.items()]
         shown = first_of(better, most=SHOWN_PLACES)
         found = f"labels may be in another order than images: {shown}"
@@ -176,14 +176,14 @@ class _Order:
 
 
 def name_order(places: dict[int, int], slices: int) -> str:
-    """Say in words what labels have been through, if that is clear.
+    """Describe the order that labels are in, if it is clear; else return an empty string.
 
     Parameters
     ----------
     places : dict
-        From the number of a label to that of the image that it belongs to.
+        Number of the image that a label belongs to, by the number of the label.
     slices : int
-        How many there are.
+        Number of slices.
     """
     off = Counter(image - label for label, image in places.items()).most_common(1)[0][0]
     far = f"{abs(off)} slice{'s' if abs(off) > 1 else ''} {'late' if off < 0 else 'early'}"
@@ -203,7 +203,7 @@ def name_order(places: dict[int, int], slices: int) -> str:
 
 
 def _warn_of_numbers(volume: Volume, labels: Labels, progress: Progress) -> None:
-    """Say where slices of two folders belong together by their place, but not by their names."""
+    """Warn if images and labels of two folders match by position, but not by number in names."""
     source = labels.source
     if not (isinstance(volume, SliceFolder) and isinstance(source, SliceFolder)):
         return
@@ -218,9 +218,9 @@ def _warn_of_numbers(volume: Volume, labels: Labels, progress: Progress) -> None
 
 
 def _clear_shift(volume: Volume, labels: Volume, labelled: list[int]) -> str | None:
-    """Where labels would fit better, if that is clear."""
+    """Say by which shift labels would fit better; None if that is not clear."""
     sample = labelled[:: math.ceil(len(labelled) / SLICES_TO_REGISTER)]
-    # As much of all of them as the smallest has.
+    # Crop all of them to the size of the smallest.
     sizes = (volume.own_size(index) for index in sample)
     size = [min(edges) for edges in zip(*sizes, strict=True)]
     box = middle_of(size, most=MIDDLE)

@@ -1,6 +1,6 @@
-"""Whether `unetseg segment` links sections through the slices: said, or seen of the prediction.
+"""Decide whether `unetseg segment` links sections through slices: by option, or by prediction.
 
-It never depends on the memory, so that neither do the cells.
+The decision never depends on the memory, so that the cells do not either.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from unetseg.arrays.tiles import middle_of
 from unetseg.errors import UnetsegError, UsageError
 from unetseg.stacks.volume import Volume
 
-# Pixels of the largest slices that are linked unless it is said: those that fit into the memory
-# that is allowed by default, with something to spare for reading.
+# Pixels of the largest slices that are linked by default: those that fit into the default memory,
+# with something to spare for reading.
 LARGEST = 10**7
-# Neighbours that are compared, evenly through the stack, and the edge of what is seen of them.
+# Pairs of neighbours that are compared, evenly spaced in the stack, and edge of the part compared.
 PAIRS = 9
 EDGE = 1024
 
@@ -29,19 +29,19 @@ LINKED = "sections of one cell have one number in all slices; --no-link gives ea
 def choose_link(
     given: bool | None, prediction: Volume, *, zero_is_missing: bool
 ) -> tuple[bool, list[str]]:
-    """Decide whether to link, and what to say of it.
+    """Decide whether to link, and what to tell the user.
 
-    Unless it was said, the slices of a stack are linked. That they are of one, and not images that
-    only lie in one file or folder, is seen of the prediction: of most of a few neighbours, nowhere
-    does one fit the other better than within a few pixels of where it is.
+    By default the slices of a stack are linked if they are not too large and bioimage-cpp is
+    installed. The prediction shows whether they are of one stack, not unrelated images in one file
+    or folder: most of a few pairs of neighbours fit best within a few pixels of where they are.
 
     Parameters
     ----------
     given : bool or None
-        What the user has said.
+        The user's choice; None for the default.
     prediction : Volume
     zero_is_missing : bool
-        Whether a probability of exactly 0 shows no tissue.
+        Whether a probability of exactly 0 means missing tissue.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def choose_link(
 
 
 def _reason_against(prediction: Volume, *, zero_is_missing: bool) -> str | None:
-    """Why not to link the slices, and how to do it all the same."""
+    """Say why not to link the slices, and how to do so anyway; None if they can be linked."""
     if math.prod(prediction.shape[1:]) > LARGEST:
         return f"they are larger than {LARGEST // 10**6} megapixels; --link takes more memory"
     try:
@@ -85,7 +85,7 @@ def _reason_against(prediction: Volume, *, zero_is_missing: bool) -> str | None:
 
 
 def _are_neighbours(prediction: Volume, *, zero_is_missing: bool) -> bool:
-    """Whether most slices that are looked at lie where those behind them do."""
+    """Whether most pairs of slices that are compared look like neighbours in a stack."""
     box = middle_of(prediction.shape[1:], most=EDGE)
 
     def see(z: int) -> Layer:

@@ -43,8 +43,8 @@ EDGE = ".edge"  # of the pieces, in pixels; hidden, so that it is not published
 def predict(options: PredictOptions, progress: Progress) -> StageResult:
     """Predict slices of any number and size with one or several trained models.
 
-    Of a folder of separate micrographs, each is predicted as if it were alone, into a file of its
-    own name.
+    Each image of a folder of separate micrographs is predicted as if it were alone, into a file
+    named after it.
 
     Works piece by piece, within the memory allowed. What an interrupted run has written is kept,
     and the same call resumes from there.
@@ -67,7 +67,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
     """
     memory = parse_memory(options.memory)
     name = _name(options)
-    # The name decides the format: what it is by default depends on --scheduler.
+    # The name decides the format; the default name depends on --scheduler.
     recorded = {**options.recorded(), "name": None if name == DEFAULT_NAME else name}
     folders = [find_model(path) for path in options.model]
     models = [open_model(folder) for folder in folders]
@@ -116,7 +116,7 @@ def predict(options: PredictOptions, progress: Progress) -> StageResult:
 
 
 def _warn_of_obsolete(writer: StageWriter, progress: Progress) -> None:
-    """Say which earlier results go, as long as they can be kept."""
+    """Warn of earlier results that will be removed, while they can still be kept."""
     for path in writer.obsolete():
         progress.warn(
             f"{path}: result of an earlier run, removed when this run is finished; to keep it, "
@@ -125,7 +125,7 @@ def _warn_of_obsolete(writer: StageWriter, progress: Progress) -> None:
 
 
 def _name(options: PredictOptions) -> str:
-    """Name of the result; its ending says what it is."""
+    """Name of the result; its ending decides the format."""
     if options.name is None:
         return "prediction.ome.zarr" if options.scheduler else DEFAULT_NAME
     check_name(options.name, options.scheduler)
@@ -133,13 +133,13 @@ def _name(options: PredictOptions) -> str:
 
 
 def _format(name: str) -> type[PieceWriter]:
-    """What writes a file of that name."""
+    """Return the class that writes a file of that name."""
     return ZarrPieces if is_zarr(Path(name)) else TiffPieces
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """What is to be predicted, by what, and where."""
+    """What is to be predicted, with which models, and how."""
 
     folders: list[Path]
     volume: Volume
@@ -148,7 +148,7 @@ class _Work:
     scheduler: str | None
 
     def write(self, writer: StageWriter, name: str, progress: Progress) -> dict[str, Any]:
-        """Predict and write the pieces that are missing; says how fast it was."""
+        """Predict and write the pieces that are missing; return how fast it was."""
         volume = self.volume
         ensemble = Ensemble([Member.load(folder) for folder in self.folders], self.treatment)
         writer.check_inputs()  # the networks are those of the manifests
@@ -185,11 +185,11 @@ class _Work:
         edge: int,
         progress: Progress,
     ) -> dict[str, Any]:
-        """The same of micrographs, each as if it were alone."""
+        """Do the same for micrographs, each as if it were alone."""
         missing = total = 0
         left: dict[int, list[Piece]] = {}
         for index, name in enumerate(map(name_of_result, volume.names)):
-            # Begun at once, all of them, so that a full disk is noticed before any work is done.
+            # All files are created first, so that a full disk is noticed before any work is done.
             with volume.alone(index) as alone, self._open(writer.path(name), alone) as output:
                 writer.describe(name, shape=alone.shape, dtype="float32", axes="ZYX")
                 pieces = ensemble.plan(alone, edge=edge, multiple=output.multiple)
@@ -207,11 +207,11 @@ class _Work:
             return _follow(done, missing=missing, total=total, progress=progress)
 
     def _open(self, path: Path, alone: Volume) -> TiffPieces:
-        """The result of one micrograph."""
+        """Open the result of one micrograph."""
         return TiffPieces(path, shape=alone.shape, voxel=self.treatment.voxel_of(alone))
 
     def _job(self, output: Path, *, identity: str) -> Job:
-        """The same for workers, which run elsewhere: paths say nothing of where this process is."""
+        """Describe the work for workers elsewhere, with absolute paths."""
         return Job(
             models=tuple(folder.resolve() for folder in self.folders),
             volume=self.volume.path.resolve(),
@@ -223,9 +223,9 @@ class _Work:
 
 
 def _recorded_edge(path: Path, edge: int) -> int:
-    """The edge of pieces: that of the run that is gone on with, if as much fits now.
+    """Return the edge of pieces: that of the run being resumed, unless less fits now.
 
-    Other pieces would lie across those that are there, and be predicted all over.
+    Other pieces would not match those already written, and all would be predicted again.
     """
     recorded = int(path.read_text()) if path.exists() else edge
     if recorded >= edge:
@@ -246,7 +246,7 @@ def _predict(
 def _follow(
     pieces: Iterator[Piece], *, missing: int, total: int, progress: Progress
 ) -> dict[str, Any]:
-    """Let the work be done, and say how fast it was.
+    """Run the work to its end, and return how fast it was.
 
     Parameters
     ----------
@@ -269,5 +269,5 @@ def _follow(
         progress.say("run the same command to resume")
         raise
     seconds = time.monotonic() - began
-    # Of the last run alone, where there were several.
+    # Only of this run, if it resumed another.
     return {"pixels_per_second": round(missing / seconds), "peak_memory_bytes": peak_memory()}

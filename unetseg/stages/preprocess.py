@@ -38,7 +38,7 @@ NORMALISATION = "slice-percentiles"  # what `NormalisedStack` does, for the mode
 def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
     """Set the held-out slices apart and compute the weight maps.
 
-    Of the held-out source slices only the originals are kept; none of their copies goes into the
+    Only the originals of held-out source slices are kept; none of their copies goes into the
     training arrays.
 
     Parameters
@@ -60,7 +60,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
     sources = [int(source) for source in manifest.details["sources"]]
     volumes = volumes_of(manifest)
     with (
-        # Both are open when the writer looks whether the manifest is still the one that was read.
+        # Both are open before the writer checks that the manifest is still the one that was read.
         open_volume(folder / "volume.tif") as volume,
         open_volume(folder / "labels.tif") as labels,
         StageWriter(
@@ -113,7 +113,7 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
 
 
 def _describe_data(manifest: Manifest, volumes: dict[str, range]) -> list[dict[str, Any]]:
-    """Name and hash of every stack and its labels; of stacks, where their slices are."""
+    """Name and hash of every image stack and its labels, and where each stack's slices are."""
     data: list[dict[str, Any]] = [
         {"name": name_of(Path(source.path)), "sha256": source.sha256} for source in manifest.inputs
     ]
@@ -127,20 +127,19 @@ def volumes_of(manifest: Manifest) -> dict[str, range]:
     known = manifest.details.get("volumes")
     if known:
         return {v["name"]: range(v["first"], v["first"] + v["slices"]) for v in known}
-    # Before there could be several.
+    # Earlier versions read a single stack.
     name = Path(name_of(Path(manifest.inputs[0].path))).stem
     return {name: range(max(manifest.details["sources"]) + 1)}
 
 
 def parse_held_out(text: str, volumes: dict[str, range], folder: Path) -> list[int]:
-    """Understand the option `held_out`.
+    """Parse the option `held_out`.
 
     Parameters
     ----------
     text : str
-        'none', or blocks with commas between them: slices 24-29 or slice 7, of which
-        those of several stacks are counted through; the name of a stack; slices of it, such as
-        A:24-29.
+        'none', or blocks separated by commas: slices such as 24-29 or 7, counted through all
+        stacks; the name of a stack; slices of one stack, such as A:24-29.
     volumes : dict
         As from `volumes_of`.
     folder : Path
@@ -167,7 +166,7 @@ def parse_held_out(text: str, volumes: dict[str, range], folder: Path) -> list[i
 
 
 def _last_fifth(labels: Volume, volumes: dict[str, range]) -> list[int]:
-    """Of the slices of each volume that have labels, the last fifth: one at least, but not all."""
+    """Return the last fifth of the labelled slices of each volume: at least one, but never all."""
     found = []
     for slices in volumes.values():
         labelled = [index for index in slices if (labels[index] != UNCOUNTED).any()]
@@ -177,7 +176,7 @@ def _last_fifth(labels: Volume, volumes: dict[str, range]) -> list[int]:
 
 
 def _parse_block(part: str, text: str, volumes: dict[str, range], total: int) -> range:
-    """Source slices of one of the blocks that the option names."""
+    """Parse one block of the option into source slices."""
     if part in volumes:
         return volumes[part]
     name, _, numbers = part.rpartition(":")
@@ -200,7 +199,7 @@ def _parse_block(part: str, text: str, volumes: dict[str, range], total: int) ->
 def _warn_of_duplicates(
     volume: Volume, originals: int, held_out: list[int], progress: Progress
 ) -> None:
-    """Say which held-out slices are trained on all the same, because they are there twice."""
+    """Warn of held-out slices that are trained on anyway, because they are there twice."""
     seen = {sha256(volume[i].tobytes()).digest(): i for i in range(originals) if i not in held_out}
     for index in held_out:
         twin = seen.get(sha256(volume[index].tobytes()).digest())
@@ -212,7 +211,7 @@ def _warn_of_duplicates(
 
 
 def _look(labels: Volume, indices: list[int]) -> tuple[list[int], float]:
-    """Which of these slices hold anything that counts, and how much of that is interior."""
+    """Return which of these slices have pixels that count, and what share of those is interior."""
     kept, interior, counted = [], 0, 0
     for index in indices:
         label = labels[index]
@@ -240,7 +239,7 @@ def _keep(labels: Volume, held_out: list[int]) -> list[int]:
 
 
 def _grey_ranges(manifest: Manifest, volume: Volume) -> list[tuple[float, float]]:
-    """Percentiles of tissue in every slice: those that augment knew, if it wrote them down."""
+    """Percentiles of tissue in every slice: those that augment recorded, if it did."""
     known = manifest.details.get("grey_ranges")
     if known is not None:
         return [(float(low), float(high)) for low, high in known]
@@ -251,7 +250,7 @@ def _grey_ranges(manifest: Manifest, volume: Volume) -> list[tuple[float, float]
 def _weigh(
     options: PreprocessOptions, share: float
 ) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
-    """What makes the weight map of a label, for this share of interior."""
+    """Return the function that makes the weight map of a label, for this share of interior."""
     membrane, interior = class_weights(share)
     return partial(
         weight_map,

@@ -1,4 +1,4 @@
-"""`unetseg report`: all that a work folder holds, as one page to show."""
+"""`unetseg report`: everything that a work folder holds, on one page."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from unetseg.stacks.volume import Volume
 from unetseg.version import __version__
 
 NAME = "report.html"
-# Of a predicted stack, which may be large: so many slices, and of each so much of its middle.
+# Slices shown of a predicted stack, which may be large, and edge of the middle part shown of each.
 PREDICTED_SLICES = 3
 PREDICTED_EDGE = 768
 
@@ -58,7 +58,7 @@ def report(options: ReportOptions, progress: Progress) -> StageResult:
     Raises
     ------
     InputError
-        If there is neither a model nor a prediction, or a stage's files are not as it left them, or
+        If there is neither a model nor a prediction, or the files of a stage were changed, or
         model or scores are stale.
     """
     stages, stale = find_stages(options.work)
@@ -126,7 +126,7 @@ def _held_out_parts(
             scores,
             errors,
             numbers=numbers,
-            # Looked at again rather than kept: all at once could be too many for the memory.
+            # Computed again rather than kept: all of them may not fit into memory.
             look=lambda index: (held_out[index], compare(held_out[index], threshold=threshold)),
             slices=options.slices,
             places=options.places,
@@ -134,7 +134,7 @@ def _held_out_parts(
 
 
 def _scores(stages: dict[str, Stage]) -> tuple[dict[str, Any] | None, str]:
-    """The contents of scores.json if it is about the held-out slices, or why not."""
+    """Return the contents of scores.json if it is about the held-out slices, else the reason."""
     if "evaluate" not in stages:
         return None, "The held-out slices have not been scored: unetseg evaluate does that."
     evaluate = stages["evaluate"]
@@ -184,7 +184,7 @@ def _open_held_out(stages: dict[str, Stage]) -> Iterator[_HeldOut]:
 
 
 def _training_parts(stages: dict[str, Stage]) -> dict[str, Any]:
-    """Learning curves, augmentation and weight map, as far as they are there."""
+    """Learning curves, augmentation and weight map, as far as they are available."""
     train = stages["train"]
     history = read_rows(train.folder) if train.holds(HISTORY) else []
     preview = weights = None
@@ -236,7 +236,7 @@ def _predicted_parts(
         if cells and labels and cells.holds(LINKS):
             shown = prediction if image is None else image
             linked = linked_parts(Linked(cells, labels, shown), places=options.places)
-        # If all of it is too much for a page.
+        # Only the middle, where a whole slice is too much for a page.
         box = middle_of(prediction.shape[1:], most=PREDICTED_EDGE)
         chosen = contents.choose(list(range(len(prediction))), PREDICTED_SLICES)
         return (
@@ -259,14 +259,14 @@ def _predicted_parts(
 
 
 def _labels(cells: Stage) -> Path:
-    """The stack of numbers, beside which there may be others, and tables."""
+    """Path of the labels, beside which there may be other stacks, and tables."""
     return cells.folder / stacks_of(cells.manifest)[0]
 
 
 def _describe_stages(stages: dict[str, Stage], work: Path, *, own: bool) -> list[dict[str, Any]]:
-    """How every stage was run, and how to run it again from beside the work folder.
+    """Describe how every stage was run, and how to run it again from beside the work folder.
 
-    A model from elsewhere, which is not the folder's own, is taken as it is.
+    A model from elsewhere, which is not the folder's own, is left out.
     """
     base = work.resolve().parent
     return [
@@ -277,14 +277,14 @@ def _describe_stages(stages: dict[str, Stage], work: Path, *, own: bool) -> list
 
 
 def _view_command(options: ReportOptions) -> str:
-    """The line that shows chosen cells, but for their numbers, from beside the work folder."""
+    """Command that shows cells, without their numbers at its end, from beside the work folder."""
     name = options.work.resolve().name
     work = [] if name == WORK.name else flags_of("work", name)
     return " ".join(["unetseg", "view", *work, "--three-d", "--only"])
 
 
 def _own_command(options: ReportOptions) -> str:
-    """The line that makes this page again, from beside the work folder."""
+    """Command that makes this page again, from beside the work folder."""
     words = ["unetseg", "report"]
     if options.work.resolve().name != WORK.name:
         words += flags_of("work", options.work.resolve().name)

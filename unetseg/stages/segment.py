@@ -44,11 +44,11 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
     """Turn a prediction into labelled cells, slice by slice.
 
     Every section of a cell has a number of its own in the whole stack, unless sections are linked,
-    see `choose_link`: then those of one cell have one. Of separate micrographs each has labels of
-    its own name, with numbers from 1, as if it were alone.
+    see `choose_link`: then all sections of a cell have the same number. Each of separate
+    micrographs has labels in a file named after it, with numbers from 1, as if it were alone.
 
-    Large slices go in blocks, see `unetseg.engine.blocks`. What an interrupted run has done is
-    kept, and the same call resumes from there.
+    Large slices are segmented in blocks, see `unetseg.engine.blocks`. What an interrupted run has
+    done is kept, and the same call resumes from there.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
     Raises
     ------
     InputError
-        If the prediction cannot be read or is none.
+        If the prediction cannot be read, or does not hold probabilities.
     UsageError
         If sections of separate micrographs are to be linked, or memory does not suffice.
     """
@@ -122,14 +122,14 @@ def segment(options: SegmentOptions, progress: Progress) -> StageResult:
 
 
 def _name(options: SegmentOptions, prediction: Volume) -> str:
-    """Name of the labels of a stack; its ending says what they are."""
+    """Name of the labels of a stack; its ending decides the format."""
     large = not prediction.separate and math.prod(prediction.shape) * LABEL_BYTES > IMAGEJ_LIMIT
     name = options.name or (LARGE_LABELS if options.scheduler or large else LABELS)
     check_name(name, options.scheduler)
     if is_zarr(Path(name)):
         from unetseg.stacks.omezarr import import_zarr
 
-        import_zarr()  # said now if it is missing
+        import_zarr()  # raises now if it is missing
     return name
 
 
@@ -147,7 +147,7 @@ def _beside(options: SegmentOptions, prediction: Volume, *, link: bool) -> list[
 
 
 def _run(steps: BlockSteps, writer: StageWriter, names: Sequence[str]) -> str:
-    """Go through all steps; what was found, in words."""
+    """Run all steps; return what was found, in words."""
     steps.segment(result=_least_bytes(steps.prediction, names))
     totals = steps.join()
     sections = sum(totals)
@@ -162,7 +162,7 @@ def _run(steps: BlockSteps, writer: StageWriter, names: Sequence[str]) -> str:
 
 
 def _least_bytes(prediction: Volume, names: Sequence[str]) -> int:
-    """What the labels will take at least: it is better to know before the work than after it."""
+    """Least number of bytes that the labels take, to check for room before the work is done."""
     if is_zarr(Path(names[0])):
         from unetseg.stacks.omezarr import least_bytes
 
@@ -203,7 +203,7 @@ def _write_each(
     totals: list[int],
 ) -> None:
     """Write labels of every micrograph, as if it were alone."""
-    # Of one type, so that their folder can be opened as one.
+    # All of one type, so that their folder can be opened as one stack.
     dtype = np.dtype(label_dtype(max(totals))).name
     done = steps.write(steps.blocks, Target(dtype, micrographs.shape, None))
     for z, blocks in groupby(done, key=lambda result: result[0].index):

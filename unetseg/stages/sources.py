@@ -1,4 +1,4 @@
-"""Images and their labels that are trained on: one stack of each, or several."""
+"""Images and labels to train on: one stack of each, or several."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from unetseg.stacks.voxel import Voxel
 from unetseg.stages.inputchecks import warn_of_input
 from unetseg.stages.stackchecks import parse_voxel
 
-# Of the distance between the percentiles of tissue: in ISBI 2012 this is the range of 8 bits.
+# Margin, in distances between the percentiles of tissue: in ISBI 2012 it gives the range of 8 bits.
 BEYOND = 0.4
 
 
@@ -35,7 +35,7 @@ class Source:
     Attributes
     ----------
     name : str
-        Tells it from the others.
+        Distinguishes it from other stacks.
     volume : Volume
     labels : Labels
         Of the same shape.
@@ -49,9 +49,9 @@ class Source:
     voxel: Voxel | None
 
     def grey_range(self) -> tuple[float, float]:
-        """Lowest and highest grey level that tissue has, as a rule.
+        """Lowest and highest grey level that tissue usually has.
 
-        Of medians of percentiles: neither a hot pixel nor a slice that was charged moves them.
+        From medians of percentiles, which neither a hot pixel nor a charged slice changes.
         """
         tissues = [self.volume.tissue(index) for index in range(len(self.volume))]
         low, high = (
@@ -72,7 +72,7 @@ class Sources:
     Attributes
     ----------
     volume, labels : Volume
-        Of the slices of all, one stack after another, as large as the largest.
+        Slices of all stacks, one stack after another, padded to the largest size.
     """
 
     def __init__(self, sources: list[Source]) -> None:
@@ -97,13 +97,13 @@ class Sources:
                 )
 
     def grey_ranges(self) -> list[tuple[float, float]]:
-        """Of every slice, that of its stack."""
+        """Grey range of every slice: that of its stack."""
         ranges = ((source.grey_range(), len(source.volume)) for source in self._sources)
         return [found for found, count in ranges for _ in range(count)]
 
     @property
     def voxel(self) -> Voxel | None:
-        """Size of a voxel, where all are known to have it."""
+        """Size of a voxel, if all stacks are known to have the same."""
         sizes = {source.voxel for source in self._sources}
         return sizes.pop() if len(sizes) == 1 else None
 
@@ -116,21 +116,21 @@ class Sources:
         ]
 
     def lines(self) -> list[str]:
-        """What was read."""
+        """Lines that say what was read."""
         return [str(stack) for one in self._sources for stack in (one.volume, one.labels)]
 
     def notes(self) -> list[str]:
-        """How labels were understood, where that may surprise."""
+        """Lines that say how labels were interpreted, where that may surprise."""
         return [source.labels.note for source in self._sources if source.labels.note]
 
 
 def find_pairs(options: AugmentOptions) -> list[tuple[Path, Path]]:
-    """Paths of images and labels.
+    """Return the paths of images and their labels.
 
     Raises
     ------
     UsageError
-        If one lacks the other.
+        If one lacks the other, or a stack is given twice.
     """
     if len(options.volume) != len(options.labels):
         raise UsageError(
@@ -156,7 +156,7 @@ def open_sources(
     InputError
         If images and labels do not fit each other or cannot be read.
     UsageError
-        If what is said of them makes no sense.
+        If the options that describe them make no sense.
     """
     voxel = parse_voxel(options.voxel)
     names = distinct_names(options.volume)
@@ -182,10 +182,10 @@ def open_sources(
 def _of_one(
     understanding: Understanding, slices: range, *, last: bool, partial: bool
 ) -> Understanding:
-    """What is said of all labels, of those of one stack.
+    """Restrict what the options say of all labels to those of one stack.
 
-    Slices are counted through all, and a value need not occur in each: the last one is looked at
-    for what is in none.
+    Slices are counted through all stacks, and a value need not occur in each: only the last stack
+    is checked for slices and values that are in none.
     """
     kept = frozenset(
         index - slices.start
@@ -196,7 +196,7 @@ def _of_one(
 
 
 def _open_labels(path: Path, volume: Volume, understanding: Understanding) -> Labels:
-    """Open the labels; if they cannot be labels, it may be that what came as the volume is."""
+    """Open the labels; if they cannot be labels but the volume can, propose to swap them."""
     try:
         return open_labels(path, understanding)
     except InputError as error:

@@ -1,4 +1,4 @@
-"""What may be wrong with a stack by itself, or with a name: said before any work is done."""
+"""Checks of single stacks, and of the names of results, before any work is done."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ FEW_PIXELS = 2**13
 def warn_of_stack(
     volume: Volume, models: list[tuple[Path, Manifest]], treatment: Treatment, progress: Progress
 ) -> None:
-    """Say what may be wrong with a stack to predict, and what of it differs from what models know.
+    """Warn if a stack to predict looks wrong, or differs from what models were trained on.
 
     Parameters
     ----------
     volume : Volume
     models : list of (Path, Manifest)
-        As the user calls them, and as from `unetseg.engine.prediction.open_model`.
+        Path that the user gave, and manifest from `unetseg.engine.prediction.open_model`.
     treatment : Treatment
     progress : Progress
 
     Raises
     ------
     InputError
-        If it is a result, or shows no tissue at all.
+        If it is a result of unetseg, or shows no tissue at all.
     """
     refuse_result(volume)
     say_remarks(progress, volume)
@@ -80,7 +80,7 @@ def refuse_result(volume: Volume) -> None:
 
 
 def say_remarks(progress: Progress, *volumes: Volume) -> None:
-    """Hand on what readers have to say of stacks: how they were read, and what was left out."""
+    """Show the remarks of readers: how stacks were read, and what was left out."""
     for volume in volumes:
         for remark in volume.remarks:
             progress.warn(remark)
@@ -89,8 +89,7 @@ def say_remarks(progress: Progress, *volumes: Volume) -> None:
 def warn_of_axes(volume: Volume, progress: Progress) -> None:
     """Warn of slices that look as if their width were the depth of the volume.
 
-    That is how a volume of axes (Y, X, Z) is read: as many narrow slices, about as many as they
-    have rows.
+    A volume of axes (Y, X, Z) is read like that: as narrow slices, about as many as they have rows.
     """
     depth, height, width = volume.shape
     if NARROW * width <= min(depth, height) and max(depth, height) <= 2 * min(depth, height):
@@ -102,12 +101,12 @@ def warn_of_axes(volume: Volume, progress: Progress) -> None:
 
 
 def warn_of_missing(volume: Volume, progress: Progress) -> None:
-    """Say what of a stack shows no tissue.
+    """Warn of slices, and parts of slices, that show no tissue.
 
     Raises
     ------
     InputError
-        If all of it.
+        If no slice shows tissue.
     """
     shares = [volume.own_share_missing(index) for index in range(len(volume))]
     lost = [index for index, share in enumerate(shares) if share == 1]
@@ -131,14 +130,14 @@ def warn_of_missing(volume: Volume, progress: Progress) -> None:
 
 
 def warn_of_contrast(volume: Volume, trained: float | None, progress: Progress) -> None:
-    """Say where a stack has dark what was bright in training.
+    """Warn if a stack seems to have inverted contrast, compared with training.
 
     Parameters
     ----------
     volume : Volume
         As the network will see it.
     trained : float or None
-        `dark_lines` of the slices that a model was trained on, where it is known.
+        `dark_lines` of the slices that a model was trained on, if known.
     """
     if trained is None:
         return
@@ -153,9 +152,9 @@ def warn_of_contrast(volume: Volume, trained: float | None, progress: Progress) 
 
 
 def dark_lines(volume: Volume) -> float:
-    """How dark thin lines are, as `line_contrast` says: the median of some slices.
+    """Measure how dark thin lines are: the median of `line_contrast` over some slices.
 
-    Of slices that are too small to tell, 0.
+    It is 0 if slices are too small to tell.
     """
     if math.prod(volume.shape[1:]) < FEW_PIXELS:
         return 0.0
@@ -171,12 +170,12 @@ def dark_lines(volume: Volume) -> float:
 
 
 def parse_voxel(text: str | None) -> Voxel | None:
-    """Understand the option `voxel`.
+    """Parse the option `voxel`.
 
     Raises
     ------
     UsageError
-        If it is no size of a voxel.
+        If it is not the size of a voxel.
     """
     try:
         return None if text is None else Voxel.parse(text)
@@ -188,7 +187,7 @@ def parse_voxel(text: str | None) -> Voxel | None:
 
 
 def check_name(name: str, scheduler: str | None) -> None:
-    """Raise a UsageError unless a result can have a name, whose ending says what it is."""
+    """Raise a UsageError unless a result can have this name; its ending decides the format."""
     path = Path(name)
     hidden = name.startswith(".")
     if path.name != name or hidden or path.suffix not in (".tif", ".tiff", ".zarr"):
@@ -205,15 +204,15 @@ def check_name(name: str, scheduler: str | None) -> None:
 def names_of_results(
     volume: Volume, name: str, *, given: str | None, scheduler: str | None
 ) -> list[str]:
-    """Names of all results: of separate micrographs each has its own, and none is given.
+    """Names of all results: `name`, or one for each of separate micrographs.
 
     Parameters
     ----------
     volume : Volume
     name : str
-        Of the result of a stack.
+        Name of the result of a stack.
     given, scheduler : str or None
-        Options, which name one result.
+        Options that are for a single result.
     """
     if not isinstance(volume, Micrographs):
         return [name]

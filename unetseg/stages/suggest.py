@@ -42,7 +42,7 @@ from unetseg.stacks.voxel import Voxel
 from unetseg.stages.stackchecks import parse_voxel, say_remarks, warn_of_stack
 
 PICTURE = "suggestions.png"
-# Hidden, so that it is not published: where models disagree, until the places are known to show.
+# Where models disagree, until the places to draw are known; hidden, so that it is not published.
 DRAFT = ".spread.tif"
 
 
@@ -64,7 +64,7 @@ def suggest(options: SuggestOptions, progress: Progress) -> StageResult:
     InputError
         If a model, the volume or labels cannot be read, or there is no place to suggest.
     UsageError
-        If the options contradict each other, or there is no stack but separate micrographs.
+        If the options contradict each other, or the volume is separate micrographs, not a stack.
     """
     memory = parse_memory(options.memory)
     _check(options)
@@ -143,14 +143,14 @@ def _check(options: SuggestOptions) -> None:
 def _open_labels(
     paths: list[Path], volume: Volume, options: SuggestOptions, treatment: Treatment
 ) -> Iterator[Labels | None]:
-    """Open the labels, if there are any, and see that they are those of the stack.
+    """Open the labels, if there are any, and check that they fit the stack.
 
     Raises
     ------
     InputError
-        If they are not.
+        If they do not.
     UsageError
-        If there is no stack.
+        If the volume is separate micrographs.
     """
     if volume.separate:
         raise UsageError(
@@ -166,7 +166,7 @@ def _open_labels(
 
 
 def _warn_of_slices_seen(volume: Volume, slices: list[int], progress: Progress) -> None:
-    """Say which slices models have learned from: they are labelled, at least in parts."""
+    """Warn of slices that models have learned from: they are labelled, at least in part."""
     if slices:
         progress.warn(
             f"{volume.path}: models have learned from {name_slices(slices)}; give --labels, so "
@@ -175,7 +175,7 @@ def _warn_of_slices_seen(volume: Volume, slices: list[int], progress: Progress) 
 
 
 def _warn_if_fewer(volume: Volume, found: int, wanted: int, progress: Progress) -> None:
-    """Say that there is no room for as many places as were asked for."""
+    """Warn if there is no room for as many places as were asked for."""
     if found < wanted:
         progress.warn(
             f"{volume.path}: only {found} of {wanted} places fit into tissue without labels; "
@@ -184,19 +184,19 @@ def _warn_if_fewer(volume: Volume, found: int, wanted: int, progress: Progress) 
 
 
 def _slices_apart(voxel: Voxel | None) -> int:
-    """After how many slices tissue looks different, where nobody says."""
+    """Default number of slices after which tissue looks different."""
     return APART if voxel is None else max(1, round(APART_NM / voxel.z))
 
 
 def _describe(rank: int, place: Place) -> str:
-    """A place as a line for people."""
+    """Describe a place in a line for people."""
     size = f"{place.height} x {place.width}"
     where = f"slice {place.index}, y {place.top}, x {place.left}"
     return f"{rank}: {where} ({size}), score {place.score:.4f}"
 
 
 class _Search:
-    """What is searched, and by what.
+    """A search for places to label.
 
     Parameters
     ----------
@@ -205,9 +205,9 @@ class _Search:
     ensemble : Ensemble
     grid : Grid
     edge : int
-        Of the largest piece that may be predicted at once, in pixels.
+        Edge of the largest piece that may be predicted at once, in pixels.
     draft : Path
-        File to be made for what is predicted.
+        File to create for the disagreement of models.
     """
 
     def __init__(
@@ -225,7 +225,7 @@ class _Search:
         self._pieces = ensemble.plan(volume, edge=edge, multiple=1)
 
     def places(self, *, apart: float, progress: Progress) -> Iterator[Place]:
-        """Places to label, the best one first; predicts slices in which there may be any."""
+        """Predict the slices that have free patches; return places to label, the best one first."""
         free, labelled = self._look()
         if not free.any():
             raise InputError(
@@ -256,7 +256,7 @@ class _Search:
         return choose_places(scores, free, labelled, self._grid, apart=apart)
 
     def _look(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Which patches are free, and which blocks are labelled, slice by slice."""
+        """Find which patches are free, and which blocks are labelled, slice by slice."""
         free, labelled = [], []
         for index, group in groupby(self._pieces, key=lambda piece: piece.index):
             tissue, marked = np.zeros((2, *self._grid.blocks), np.float32)
@@ -271,7 +271,7 @@ class _Search:
         return np.stack(free), np.stack(labelled)
 
     def patches(self, places: list[Place]) -> Iterator[Patch]:
-        """Image and disagreement of every place, one after the other."""
+        """Yield every place with its image and the disagreement of models."""
         with open_volume(self._draft) as spread:
             for place in places:
                 image = self._volume.part(place.index, place.box)

@@ -48,10 +48,10 @@ def synthesize(options: SynthesizeOptions, progress: Progress) -> StageResult:
         tracked = progress.track(stacks.items(), total=2, label="synthesize", unit="stack")
         for number, (part, slices) in enumerate(tracked):
             rng = np.random.default_rng([options.seed, number])
-            # Drawn from a generator of its own, which leaves the other where it was.
+            # Drawn from a generator of its own, so that the state of the other does not change.
             look = draw_look(rng.spawn(1)[0], variety=options.variety, pixel=options.pixel_size)
             stack = draw_stack((slices, options.height, options.width), look=look, rng=rng)
-            # By default these are the very files of versions that knew no voxel.
+            # By default the files are identical to those of versions without voxel sizes.
             voxel = Voxel(*look.voxel) if options.variety or options.pixel_size else None
             _write(writer, part, stack, voxel)
             looks[part] = asdict(look)

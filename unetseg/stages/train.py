@@ -1,4 +1,4 @@
-"""`unetseg train`: a network, its learning curves, and what it makes of the held-out slices."""
+"""`unetseg train`: a network, its learning curves, and its prediction of the held-out slices."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ NAMES = (
 def train(options: TrainOptions, progress: Progress) -> StageResult:
     """Train a U-Net and predict the held-out slices with it.
 
-    What training has come to is kept after every epoch; the same call resumes from there.
+    The state of training is saved after every epoch; the same call resumes from there.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
     TrainingError
         If the loss or the weights become infinite or NaN.
     UsageError
-        If what is asked for cannot be had from these slices or on this backend.
+        If the options are not possible with these slices or on this backend.
     """
     if options.tensorboard:
         require_tensorflow("--tensorboard")
@@ -105,7 +105,7 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         sources = manifest.details["train_sources"]
         start = begin(options, parent)
         precision = _recorded_precision(writer.path(PRECISION), options)
-        if not options.tensorboard:  # as the run that is gone on with may have been
+        if not options.tensorboard:  # the run being resumed may have written it
             writer.path(EVENTS).unlink(missing_ok=True)
         course = Course(
             options,
@@ -122,7 +122,7 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
         try:
             course.run()
         except TrainingError:
-            writer.begin_anew()  # going on from there would end in the same way
+            writer.begin_anew()  # resuming from there would end in the same way
             raise
         save_model(course.model, writer.path("model.keras"))
         _write_history(writer.path(HISTORY), course.history)
@@ -144,14 +144,14 @@ def train(options: TrainOptions, progress: Progress) -> StageResult:
 
 
 def _onlooker(folder: Path, preprocessed: Manifest) -> Onlooker:
-    """What lets others look on, and see slices as `unetseg predict` will show them."""
+    """Return what lets others follow, and see slices as `unetseg predict` will show them."""
     details = preprocessed.details
     voxel = Voxel.recorded(details)
     return Onlooker(Wishes(folder), details["normalisation"], voxel, memory=MEMORY)
 
 
 def _nothing_to_do(writer: StageWriter, options: TrainOptions) -> StageResult:
-    """What to say of a finished model; it is not trained again for the sake of a drawing."""
+    """Return the result for a finished model; it is not trained again just for --tensorboard."""
     result = writer.nothing_to_do()
     if options.tensorboard and not (options.output / EVENTS).exists():
         result.notes.append(f"{options.output / EVENTS} comes with --force alone")
@@ -159,7 +159,7 @@ def _nothing_to_do(writer: StageWriter, options: TrainOptions) -> StageResult:
 
 
 def _recorded_precision(path: Path, options: TrainOptions) -> str:
-    """What the run that is gone on with computes in, or what this machine does best."""
+    """Precision of the run being resumed, or else what `choose_precision` finds here."""
     if not path.exists():
         with replacing(path) as file:
             file.write(choose_precision(options.precision).encode())
@@ -175,7 +175,7 @@ def _recorded_precision(path: Path, options: TrainOptions) -> str:
 
 
 def _warn_of_parent(parent: Parent, details: dict[str, Any], progress: Progress) -> None:
-    """Say what a model to begin with has not been made for, or should not have seen."""
+    """Warn if the parent was trained on other pixel sizes, or on held-out slices."""
     differ = parent.other_pixels(details)
     if differ is not None:
         progress.warn(f"{parent.name}: {differ}: it will have more to learn")
@@ -188,7 +188,7 @@ def _warn_of_parent(parent: Parent, details: dict[str, Any], progress: Progress)
 
 
 def _warn_of_earlier(folder: Path, progress: Progress) -> None:
-    """Say that a model will be replaced, as long as it can be kept."""
+    """Warn that a model will be replaced, while it can still be kept."""
     if not (folder / MANIFEST).is_file():
         return
     scores = Manifest.read(folder / MANIFEST).details.get("scores")
@@ -200,7 +200,7 @@ def _warn_of_earlier(folder: Path, progress: Progress) -> None:
 
 
 def _notes(course: Course, scores: dict[str, Any] | None) -> list[str]:
-    """What came out, for people."""
+    """Lines on the result, for people."""
     done = len(course.history)
     kept = f"kept the weights of epoch {course.kept_epoch} of {done}"
     if done < course.recipe.epochs:
@@ -218,7 +218,7 @@ def _notes(course: Course, scores: dict[str, Any] | None) -> list[str]:
 def _write_held_out(
     writer: StageWriter, predictor: Predictor, held_out: Slices, progress: Progress
 ) -> None:
-    """Leave what `unetseg evaluate` scores when it is given nothing."""
+    """Write the stacks that `unetseg evaluate` scores by default, and draw the first slice."""
     predictions = progress.track(
         (
             predictor.predict_slice(image, tta=PREDICTION.tta, memory=MEMORY)
@@ -249,7 +249,7 @@ def _write_held_out(
 
 
 def _score_held_out(writer: StageWriter, held_out: Slices, progress: Progress) -> dict[str, float]:
-    """What `unetseg evaluate` will say, for the model's manifest."""
+    """Compute the scores that `unetseg evaluate` will give, for the model's manifest."""
     with Stack(writer.path(HELD_OUT_PREDICTION)) as predictions:
         scored = score_slices(predictions, held_out, thresholds=THRESHOLDS)
         total = len(predictions)
@@ -268,7 +268,7 @@ def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
 def _describe_model(
     course: Course, preprocessed: Manifest, parent: Parent | None
 ) -> dict[str, Any]:
-    """What `unetseg predict` must know, and what a reader wants to know."""
+    """Details for the manifest: what `unetseg predict` needs, and what a reader wants to know."""
     return {
         "data": preprocessed.details["data"],
         "synthetic": preprocessed.details.get("synthetic", False),

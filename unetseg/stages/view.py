@@ -29,12 +29,12 @@ from unetseg.viewer.window import (
 
 @dataclass(frozen=True)
 class _Scene:
-    """What belongs to a prediction, as far as manifests say.
+    """A prediction and the stacks that belong to it, according to manifests.
 
     Attributes
     ----------
     held_out : sequence of int
-        Slices of the stack that the prediction is of; empty if of all.
+        Slices of the stack that were predicted; empty if all were.
     """
 
     prediction: Path | None = None
@@ -44,9 +44,9 @@ class _Scene:
 
 
 def view(options: ViewOptions, progress: Progress) -> StageResult:
-    """Show a stack with what was predicted of it, until the window is closed.
+    """Show a stack with its prediction and cells, until the window is closed.
 
-    Which stack was predicted, and which cells were made of the prediction, the manifests say.
+    The manifests say which stack was predicted, and which cells were made from the prediction.
     Unlike other stages this one does not compare the files with their hashes: a viewer should open
     at once, however large they are.
 
@@ -97,9 +97,9 @@ def view(options: ViewOptions, progress: Progress) -> StageResult:
 
 
 def find_stacks(options: ViewOptions, progress: Progress) -> tuple[dict[str, Path], Sequence[int]]:
-    """Stacks to show, by kind, from the bottom to the top; and the held-out slices, if of those.
+    """Find the stacks to show, by kind, the lowest layer first; and held-out slices, if of those.
 
-    What was not asked for by name is left out where it is missing or of another stack.
+    Stacks that no option names are left out if they are missing or belong to another stack.
     """
     scene = _find_scene(options)
     named = options.volume and find_stack(options.volume, "test-volume.tif")
@@ -128,7 +128,7 @@ def find_stacks(options: ViewOptions, progress: Progress) -> tuple[dict[str, Pat
 
 
 def _find_scene(options: ViewOptions) -> _Scene:
-    """What belongs to a prediction, or to the folder of one."""
+    """Find the stacks that belong to a prediction, or to the folder of one."""
     path = options.prediction or options.work / PREDICTION.name
     manifest = find_manifest(path)
     if manifest is None:
@@ -157,7 +157,7 @@ def _find_scene(options: ViewOptions) -> _Scene:
 
 
 def _labels_beside(volume: Path | None) -> Path | None:
-    """test-labels.tif beside test-volume.tif, where it is."""
+    """Return test-labels.tif beside test-volume.tif, if it is there."""
     if volume is None or not volume.name.endswith("-volume.tif"):
         return None
     path = volume.with_name(volume.name.replace("-volume.tif", "-labels.tif"))
@@ -165,7 +165,7 @@ def _labels_beside(volume: Path | None) -> Path | None:
 
 
 def _find_cells(options: ViewOptions, prediction: Path | None) -> Path | None:
-    """The cells to show; if they were not named, only those of this prediction."""
+    """Find the cells to show; if no option names them, only those of this prediction."""
     path = options.cells or options.work / CELLS.name
     manifest = find_manifest(path)
     if manifest is None:
@@ -203,8 +203,8 @@ def _separate(path: Path) -> InputError:
 
 
 def _choose(kind: str, volume: Volume, held_out: Sequence[int]) -> Shown:
-    """The held-out slices of a stack that has others too."""
-    if volume.separate and not held_out:  # which are padded like them
+    """Choose the held-out slices of a stack that has others too."""
+    if volume.separate and not held_out:  # held-out slices are padded alike, and can be shown
         raise _separate(volume.path)
     if not held_out or len(volume) == len(held_out):
         return Shown(kind, volume)
