@@ -1,4 +1,4 @@
-"""One augmented copy: what is drawn for it, and how that is applied."""
+"""Draw the random values of one augmented copy of a slice, and apply them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GREY_LEVELS = 255
 
 @dataclass(frozen=True, kw_only=True)
 class Strengths:
-    """The most that may be drawn for a copy; 0 or False switches an operation off.
+    """How strong each random operation on a copy may be; 0 or False switches it off.
 
     The fields are the options of `unetseg augment` of the same names.
     """
@@ -38,14 +38,14 @@ class Strengths:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Every value drawn for one copy: enough to make it again.
+    """Every value drawn for one copy: enough to reproduce it.
 
     Attributes
     ----------
     displacement : nested lists, (2, points, points), or None
         In pixels, along y and x.
     order : int
-        Of the splines that the image is resampled with.
+        Order of the splines that the image is resampled with.
     rotation, scale : float
         Degrees; factor.
     vertical, horizontal : bool
@@ -97,7 +97,7 @@ IDENTITY = Recipe(
 
 
 def draw_recipe(strengths: Strengths, *, shape: tuple[int, int], seed: int, copy: int) -> Recipe:
-    """Draw the values of one copy, from a generator of its own.
+    """Draw the values of one copy, from its own random generator.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def draw_recipe(strengths: Strengths, *, shape: tuple[int, int], seed: int, copy
     shape : (H, W)
         Of the slice.
     seed, copy : int
-        Together they decide the values: no other copy has to be drawn first.
+        Together they determine the values: no other copy has to be drawn first.
     """
     rng = np.random.default_rng([seed, copy])
     s = strengths
@@ -154,20 +154,20 @@ def apply_recipe(
     high: float,
     engine: str,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
-    """Make a copy of a slice and its label.
+    """Make an augmented copy of a slice and its label.
 
-    Geometry goes to both, grey levels to the image alone.
+    Geometric operations change both; grey levels change in the image only.
 
     Parameters
     ----------
     recipe : Recipe
     image : (H, W) uint8, uint16 or float32
     label : (H, W) uint8
-        0 on membrane, 255 inside cells, 127 where nothing counts.
+        0 on membrane, 255 inside cells, 127 where unlabelled, 126 where tissue is missing.
     low, high : float
         Smallest and largest grey level of the whole stack.
     engine : str
-        What deforms, as from `unetseg.arrays.elastic.find_engine`.
+        What to deform with, as returned by `unetseg.arrays.elastic.find_engine`.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""Slices in blocks: a grid that only their size decides, and cells that are joined across it.
+"""Divide slices into a grid of blocks, and join the cells that continue across blocks.
 
-Each block is looked at with a halo around it, and what is found in its core is kept. Near a seam,
-where two cores meet, both blocks have seen the same pixels: cells of theirs that mostly share them
-there are one.
+The grid depends only on the size of a slice. Each block is segmented with a halo around it, and
+only its core is kept. Near a seam, where two cores meet, both blocks have seen the same pixels: two
+cells that mostly overlap there are the same.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Numbers = npt.NDArray[np.int64]
 
 BAND = 32
 """Pixels on either side of a seam in which cells are compared."""
-# Pixels on either side of a seam in which two cells must meet. Others may share a few pixels only
-# because a line between cells has moved by one.
+# Pixels on either side of a seam within which two cells must overlap to be the same. Others may
+# share a few pixels only because the line between cells is shifted by one.
 MIDDLE = 4
 SHARE = 0.5  # of the smaller one, in the band
 
@@ -40,7 +40,7 @@ class Grid:
     size : (H, W)
         Of the slice.
     rows, columns : tuple of slice
-        Sides of the cores.
+        Extents of the cores along each axis.
     """
 
     size: tuple[int, int]
@@ -55,9 +55,9 @@ class Grid:
         ----------
         size : (H, W)
         edge : int
-            Of the largest core, in pixels.
+            Side of the largest core, in pixels.
         multiple : int
-            Where cores may end, in pixels, but for the end of the slice.
+            Cores end at multiples of this, in pixels, or at the end of the slice.
         """
         rows, columns = (tuple(cut_side(side, most=edge, multiple=multiple)) for side in size)
         return cls(size, rows, columns)
@@ -68,17 +68,17 @@ class Grid:
         return list(product(range(len(self.rows)), range(len(self.columns))))
 
     def around(self, place: tuple[int, int], by: int = 0) -> Box:
-        """The core of a block, and so many pixels around it, as far as the slice goes."""
+        """Return the core of a block, widened by so many pixels but not beyond the slice."""
         return widen((self.rows[place[0]], self.columns[place[1]]), by, self.size)
 
     def goes_on(self, box: Box) -> Sides:
-        """At which sides of a box there is more of the slice."""
+        """Whether the slice continues beyond each side of a box."""
         rows, columns = box
         height, width = self.size
         return rows.start > 0, rows.stop < height, columns.start > 0, columns.stop < width
 
     def within(self, box: Box) -> list[tuple[int, int]]:
-        """Blocks whose cores have pixels in a box."""
+        """Return the blocks whose cores overlap a box."""
         rows, columns = (
             [i for i, core in enumerate(cores) if core.start < side.stop and core.stop > side.start]
             for cores, side in zip((self.rows, self.columns), box, strict=True)
@@ -86,7 +86,7 @@ class Grid:
         return list(product(rows, columns))
 
     def seams(self, box: Box) -> tuple[list[int], list[int]]:
-        """Rows and columns of a box, counted from its own first, in which a core begins."""
+        """Return the rows and columns inside a box at which a core begins, relative to the box."""
         rows, columns = (
             [core.start - side.start for core in cores if side.start < core.start < side.stop]
             for cores, side in zip((self.rows, self.columns), box, strict=True)
@@ -95,7 +95,7 @@ class Grid:
 
 
 def widen(box: Box, by: int, size: tuple[int, int]) -> Box:
-    """A box, and so many pixels around it, as far as the slice goes."""
+    """Widen a box by so many pixels on every side, but not beyond the slice."""
     rows, columns = (
         slice(max(0, side.start - by), min(most, side.stop + by))
         for side, most in zip(box, size, strict=True)
@@ -104,7 +104,7 @@ def widen(box: Box, by: int, size: tuple[int, int]) -> Box:
 
 
 def overlap(box: Box, other: Box) -> Box:
-    """What two boxes have in common, which is something."""
+    """Return the intersection of two boxes, which must overlap."""
     rows, columns = (
         slice(max(one.start, two.start), min(one.stop, two.stop))
         for one, two in zip(box, other, strict=True)
@@ -113,7 +113,7 @@ def overlap(box: Box, other: Box) -> Box:
 
 
 def within(box: Box, outer: Box) -> Box:
-    """Where a box lies in a larger one."""
+    """Return a box in the coordinates of a larger one around it."""
     rows, columns = (
         slice(side.start - whole.start, side.stop - whole.start)
         for side, whole in zip(box, outer, strict=True)
@@ -124,21 +124,21 @@ def within(box: Box, outer: Box) -> Box:
 def find_same(one: Labels, other: Labels, *, seam: int) -> npt.NDArray[np.int64]:
     """Find the cells that two blocks have in common near a seam.
 
-    Two are one cell where they share more than half of the smaller one's pixels in the band, and
-    meet in its middle. A fork that is whole in one of the blocks only is then the same as both its
-    branches in the other.
+    Two labels are the same cell if they share more than half of the smaller one's pixels in the
+    band, and overlap in its middle. A fork that is one cell in only one of the blocks is then the
+    same as both its branches in the other.
 
     Parameters
     ----------
     one, other : (H, W) integer
-        The same pixels, as each block has seen them; 0 between cells.
+        Labels that each block gives to the same pixels; 0 between cells.
     seam : int
         Row in which the core of the second block begins.
 
     Returns
     -------
     (N, 2) int64
-        Pairs of labels, by rising numbers.
+        Pairs of labels, in ascending order.
     """
     both = (one > 0) & (other > 0)
     base = int(other.max(initial=0)) + 1
@@ -155,22 +155,23 @@ def find_same(one: Labels, other: Labels, *, seam: int) -> npt.NDArray[np.int64]
 def number_cells(
     sure: Sequence[npt.NDArray[np.integer[Any]]], pairs: Sequence[tuple[int, int, Numbers]]
 ) -> tuple[list[Numbers], int]:
-    """Number the cells of a slice: by their first block, and in it by their labels there.
+    """Number the cells of a slice, in the order of their first block and their labels in it.
 
     Parameters
     ----------
     sure : sequence of (labels + 1,) integer
-        For each block, how many pixels each of its labels, and 0, has in its core that nothing
-        takes from it; see `part_at_seams`. A label without any has no number.
+        For each block, how many pixels each of its labels, and 0, keeps for certain in its core;
+        see `sure_pixels`. A label without any gets no number.
     pairs : sequence of (block, block, (N, 2) int64)
-        Labels of two blocks that are one cell. Labels without pixels in the core count for nothing.
+        Labels of two blocks that are the same cell. Labels without a number are ignored.
 
     Returns
     -------
     numbers : list of (labels + 1,) int64
-        For each block, from 1 without a number missing; 0 for what is none.
+        For each block, the cell of each label; 0 for none. Over all blocks, cells are numbered
+        consecutively from 1.
     total : int
-        How many cells there are.
+        Number of cells.
     """
     starts = np.cumsum([0, *map(len, sure)])
     pixels = np.concatenate([np.empty(0, np.int64), *sure])
@@ -191,38 +192,38 @@ def number_cells(
 
 
 def part_at_seams(cells: Labels, *, rows: Sequence[int], columns: Sequence[int]) -> None:
-    """Take the first pixels behind a seam from cells that touch another one there.
+    """Separate different cells that touch across a seam, by clearing the pixels just after it.
 
-    Each block has its own line between two cells. Where both lines fall on the far side, none would
-    be left.
+    Each block draws its own line between two cells. Where each block's line falls in the core of
+    the other block, none would be left.
 
     Parameters
     ----------
     cells : (H, W) integer
         Numbers of cells, changed in place.
     rows, columns : sequence of int
-        In which the core of a block begins.
+        Those at which the core of a block begins.
     """
     taken = []
     for view, seams in ((cells, rows), (cells.T, columns)):
         for seam in seams:
             before, after = view[seam - 1], view[seam]
             taken.append((after, (before > 0) & (after > 0) & (before != after)))
-    for line, touching in taken:  # after all of them are found: where seams cross, too
+    for line, touching in taken:  # only after all are found, also where seams cross
         line[touching] = 0
 
 
 def sure_pixels(labels: Labels, core: Box, *, first: tuple[bool, bool]) -> Numbers:
-    """Count the pixels of each label of a block that are in its core, and that it keeps.
+    """Count the pixels that each label of a block keeps for certain in the block's core.
 
-    Those are all but the ones that `part_at_seams` may take.
+    These are all but the ones that `part_at_seams` may clear.
 
     Parameters
     ----------
     labels : (H, W) integer
     core : Box
     first : (bool, bool)
-        Whether the block lies in the first row and the first column, and has no seam there.
+        Whether the block is in the first row, and in the first column: it has no seam there.
     """
     rows, columns = (
         slice(side.start if begins else side.start + 1, side.stop)

@@ -1,4 +1,4 @@
-"""From the probability of interior to single cells, and what there is to measure on them."""
+"""Segment single cells from the probability of interior, and measure them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from scipy import ndimage
 from unetseg.arrays.segments import FOUR_CONNECTED, label_cells
 from unetseg.arrays.tallies import Count, Tally, centroids_of, perimeters_of
 
-# Where a cell ends when it is not to grow into the membrane.
+# Probability at which a cell ends if it is not to grow into the membrane.
 INTERIOR = 0.5
 
-# Probabilities that differ by less than a step are flooded as if they were equal. No finer than
-# what bioimage-cpp tells apart, which would depend on the range of a block.
+# Probabilities that differ by less than a step are flooded as if they were equal. Steps are no
+# finer than those of bioimage-cpp, which would depend on the range of values in a block.
 STEPS = 65_535
 
 Sides = tuple[bool, bool, bool, bool]
-"""Something of the top, the bottom, the left and the right of a part of a slice."""
+"""A flag for each of the top, bottom, left and right sides of a part of a slice."""
 
 WHOLE: Sides = (False, False, False, False)
-"""Sides at which a whole slice goes on."""
+"""The `Sides` of a whole slice: it continues beyond none of them."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Cell:
     perimeter : float
         Length of the outline through the centres of its pixels (scikit-image).
     border : int
-        Edges of pixels between the cell and what is not the cell, the edge of the slice not
-        counted.
+        Number of pixel edges between the cell and anything else, not counting the edge of the
+        slice.
     centroid_y, centroid_x : float
         Mean row and column.
     """
@@ -62,7 +62,7 @@ def segment_cells(
     zero_is_missing: bool,
     cut: Sides,
 ) -> npt.NDArray[np.int32]:
-    """Flood a slice from the places that are surely inside a cell, until the floods meet.
+    """Segment a slice by flooding it from seeds that are surely inside a cell.
 
     The watershed of Meyer (Topographic distance and watershed lines, Signal Processing 38(1), 1994)
     from markers, on the probability of membrane.
@@ -76,14 +76,14 @@ def segment_cells(
     seed_threshold : float
         Each 4-connected region above it becomes a cell.
     smallest : int
-        Regions of fewer pixels become no cell of their own: a neighbour floods them.
+        Regions of fewer pixels do not become cells of their own: neighbours flood them.
     grow : bool
         Flood the membrane too, so that only a line one pixel wide is left between two cells.
     zero_is_missing : bool
-        Where the probability is exactly 0 there is no tissue, and cells do not grow.
+        Whether a probability of exactly 0 means missing tissue, into which cells do not grow.
     cut : (top, bottom, left, right) of bool
-        Where this is a part of a slice which goes on. What reaches such a side may be larger than
-        it looks, and is never too small.
+        Sides beyond which the slice continues. A region that reaches such a side may be larger
+        than it looks, so it is never too small.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def segment_cells(
     markers = number[regions]
     height = np.rint(smooth * np.float32(-STEPS))
     cells = _flood(height, markers, tissue if grow else tissue & interior)
-    # The line lies on the higher one of two pixels, and never where a flood began.
+    # The line lies on the higher one of two pixels, and never on a seed.
     height[markers > 0] = -np.inf
     return np.where(_line(cells, height), 0, cells)
 
@@ -115,7 +115,7 @@ def _flood(
     markers: npt.NDArray[np.int32],
     mask: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.int32]:
-    """Number every pixel of a mask like the marker that floods it first; (H, W)."""
+    """Give every pixel of a mask the number of the marker that floods it first; (H, W)."""
     cells: npt.NDArray[np.int32]
     try:
         from bioimage_cpp.segmentation import watershed
@@ -129,7 +129,7 @@ def _flood(
 
 
 def _line(cells: npt.NDArray[np.int32], height: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-    """Of every two pixels at which two cells touch, the higher one; (H, W)."""
+    """Pixels with the greater height where two cells touch; (H, W)."""
     line = np.zeros(cells.shape, bool)
     for axis in range(2):
         one, other = (
@@ -146,14 +146,14 @@ def _line(cells: npt.NDArray[np.int32], height: npt.NDArray[np.floating]) -> npt
 def tissue_of(
     probability: npt.NDArray[np.floating], *, zero_is_missing: bool
 ) -> npt.NDArray[np.bool_]:
-    """Where a prediction shows tissue: everywhere, or where it is not exactly 0, if 0 says so."""
+    """Where a prediction shows tissue: everywhere, or only above 0 if 0 means missing; (H, W)."""
     return probability > 0 if zero_is_missing else np.ones(probability.shape, bool)
 
 
 def _smooth(
     probability: npt.NDArray[np.floating], tissue: npt.NDArray[np.bool_], sigma: float
 ) -> npt.NDArray[np.floating]:
-    """The Gaussian mean of the tissue around every pixel."""
+    """Smooth the probability with a Gaussian over tissue only."""
     mean: npt.NDArray[np.floating] = ndimage.gaussian_filter(probability, sigma)
     if not tissue.all():
         share = ndimage.gaussian_filter(tissue.astype(mean.dtype), sigma)

@@ -1,8 +1,8 @@
-"""Scores of numbered cells through a volume, as the CREMI and SNEMI3D challenges define them.
+"""Scores of the numbered cells of a volume, as the CREMI and SNEMI3D challenges define them.
 
-All are computed from a table of overlaps (`unetseg.arrays.contingency`). p_ij is the share of the
-voxels that count which lie in cell i of the truth and in cell j of the proposal, a_i the sum of
-p_ij over j, and b_j the sum over i. Logarithms are to the base 2: entropies are in bits.
+All are computed from a table of overlaps (`unetseg.arrays.contingency`). Of the voxels that count,
+p_ij is the share in cell i of the truth and cell j of the proposal, a_i is the sum of p_ij over j,
+and b_j the sum over i. Logarithms are to the base 2: entropies are in bits.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Information:
     merge : float
         H(truth | proposal): grows when the proposal joins cells that are apart in the truth.
     split_at_zero, merge_at_zero : float
-        How much of that comes of voxels where the proposal has no cell. All of these are counted as
-        one segment more: it cuts a piece off each cell, and joins these pieces.
+        The parts of `split` and `merge` due to voxels where the proposal has no cell. Together
+        these count as one more segment, which cuts a piece off each cell and joins the pieces.
     """
 
     split: float
@@ -39,20 +39,20 @@ class Information:
 
     @property
     def total(self) -> float:
-        """Split and merge together."""
+        """Sum of `split` and `merge`."""
         return self.split + self.merge
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a divided cell shares with one of those that it is divided among.
+    """Overlap of a divided cell with one of the cells that it is divided among.
 
     Attributes
     ----------
     number : int
-        Of the other.
+        Of the other cell.
     voxels : int
-        What they share.
+        Voxels that they share.
     place : int
         The slice in which they share most.
     """
@@ -70,9 +70,9 @@ class Division:
     ----------
     number : int
     voxels : int
-        Of the cell, but for those where the proposal has no cell.
+        Size of the cell, without voxels where the proposal has no cell.
     parts : int
-        Cells of the other that it lies in.
+        Number of cells of the other segmentation that it lies in.
     bits : float
         What it adds to the variation of information.
     largest : tuple of Part
@@ -87,11 +87,11 @@ class Division:
 
 
 def variation_of_information(overlaps: Overlaps) -> Information:
-    """Variation of information, its two sides, and what comes of voxels without a cell.
+    """Return the variation of information, its two sides, and the part due to missing cells.
 
     split = -sum p_ij log2(p_ij / a_i),  merge = -sum p_ij log2(p_ij / b_j). As in CREMI's
-    evaluation (cremi_python, evaluation/voi.py), voxels of the truth's 0 are not in the table, and
-    j = 0 is a segment like any other.
+    evaluation (cremi_python, evaluation/voi.py), voxels where the truth is 0 are not in the table,
+    and j = 0 is a segment like any other.
 
     Parameters
     ----------
@@ -110,19 +110,19 @@ def variation_of_information(overlaps: Overlaps) -> Information:
         for table in (overlaps, cells)
         for wholes in (table.truth, table.proposal)
     )
-    # Entropies of choices in two steps add up: whether there is a cell at all, and which one it is.
-    # The second step is what cells alone give, as a share of all voxels; the rest is the first.
+    # The entropy is the sum of two steps: whether the proposal has a cell at all, and which one.
+    # The second is that of the cells alone, relative to all voxels; the rest is the first.
     return Information(
         split, merge, max(0.0, split - split_of_cells), max(0.0, merge - merge_of_cells)
     )
 
 
 def adapted_rand(overlaps: Overlaps) -> FScore:
-    """Rand F-score through the volume, of which SNEMI3D's adapted Rand error is 1 minus `value`.
+    """Return the Rand F-score of a volume; SNEMI3D's adapted Rand error is 1 minus its `value`.
 
-    The one of `unetseg.arrays.metrics.segmentation_scores`: `merge` is called precision there,
-    `split` recall. Voxels of the truth's 0 are not in the table; each voxel where the proposal is
-    0 counts as a segment of its own.
+    The same score as in `unetseg.arrays.metrics.segmentation_scores`; for SNEMI3D, `merge` is
+    precision and `split` is recall. Voxels where the truth is 0 are not in the table; each voxel
+    where the proposal is 0 counts as a segment of its own.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def worst_splits(overlaps: Overlaps, *, most: int, parts: int) -> list[Division]
     Returns
     -------
     list of Division
-        The worst first. Their `bits`, of all cells, sum up to `split` less `split_at_zero`.
+        The worst first. Over all cells, `bits` sum up to `split` minus `split_at_zero`.
     """
     cells = overlaps.where(overlaps.proposal > 0)
     count = int(overlaps.voxels.sum())
@@ -169,21 +169,21 @@ def worst_splits(overlaps: Overlaps, *, most: int, parts: int) -> list[Division]
 
 
 def worst_merges(overlaps: Overlaps, *, most: int, parts: int) -> list[Division]:
-    """Find the cells of the proposal that join most: as `worst_splits`, with roles exchanged."""
+    """Find the worst merged cells of the proposal, as `worst_splits` with the roles exchanged."""
     cells = overlaps.where(overlaps.proposal > 0)
     count = int(overlaps.voxels.sum())
     return _worst(cells.proposal, cells.truth, cells, count=count, most=most, parts=parts)
 
 
 def find_inside(mask: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """Row and column of a pixel that is as far from the outside of a mask, (H, W), as any is.
+    """Return row and column of the pixel deepest inside a mask, (H, W).
 
-    Of several it is the one that is nearest to their mean.
+    Of several equally deep ones it is the one nearest to their mean.
 
     Raises
     ------
     ValueError
-        If no pixel is inside.
+        If the mask is empty.
     """
     (box,) = ndimage.find_objects(mask.astype(np.uint8)) or (None,)
     if box is None:
@@ -197,7 +197,7 @@ def find_inside(mask: npt.NDArray[np.bool_]) -> tuple[int, int]:
 def _sizes(
     numbers: npt.NDArray[np.uint64], voxels: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """Voxels of each number, and which of these a row belongs to."""
+    """Return the voxels of each distinct number, and the index of each row's number in these."""
     places = np.unique(numbers, return_inverse=True)[1]
     return np.bincount(places, voxels.astype(np.float64)).astype(np.float64), places
 
@@ -205,7 +205,7 @@ def _sizes(
 def _bits(
     wholes: npt.NDArray[np.uint64], voxels: npt.NDArray[np.int64], *, count: int
 ) -> npt.NDArray[np.float64]:
-    """What each row adds to the entropy of parts, where the whole is known."""
+    """Return what each row adds to the conditional entropy of the parts given the whole."""
     sizes, places = _sizes(wholes, voxels)
     bits: npt.NDArray[np.float64] = voxels / count * np.log2(sizes[places] / voxels)
     return bits
@@ -220,11 +220,11 @@ def _worst(
     most: int,
     parts: int,
 ) -> list[Division]:
-    """The wholes that are divided worst among the others."""
+    """Find the wholes that are divided worst among the others."""
     sizes, places = _sizes(wholes, cells.voxels)
     bits = np.bincount(places, _bits(wholes, cells.voxels, count=count))
     pieces = np.bincount(places)
-    # Equally bad ones by their number, that is by their place.
+    # Equally bad ones are in the order of their numbers, as `sizes` is.
     worst = [int(whole) for whole in np.argsort(-bits, kind="stable") if pieces[whole] > 1][:most]
     found = []
     for whole in worst:

@@ -1,4 +1,4 @@
-"""What silently ruins training, found before it begins."""
+"""Detect, before training begins, faults in labels and images that would silently ruin it."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from scipy import ndimage
 from unetseg.arrays.intensity import FLAT
 from unetseg.arrays.labelling import INTERIOR, MEMBRANE
 
-# Of correlations of labels and images. Labels of ISBI 2012 fit their images with 0.41 and more, and
-# by 0.27 more than any other image; those of synthetic stacks by 0.10. What does not belong
-# together at all has 0.04 there, and more only where slices are small.
+# Thresholds for correlations of labels with images. In ISBI 2012, labels correlate with their own
+# images by 0.41 or more, and by 0.27 more than with any other; in synthetic stacks by 0.10 more.
+# Unrelated labels and images correlate by 0.04 there, and by more only if slices are small.
 FITTING, CLEARLY_HIGHER = 0.15, 0.05
 
-# What is narrower than 9 pixels is a line, after noise was smoothed away.
+# Structures narrower than 9 pixels are lines, after noise is smoothed away.
 LINE_SMOOTHING, LINE_WIDTH = 2.0, (9, 9)
 
 
 def interior_contrast(image: npt.NDArray[np.generic], interior: npt.NDArray[np.bool_]) -> float:
-    """How much brighter the inside of cells is than membrane.
+    """Measure how much brighter the inside of cells is than membrane.
 
     Parameters
     ----------
     image : (H, W) or (N,) array
-        Of a slice, or of the pixels of one that count.
+        A slice, or only those of its pixels that count.
     interior : bool, of the same shape
 
     Returns
     -------
     float
-        Difference of the means, in standard deviations of the image; 0 where there is only one
-        of the two, or the image is constant.
+        Difference of the means, in standard deviations of the image; 0 if there is only interior
+        or only membrane, or the image is constant.
     """
     grey = image.astype(np.float64)
     if interior.all() or not interior.any():
@@ -45,10 +45,10 @@ def interior_contrast(image: npt.NDArray[np.generic], interior: npt.NDArray[np.b
 
 
 def line_contrast(image: npt.NDArray[np.floating]) -> float:
-    """How much more there is of thin dark lines than of thin bright ones.
+    """Measure whether an image has more thin dark lines or more thin bright ones.
 
-    Membranes are lines. What a closing fills are the dark ones, what an opening removes the bright
-    ones (top-hat transforms; Serra 1982, Image Analysis and Mathematical Morphology).
+    Membranes are lines. A closing fills dark lines, and an opening removes bright ones (top-hat
+    transforms; Serra 1982, Image Analysis and Mathematical Morphology).
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def line_contrast(image: npt.NDArray[np.floating]) -> float:
     Returns
     -------
     float
-        From -1, there are bright lines alone, to 1, dark ones alone; 0 where there are none.
+        From -1 (only bright lines) to 1 (only dark lines); 0 if there are none.
     """
     smooth = ndimage.gaussian_filter(image.astype(np.float64), LINE_SMOOTHING)
     dark = float((ndimage.grey_closing(smooth, LINE_WIDTH) - smooth).mean())
@@ -71,12 +71,12 @@ def balance(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     Parameters
     ----------
     label : (H, W) uint8
-        0 on membrane, 255 inside cells, 127 where nothing counts.
+        0 on membrane, 255 inside cells, 127 where unlabelled or missing.
 
     Returns
     -------
     (H, W) float32
-        Positive inside cells, negative on membrane, 0 where nothing counts; 0 everywhere where
+        Positive inside cells, negative on membrane, 0 where unlabelled or missing; 0 everywhere if
         there is only membrane or no membrane. Its sum is 0, and with an image of mean 0 and
         standard deviation 1 its product sums to Pearson's coefficient over the pixels that count.
     """
@@ -91,7 +91,7 @@ def balance(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def standardise_robustly(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Standardise an image whose lightest and darkest hundredth are cut off; 0 if constant."""
+    """Clip an image to its 1st and 99th percentiles, and standardise it; 0 if constant."""
     low, high = (float(level) for level in np.percentile(image, [1, 99]))
     grey = np.clip(image.astype(np.float32), low, high)
     standard: npt.NDArray[np.float32] = (grey - grey.mean()) / max(float(grey.std()), FLAT)
@@ -101,25 +101,25 @@ def standardise_robustly(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 def better_places(
     fits: npt.NDArray[np.floating], own: npt.NDArray[np.floating], rows: list[int]
 ) -> dict[int, int]:
-    """Which labels belong to another image, as far as that is clear.
+    """Find the labels that clearly belong to another image.
 
-    A label does that fits another image well, clearly better than its own, and clearly better than
-    any other label and that image's own do: a label whose image is out of focus fits the
-    neighbours better, but they have theirs.
+    Such a label fits another image well, clearly better than it fits its own, clearly better than
+    that image's own label does, and at least as well as any other label in `fits`. A label whose
+    image is out of focus fits the neighbouring images better, but these have their own labels.
 
     Parameters
     ----------
     fits : (L, N) float
         Absolute correlation of some labels with every image.
     own : (N,) float
-        That of every label with its own image.
+        Absolute correlation of every label with its own image.
     rows : list of int
-        Which labels `fits` is about.
+        Numbers of the labels in the rows of `fits`.
 
     Returns
     -------
     dict
-        From the number of a label to that of the image that it fits best.
+        From the number of such a label to that of the image that it fits best.
     """
     found = {}
     for label, fit in zip(rows, fits, strict=True):
@@ -132,18 +132,19 @@ def better_places(
 
 
 def empty_share(label: npt.NDArray[np.uint8]) -> float:
-    """How much of a label is membrane so far from all cells that it is hardly membrane.
+    """Measure how much of a label is called membrane, but too far from all cells to be membrane.
 
     Parameters
     ----------
     label : (H, W) uint8
-        0 on membrane, 255 inside cells, 127 where nothing counts.
+        0 on membrane, 255 inside cells, 127 where unlabelled or missing.
 
     Returns
     -------
     float
-        Share of the pixels that count which are membrane farther from the nearest cell than three
-        quarters of the interior are from the nearest membrane; 0 where there are no cells.
+        Share, of the pixels that count, of membrane farther from the nearest cell than three
+        quarters of the interior are from the nearest membrane; 0 if there are no cells or no
+        membrane.
     """
     inside, membrane = label == INTERIOR, label == MEMBRANE
     if not inside.any() or not membrane.any():
@@ -156,7 +157,7 @@ def empty_share(label: npt.NDArray[np.uint8]) -> float:
 def best_shift(
     images: npt.NDArray[np.generic], labels: npt.NDArray[np.uint8], *, reach: int
 ) -> tuple[tuple[int, int], float]:
-    """Where labels fit best, if they were moved.
+    """Find the shift at which labels fit their images best.
 
     The peak of the cross-correlation of images and labels, smoothed a little, because labels are
     drawn by hand.
@@ -165,17 +166,17 @@ def best_shift(
     ----------
     images : (N, H, W) array
     labels : (N, H, W) uint8
-        0 on membrane, 255 inside cells, 127 where nothing counts.
+        0 on membrane, 255 inside cells, 127 where unlabelled or missing.
     reach : int
-        Farthest move that is tried, in pixels to each side.
+        Largest shift that is tried, in pixels in each direction.
 
     Returns
     -------
     (down, right) : tuple of int
-        How far labels would have to be moved.
+        How far labels would have to be moved, in pixels.
     gain : float
-        Correlation there over that where they are; infinite where they do not correlate at all,
-        1 where they do so nowhere.
+        Correlation after the shift divided by that without it; infinite if there is none without
+        it, 1 if there is none at any shift.
     """
     grey = images.astype(np.float64)
     grey -= grey.mean((1, 2), keepdims=True)

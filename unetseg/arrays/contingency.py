@@ -1,7 +1,7 @@
-"""Which voxels two segmentations share, cell by cell: a contingency table that grows by slices.
+"""Contingency table of two segmentations, built slice by slice: voxels that their cells share.
 
-Of a volume only the pairs of cells that overlap are kept, so that memory depends on how many of
-these there are, and not on the size of the volume nor on how high its numbers go.
+Only pairs of cells that overlap are kept, so that memory depends on how many of these there are,
+and not on the size of the volume nor on its largest number.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[Any]  # of any integer type
 
-NOT_SUMMED = 2**18  # rows that may wait: to sort the table anew for every slice would take longer
+NOT_SUMMED = 2**18  # rows that may wait: sorting the whole table for every slice would take longer
 
 
 @dataclass(frozen=True, eq=False)
 class Overlaps:
-    """Voxels that cells of a truth share with cells of a proposal, a row for each pair that does.
+    """Voxels that cells of a truth share with cells of a proposal, a row for each such pair.
 
     Attributes
     ----------
     truth, proposal : (N,) uint64
-        Numbers of the two cells; 0 in the proposal is none. Sorted by the first, then by the
-        second, and no pair is there twice.
+        Numbers of the two cells; 0 in the proposal means no cell. Sorted by the first, then by the
+        second; each pair occurs once.
     voxels : (N,) int64
-        What they share.
+        Voxels that they share.
     place : (N,) int64
         The slice in which they share most; the first one of several.
     most : (N,) int64
-        What they share there.
+        Voxels that they share in that slice.
     """
 
     truth: npt.NDArray[np.uint64]
@@ -45,19 +45,19 @@ class Overlaps:
         return len(self.voxels)
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> Overlaps:
-        """The rows that are chosen, (N,) bool."""
+        """Return the rows that a mask, (N,) bool, selects."""
         return Overlaps(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 def count_overlaps(truth: IntArray, proposal: IntArray, *, place: int) -> Overlaps:
-    """Count what cells share in one slice.
+    """Count the pixels that cells share in one slice.
 
     Parameters
     ----------
     truth, proposal : (H, W) int
         Numbers of cells, 0 or more, of any integer type. Pixels where the truth is 0 are left out.
     place : int
-        The slice.
+        Number of the slice.
 
     Returns
     -------
@@ -80,18 +80,18 @@ def count_overlaps(truth: IntArray, proposal: IntArray, *, place: int) -> Overla
 
 
 def sum_overlaps(tables: Sequence[Overlaps]) -> Overlaps:
-    """Add the tables of slices that are not the same.
+    """Add up the tables of different slices.
 
     Parameters
     ----------
     tables : sequence of Overlaps
-        One at least.
+        At least one.
     """
     truth, proposal, voxels, place, most = (
         np.concatenate([getattr(table, field.name) for table in tables])
         for field in fields(Overlaps)
     )
-    # Of a pair the slice that has most of it comes last, and the first of several such.
+    # Within each pair, the slice with most voxels comes last; of several such slices, the first.
     order = np.lexsort((-place, most, proposal, truth))
     truth, proposal = truth[order], proposal[order]
     begins = np.ones(len(order), np.bool_)
@@ -108,15 +108,15 @@ def sum_overlaps(tables: Sequence[Overlaps]) -> Overlaps:
 
 
 class OverlapSum:
-    """The sum of the tables of slices, as they come.
+    """Running sum of the tables of slices.
 
     Attributes
     ----------
     slices : int
-        How many have come.
+        How many were added.
     truth_sections, proposal_sections : int
-        Numbers of each slice, summed: where that is no more than there are numbers altogether, no
-        number is in two slices.
+        Count of distinct numbers in each slice, summed over slices: if this is no more than the
+        count of distinct numbers in the volume, no number occurs in two slices.
     """
 
     def __init__(self) -> None:
@@ -136,12 +136,12 @@ class OverlapSum:
             self._rows = len(self._tables[0])
 
     def total(self) -> Overlaps:
-        """The table of all slices so far, of which there must be one at least."""
+        """Return the table of all slices so far; at least one must have been added."""
         return sum_overlaps(self._tables)
 
 
 def count_shared(first: IntArray, second: IntArray) -> tuple[int, int]:
-    """How many numbers of cells go on from a slice to the next one.
+    """Count the numbers of cells that continue from a slice to the next one.
 
     Parameters
     ----------
@@ -151,9 +151,9 @@ def count_shared(first: IntArray, second: IntArray) -> tuple[int, int]:
     Returns
     -------
     shared : int
-        Numbers that are in both.
+        Numbers that occur in both slices.
     lying_over : int
-        Those of them of which a pixel of the one lies over a pixel of the other.
+        Those of them that some pixel has in both slices.
     """
     shared = np.intersect1d(first[first > 0], second[second > 0])
     return len(shared), len(np.unique(first[(first == second) & (first > 0)]))

@@ -1,4 +1,4 @@
-"""How sure linking is: what each of its decisions is worth, in the evidence that it summed up."""
+"""Measure how certain each decision of linking is, by the evidence that linking summed up."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Decisions:
-    """What was decided of pairs of sections, and how narrowly.
+    """Decisions on pairs of sections, and their margins.
 
     Attributes
     ----------
     pairs : (N, 2) int64
         Numbers of sections, the smaller one first.
     joined : (N,) bool
-        Whether they are of one cell.
+        Whether both belong to the same cell.
     margin : (N,) float64
-        By how much the sum of the evidence would fall if it had been decided otherwise: if the
-        cell were cut in two between them, or their two cells were one.
+        How much the sum of the evidence would fall under the opposite decision: if the cell were
+        cut in two between them, or their two cells were joined.
     """
 
     pairs: Whole
@@ -33,34 +33,34 @@ class Decisions:
     margin: Floats
 
     def least_sure(self, most: int) -> Decisions:
-        """Those with the smallest margins, the least sure first."""
+        """Return the decisions with the smallest margins, the least certain first."""
         order = np.lexsort((self.pairs[:, 1], self.pairs[:, 0], self.margin))[:most]
         return Decisions(self.pairs[order], self.joined[order], self.margin[order])
 
 
 def weigh_decisions(pairs: Whole, evidence: Floats, numbers: Whole) -> Decisions:
-    """Weigh what a cut of the graph of sections has joined and what it has kept apart.
+    """Compute the margins of the decisions by which a graph of sections was divided into cells.
 
-    A single edge says little: others may speak as loud for the same. So of each two cells that an
-    edge lies between, all edges between them are summed up, and the one that speaks most for one
-    cell stands for them. A cell is held together by a spanning tree of its strongest edges
-    (Kruskal, doi 10.1090/S0002-9939-1956-0078686-7); without one of these it falls into two parts,
-    and all edges between the parts are summed up.
+    A single edge says little: others may support the same decision as strongly. So all edges
+    between two cells are summed up, and the one with the most evidence for joining them represents
+    them. A cell is held together by a spanning tree of its strongest edges (Kruskal, doi
+    10.1090/S0002-9939-1956-0078686-7); without one of these it would fall into two parts, and all
+    edges between the parts are summed up.
 
     Parameters
     ----------
     pairs : (N, 2) int64
-        Edges, none of them twice.
+        Edges, each of them once.
     evidence : (N,) float64
-        Positive for one cell, negative for two.
+        Positive for the same cell, negative for different cells.
     numbers : (sections + 1,) int64
-        The cell of each section; 0 for 0, which is none.
+        The cell of each section; 0 at index 0, which is no section.
 
     Returns
     -------
     Decisions
-        One for each two cells with an edge between them, and one fewer for each cell than it has
-        sections, where edges hold it together.
+        One for each edge of the spanning tree of each cell (one fewer than it has sections, if
+        edges connect them all), then one for each two cells with an edge between them.
     """
     pairs = np.sort(pairs, axis=1)
     cells = numbers[pairs]
@@ -75,7 +75,7 @@ def weigh_decisions(pairs: Whole, evidence: Floats, numbers: Whole) -> Decisions
 
 
 def _weigh_borders(pairs: Whole, evidence: Floats, cells: Whole) -> tuple[Whole, Floats]:
-    """The strongest edge between each two cells, and what speaks against them being one."""
+    """Return the strongest edge between each two cells, and the evidence against joining them."""
     borders, which = np.unique(np.sort(cells, axis=1), axis=0, return_inverse=True)
     which = which.reshape(-1)
     order = np.lexsort((-evidence, which))
@@ -85,14 +85,14 @@ def _weigh_borders(pairs: Whole, evidence: Floats, cells: Whole) -> tuple[Whole,
 
 
 def _weigh_cells(pairs: Whole, evidence: Floats, *, nodes: int) -> tuple[Whole, Floats]:
-    """Edges of spanning trees of cells, and what holds both sides of each together."""
-    # The largest evidence, the smallest weight; none is 0, which would be no edge.
+    """Return the edges of the cells' spanning trees, and the evidence for joining their sides."""
+    # The largest evidence gets the smallest weight; no weight is 0, which would mean no edge.
     weights = evidence.max(initial=0) - evidence + 1
     tree = minimum_spanning_tree(coo_array((weights, pairs.T), shape=(nodes, nodes)).tocsr())
     parent, depth = _root(tree, nodes=nodes)
     margin = np.zeros(nodes)
-    # An edge speaks for all edges of the tree on the way between its ends: climb from both to
-    # where they meet, the deeper one first.
+    # An edge supports every edge of the tree on the path between its ends: climb from both ends,
+    # the deeper one first, until they meet.
     ends, speaks = pairs.copy(), evidence
     while len(ends):
         rows, deeper = np.arange(len(ends)), np.argmax(depth[ends], axis=1)
@@ -106,9 +106,9 @@ def _weigh_cells(pairs: Whole, evidence: Floats, *, nodes: int) -> tuple[Whole, 
 
 
 def _root(tree: csr_array, *, nodes: int) -> tuple[Whole, Whole]:
-    """Parent of each node in a forest, and its depth, from 1 at the roots."""
+    """Return the parent of each node in a forest, and its depth, which is 1 at the roots."""
     _, roots = np.unique(connected_components(tree, directed=False)[1], return_index=True)
-    # A node above all of them makes it one tree.
+    # A node above all roots makes it one tree.
     forest = tree.tocoo()
     rows = np.concatenate([forest.coords[0], np.full(len(roots), nodes)])
     columns = np.concatenate([forest.coords[1], roots])

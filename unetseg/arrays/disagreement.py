@@ -21,7 +21,7 @@ from unetseg.arrays.segments import FOUR_CONNECTED
 
 IntArray = npt.NDArray[Any]  # of any integer type
 
-# A contact of this kind outweighs every contact that is only long.
+# Weight of a pair of pixels at a leak: one such pair outweighs a contact of any length.
 SURE = 1 << 32
 
 
@@ -36,12 +36,12 @@ class Disagreement:
     parts : (int, int)
         The regions of the other segmentation on its two sides.
     pixels : int
-        What the border cuts off from the region, or would: the smaller side of the two, with all
-        that hangs on it.
+        What the border cuts off from the region, or would cut off: the smaller of its two sides,
+        with all parts that are connected to it.
     rows, columns : (N,) int
         The pixels on both sides of the border.
     row, column : int
-        The one of them that is nearest to their mean.
+        The one of these pixels nearest to their mean.
     """
 
     whole: int
@@ -65,8 +65,8 @@ def find_splits(truth: IntArray, proposal: IntArray, *, depth: float) -> list[Di
     proposal : (H, W) int
         Segments as `thin_borders` numbers them, 0 on dams.
     depth : float
-        A part counts if one of its pixels is at least so far, in pixels, from all that is not the
-        part. Thinner ones are borders drawn a little beside the true ones.
+        A part counts if one of its pixels is at least this far, in pixels, from everything outside
+        the part. Thinner parts come from borders drawn a little beside the true ones.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def _ordered(found: Iterator[Disagreement]) -> list[Disagreement]:
 def _find(
     wholes: IntArray, pieces: IntArray, *, sure: npt.NDArray[np.bool_], depth: float
 ) -> Iterator[Disagreement]:
-    """Borders of `pieces` inside each region of `wholes`."""
+    """Yield the borders of `pieces` inside each region of `wholes`."""
     for number, found in enumerate(ndimage.find_objects(wholes), start=1):
         if found is None:
             continue
@@ -141,7 +141,7 @@ def _deep_parts(inside: IntArray, depth: float) -> list[int]:
 
 
 def _widened(box: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """One pixel more all around, where there is one: the edge of the slice is no border."""
+    """Widen a box by one pixel, but not beyond the slice: its edge is no border."""
     return tuple(
         slice(max(side.start - 1, 0), min(side.stop + 1, edge))
         for side, edge in zip(box, shape, strict=True)
@@ -156,7 +156,7 @@ def _borders(
     sure: npt.NDArray[np.bool_],
     offset: tuple[int, int],
 ) -> Iterator[Disagreement]:
-    """The borders between the parts of one region: as many as hold it together, and no more."""
+    """Yield borders between the parts of one region, just enough to connect all parts."""
     markers = np.zeros(int(inside.max()) + 1, np.int32)
     markers[parts] = np.arange(1, len(parts) + 1)
     seeds = markers[inside]
@@ -191,7 +191,7 @@ def _borders(
 
 
 def _touching(basins: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Flat indices of the pixels that are neighbours and in different basins."""
+    """Flat indices of both pixels of each pair of neighbours in different basins."""
     index = np.arange(basins.size).reshape(basins.shape)
     pairs = []
     for one, other in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
@@ -208,13 +208,13 @@ def _spanning_tree(
     weights: npt.NDArray[np.float64],
     sizes: npt.NDArray[np.intp],
 ) -> Iterator[tuple[int, int]]:
-    """The heaviest contacts that connect all parts: the most evident borders, and no more.
+    """Find the heaviest contacts that just connect all parts: these are the most evident borders.
 
     Yields the index of each such contact, and the size of the smaller of the two sides into which
     the tree falls without it. A contact is low part * number of parts + high part.
     """
     count = len(sizes)
-    # 32 bits, because older versions of SciPy walk no other graph.
+    # 32 bits, because older versions of SciPy traverse no other graph.
     low, high = (ends.astype(np.int32) for ends in np.divmod(contacts, count))
     graph = sparse.coo_array((-weights, (low, high)), shape=(count, count)).tocsr()
     tree = csgraph.minimum_spanning_tree(graph)

@@ -1,7 +1,7 @@
-"""Smooth deformation of an image and its label by one and the same field.
+"""Deform an image and its label smoothly, by the same field.
 
-The library elasticdeform does it. Where that cannot be imported (its wheels are older than NumPy
-2), splines of our own take its place, whose field is the same.
+The library elasticdeform does this. Where it cannot be imported (its wheels are older than NumPy
+2), our own splines replace it, and give the same field.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Pixels = npt.NDArray[np.float32]
 
 @cache
 def find_engine() -> str:
-    """What deforms here: elasticdeform where it can be imported, else our splines."""
+    """Name the engine to deform with: elasticdeform if it can be imported, else our splines."""
     try:
         # NumPy 2 writes a page about modules that were built for NumPy 1.
         with contextlib.redirect_stderr(io.StringIO()):
@@ -68,18 +68,19 @@ def deform(
 ) -> tuple[Pixels, npt.NDArray[np.uint8]]:
     """Deform, rotate and scale an image and its label in a single resampling.
 
-    Beyond its border the slice is mirrored. The image is resampled with splines of the given
-    order. Of the label, the numbers of its cells are, each pixel's from the nearest place, and
-    membrane is drawn where two of them have come together: interpolated and cut in the middle, a
-    line one pixel wide would be torn, and the cells on its sides be one.
+    The slice is mirrored beyond its border. The image is resampled with splines of the given
+    order. Of the label, the cell numbers are resampled, from the nearest pixel, and membrane is
+    drawn where two of them meet: if the label itself were interpolated and thresholded, a line one
+    pixel wide would be torn, and the cells on either side joined.
 
     Parameters
     ----------
     image : (H, W) uint8, uint16 or float32
     label : (H, W) uint8
-        0 on membrane, 255 inside cells, 127 where nothing counts.
+        0 on membrane, 255 inside cells, 127 where unlabelled, 126 where tissue is missing.
     displacement : (2, points, points) float64
-        As from `draw_displacement`; how far from a pixel of the result its value is taken.
+        As from `draw_displacement`: offset from a pixel of the result to the place that its value
+        is taken from.
     rotation : float
         Degrees around the centre, counter-clockwise.
     scale : float
@@ -94,9 +95,9 @@ def deform(
     image : (H, W) float32
         Not rounded or clipped; splines overshoot by a few grey levels.
     label : (H, W) uint8
-        0, 127 or 255. No two cells are joined.
+        0, 126, 127 or 255. No two cells are joined.
     """
-    # float32 first: in uint8 the overshoot of splines would wrap. It counts to 2^24 cells.
+    # float32 first: in uint8 the overshoot of splines would wrap. It is exact up to 2^24 cells.
     deformed, numbers = ENGINES[engine](
         image.astype(np.float32, copy=False),
         number_cells(label).astype(np.float32),
@@ -150,8 +151,8 @@ ENGINES: dict[str, Callable[..., tuple[Pixels, Pixels]]] = {
 def dense_field(displacement: Field, *, height: int, width: int) -> Field:
     """Interpolate the displacements of a coarse grid to every pixel, by bicubic splines.
 
-    The field of elasticdeform, 50 times sooner: its splines are products of one along y and one
-    along x, so that two small matrix products do for the 16 terms at each pixel.
+    The same field as elasticdeform's, 50 times faster: its splines are products of one along y and
+    one along x, so that two small matrix products replace the 16 terms at each pixel.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Percentiles of grey levels that are looked at part by part."""
+"""Percentiles of the grey levels of a slice that is read part by part."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Of floating-point pixels so many are kept: a slice of 2048 x 2048 whole, of larger ones a grid.
+# Most floating-point pixels that are kept: all of a 2048 x 2048 slice, a sample of larger ones.
 MOST_KEPT = 2**22
 
 
 class Histogram:
     """Grey levels of a slice.
 
-    Exact for uint8 and uint16. Of float32, every pixel counts in slices of up to 4 million, and
-    every n-th in larger ones.
+    Exact for uint8 and uint16. For float32, every pixel counts in slices of up to 4 million pixels,
+    and every n-th pixel in larger ones.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class Histogram:
         self._kept: list[npt.NDArray[Any]] = []
 
     def add(self, pixels: npt.NDArray[Any]) -> None:
-        """Take in some pixels, in any shape."""
+        """Add some pixels, in any shape."""
         if self._levels is None:
-            # The grid goes on where the part before has ended.
+            # Continue to count every n-th pixel where the previous part ended.
             self._kept.append(pixels.ravel()[-self.count % self._step :: self._step])
         else:
             self._levels += np.bincount(pixels.ravel(), minlength=len(self._levels))

@@ -1,4 +1,4 @@
-"""Changes of grey levels. Labels never come here."""
+"""Changes of grey levels, applied to images and never to labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unetseg.arrays.tissue import Tissue
 
 Image = npt.NDArray[np.float32]
 
-# A slice whose grey levels vary less than this has nothing to show (in units of the pixels).
+# A slice whose grey levels vary less than this shows nothing (in units of the pixels).
 FLAT = 1e-6
 
 
@@ -56,11 +56,11 @@ def to_dtype(image: Image, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.clip(np.rint(image), limits.min, limits.max).astype(dtype)
 
 
-# Brighter or darker than tissue ever is, where the percentiles are 0 and 1.
+# Tissue is never darker or brighter than this, on a scale on which the percentiles are 0 and 1.
 LEAST, MOST = -1.0, 2.0
 
-# Grey levels of tissue fill this many of their standard deviations between the percentiles that
-# `Percentiles` goes by, in ISBI 2012 and in what `unetseg synthesize` draws: 3.1 to 3.3.
+# Distance between the percentiles that `Percentiles` uses, in standard deviations of the grey
+# levels of tissue: 3.1 to 3.3 in ISBI 2012 and in stacks of `unetseg synthesize`.
 DEVIATIONS = 3.2
 
 
@@ -68,16 +68,16 @@ DEVIATIONS = 3.2
 class Percentiles:
     """Shift and scale of a slice's pixels so that tissue has mean 0 and deviation 1, or nearly.
 
-    For each slice by itself, so that 8- and 16-bit stacks, and slices of uneven brightness, look
-    alike to the network. Unlike mean and deviation themselves, percentiles do not follow a hot
-    pixel, dirt, or a border, and what is brighter or darker than tissue ever is is clipped.
+    Each slice has its own, so that 8- and 16-bit stacks, and slices of uneven brightness, look
+    alike to the network. Unlike mean and deviation themselves, percentiles are not affected by a
+    hot pixel, dirt, or a border. Values that are too bright or too dark for tissue are clipped.
 
     Attributes
     ----------
     low, high : float
         The 5th and the 95th percentile of tissue, in the units of its pixels.
     words : str
-        What it does, for who must do it elsewhere.
+        Description for those who must normalise images elsewhere.
     """
 
     words: ClassVar = (
@@ -89,11 +89,11 @@ class Percentiles:
 
     @classmethod
     def of(cls, tissue: Tissue, _parts: Iterable[npt.NDArray[Any]]) -> Percentiles:
-        """Take what is known of a slice."""
+        """Use the percentiles that are known of a slice's tissue."""
         return cls(tissue.low, tissue.high)
 
     def __call__(self, image: npt.NDArray[Any]) -> Image:
-        """Normalise pixels of that slice; all 0 where it is lost."""
+        """Normalise pixels of that slice; all 0 if it is lost."""
         if self.low == self.high:
             return np.zeros(image.shape, np.float32)
         # In float64, because grey levels may be far from 0 and close to each other.
@@ -105,14 +105,14 @@ class Percentiles:
 class Standardisation:
     """Shift and scale of a slice's pixels to mean 0 and standard deviation 1.
 
-    What models of earlier versions were trained on.
+    Models of earlier versions were trained with this.
 
     Attributes
     ----------
     mean, deviation : float
         Of the whole slice, in the units of its pixels.
     words : str
-        What it does, for who must do it elsewhere.
+        Description for those who must normalise images elsewhere.
     """
 
     words: ClassVar = (
@@ -125,8 +125,8 @@ class Standardisation:
     def of(cls, _tissue: Tissue, parts: Iterable[npt.NDArray[Any]]) -> Standardisation:
         """Measure a slice, given in parts of uint8, uint16 or float32.
 
-        Moments of parts are merged as in Chan, Golub and LeVeque 1979 (equations 2.1): one look
-        at each pixel, and no difference of large sums.
+        Moments of parts are merged as in Chan, Golub and LeVeque 1979 (equations 2.1): each pixel
+        is read once, and no difference of large sums is taken.
         """
         count, mean, squares = 0, 0.0, 0.0
         for part in parts:
@@ -139,7 +139,7 @@ class Standardisation:
         return cls(mean, math.sqrt(squares / count))
 
     def __call__(self, image: npt.NDArray[Any]) -> Image:
-        """Standardise pixels of that slice; all 0 where the slice is constant."""
+        """Standardise pixels of that slice; all 0 if the slice is constant."""
         standard: Image = ((image - self.mean) / max(self.deviation, FLAT)).astype(np.float32)
         return standard
 
@@ -152,7 +152,7 @@ class NormalisedStack:
     pixels : (Z, Y, X)
         Usually memory-mapped.
     ranges : sequence of (low, high)
-        Of each slice, as of `Percentiles`.
+        For each slice, as in `Percentiles`.
 
     Attributes
     ----------
@@ -168,10 +168,10 @@ class NormalisedStack:
         return len(self._pixels)
 
     def __getitem__(self, place: Any) -> Image:
-        """A slice, or a part of one: [index] or [index, rows, columns]."""
+        """Return a slice, or a part of one: [index] or [index, rows, columns]."""
         index = place[0] if isinstance(place, tuple) else place
         normalise = Percentiles(*self._ranges[index])
-        if self._pixels.dtype == np.uint8:  # so few grey levels are soon looked up
+        if self._pixels.dtype == np.uint8:  # a lookup table is faster for so few grey levels
             found: Image = normalise(np.arange(256, dtype=np.uint8))[self._pixels[place]]
             return found
         return normalise(self._pixels[place])
@@ -180,7 +180,7 @@ class NormalisedStack:
         return (self[index] for index in range(len(self)))
 
 
-# What a model folder may name as the way its images were normalised.
+# Names that a model folder may give to the way its images were normalised.
 NORMALISATIONS: dict[str, type[Percentiles | Standardisation]] = {
     "slice-percentiles": Percentiles,
     "slice-standard": Standardisation,

@@ -1,4 +1,4 @@
-"""The three values of a label, and numbers of cells instead of them."""
+"""The three values of a label, and conversion between labels and numbers of cells."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from unetseg.arrays.segments import label_cells
 
 Label = npt.NDArray[np.uint8]
 
-# What does not count is unlabelled or missing: no loss, no score, neither membrane nor interior.
+# Uncounted pixels are unlabelled or missing: they have no part in the loss or in scores, and are
+# neither membrane nor interior.
 MEMBRANE, UNCOUNTED, INTERIOR = np.uint8(0), np.uint8(127), np.uint8(255)
 
-# While copies are made, pixels without tissue: of them, grey levels do not count either.
+# Pixels without tissue, while augmented copies are made: their grey levels do not count either.
 MISSING = np.uint8(126)
 
-# Among numbers of cells: no cell, but no membrane either.
+# Values among the numbers of cells, for pixels that are neither in a cell nor on membrane.
 NO_NUMBER, NO_TISSUE = -1, -2
 
-# A cell's number is on few pieces of a slice, most of it on one; a class or a grey level is on
-# many. A class that is a net of membranes is one piece too, but encloses many others.
-MOST_PIECES = 10  # for each number
-MOSTLY_WHOLE = 0.75  # share of the numbers of which one piece is at least half
-FEW_NUMBERS = 20  # of more, none is a class
+# A cell's number covers few connected pieces of a slice, most of it in one; a class or a grey level
+# covers many. A class that is a net of membranes is one piece too, but encloses many others.
+MOST_PIECES = 10  # for each number, on average
+MOSTLY_WHOLE = 0.75  # least share of the numbers of which one piece is at least half
+FEW_NUMBERS = 20  # if there are more, none is a class
 NET, SMALLEST_MESH = 8, 9  # meshes; px
 
 
@@ -35,12 +36,12 @@ def number_cells(label: Label) -> npt.NDArray[np.int32]:
     Parameters
     ----------
     label : (H, W) uint8
-        0 on membrane, 255 inside cells, 127 where nothing counts, 126 where tissue is missing.
+        0 on membrane, 255 inside cells, 127 where unlabelled, 126 where tissue is missing.
 
     Returns
     -------
     (H, W) int32
-        0 on membrane, 1, 2, ... inside cells, -1 where nothing counts, -2 where tissue is missing.
+        0 on membrane, 1, 2, ... inside cells, -1 where unlabelled, -2 where tissue is missing.
     """
     numbers = label_cells(label == INTERIOR)
     numbers[label == UNCOUNTED] = NO_NUMBER
@@ -54,12 +55,12 @@ def draw_label(numbers: npt.NDArray[Any]) -> Label:
     Parameters
     ----------
     numbers : (H, W) int
-        0 on membrane, positive inside cells, -1 where nothing counts, -2 where tissue is missing.
+        0 on membrane, positive inside cells, -1 where unlabelled, -2 where tissue is missing.
 
     Returns
     -------
     (H, W) uint8
-        0 on membrane, 255 inside cells, 127 where nothing counts, 126 where tissue is missing.
+        0 on membrane, 255 inside cells, 127 where unlabelled, 126 where tissue is missing.
         Of two 4-neighbours with different numbers, the upper or left one is membrane: cells of
         different numbers are different 4-connected components.
     """
@@ -75,17 +76,17 @@ def draw_label(numbers: npt.NDArray[Any]) -> Label:
 
 
 def looks_numbered(values: npt.NDArray[Any]) -> bool:
-    """Tell numbers of cells from classes of pixels and from grey levels.
+    """Whether values are numbers of cells, rather than classes of pixels or grey levels.
 
     Parameters
     ----------
     values : (H, W) array
-        0 is membrane or background; NaN does not count.
+        0 is membrane or background; NaN counts as 0.
 
     Returns
     -------
     bool
-        True also where all is 0.
+        True also if all values are 0.
     """
     found, places = np.unique(np.nan_to_num(values), return_inverse=True)
     places = places.reshape(values.shape)
@@ -108,6 +109,6 @@ def looks_numbered(values: npt.NDArray[Any]) -> bool:
 
 
 def _is_net(mask: npt.NDArray[np.bool_]) -> bool:
-    """Whether it parts what is beside it as membranes part cells."""
+    """Whether a mask divides the rest into many pieces, as membranes divide cells."""
     sizes = np.bincount(label_cells(~mask).ravel())[1:]
     return int(np.count_nonzero(sizes >= SMALLEST_MESH)) >= NET

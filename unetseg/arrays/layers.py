@@ -1,4 +1,4 @@
-"""Slices as linking sees them, and how far two of them lie apart."""
+"""Slices as linking sees them, and the displacement between two of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-# Pixels that a slice may have moved against another, along each axis.
+# Largest displacement of a slice against another, in pixels along each axis.
 MOST_DRIFT = 16
-# Between the lowest and the highest probability of a slice that shows nothing.
+# A slice shows nothing if its lowest and highest probability differ by less than this.
 FLAT = 1e-6
 
 
@@ -22,9 +22,9 @@ class Layer:
     Attributes
     ----------
     z : int
-        Where it is in the stack.
+        Index of the slice in the stack.
     sections : (H, W) integer
-        0 between sections; their numbers, different in every slice.
+        Numbers of the sections, different in every slice; 0 between sections.
     probability : (H, W) float
         Of interior, 0..1.
     tissue : (H, W) bool
@@ -38,9 +38,10 @@ class Layer:
 
 
 def find_drift(before: Layer, after: Layer) -> tuple[int, int]:
-    """By how many rows and columns a slice has to be moved to lie best on another.
+    """Find by how many rows and columns a slice is displaced against another.
 
-    The highest cross-correlation of the two predictions, at most MOST_DRIFT pixels away.
+    The displacement of the highest cross-correlation of the two predictions, of at most MOST_DRIFT
+    pixels along each axis.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ def find_drift(before: Layer, after: Layer) -> tuple[int, int]:
         What is at (y, x) in `before` is at (y + rows, x + columns) in `after`.
     """
     near, (height, width) = _near(_correlate(before, after))
-    # Where nothing is clearly better, as on slices of one value, nothing has moved.
+    # If no displacement is clearly better than none, as with slices of one value, it is none.
     if near.max() <= near[height, width] + 1e-6 * abs(near).max():
         return 0, 0
     row, column = np.unravel_index(np.argmax(near), near.shape)
@@ -60,11 +61,11 @@ def find_drift(before: Layer, after: Layer) -> tuple[int, int]:
 
 
 def lie_together(before: Layer, after: Layer) -> bool:
-    """Whether two slices look like neighbours: nowhere does one fit the other better than near by.
+    """Whether two slices look like neighbours: they fit each other best at a short displacement.
 
-    Of all displacements, the one of the highest cross-correlation is at most MOST_DRIFT pixels
-    long. Between images that have nothing to do with each other it may be any: it is that short by
-    chance in (2 * MOST_DRIFT + 1) ** 2 of H * W cases, so that of small slices this says nothing.
+    The displacement of the highest cross-correlation must be at most MOST_DRIFT pixels along each
+    axis. For unrelated images it may be any, and is that short by chance in
+    (2 * MOST_DRIFT + 1) ** 2 of H * W cases, so that this says nothing about small slices.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def lie_together(before: Layer, after: Layer) -> bool:
     Returns
     -------
     bool
-        False, too, where a slice is of one value, and fits everywhere.
+        False also if a slice has only one value, and so fits everywhere.
     """
     if any(np.ptp(layer.probability[layer.tissue]) < FLAT for layer in (before, after)):
         return False
@@ -82,20 +83,20 @@ def lie_together(before: Layer, after: Layer) -> bool:
 
 
 def _correlate(before: Layer, after: Layer) -> npt.NDArray[Any]:
-    """Cross-correlation at every displacement, that of none first, (H, W)."""
+    """Cross-correlation at every displacement, (H, W); that at no displacement is at [0, 0]."""
     one, other = (_spectrum(layer) for layer in (before, after))
     return np.asarray(fft.irfft2(np.conj(one) * other, before.probability.shape))
 
 
 def _near(correlation: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], tuple[int, int]]:
-    """What of it is of short displacements, and where in it there is none."""
+    """Return the part with short displacements, and the index of no displacement in it."""
     height, width = (min(MOST_DRIFT, (size - 1) // 2) for size in correlation.shape)
     rolled = np.roll(correlation, (height, width), axis=(0, 1))
     return rolled[: 2 * height + 1, : 2 * width + 1], (height, width)
 
 
 def _spectrum(layer: Layer) -> npt.NDArray[np.complexfloating]:
-    """Fourier transform of what differs from the mean of the tissue."""
+    """Fourier transform of the probability minus its mean over tissue, 0 where that is missing."""
     tissue = layer.tissue
     away = np.where(tissue, layer.probability - layer.probability[tissue].mean(), 0)
     return np.asarray(fft.rfft2(away))

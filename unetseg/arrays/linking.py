@@ -1,11 +1,11 @@
-"""Cells through the slices: which sections are of one cell, by a graph of sections that is cut.
+"""Link sections to cells through the slices, by partitioning a graph of sections.
 
-Sections are nodes. An edge says how likely two of them are one cell: of neighbours in a slice, by
-what the prediction says of the membrane between them; of two slices, by how they overlap. Minimum
-cost multicut (correlation clustering; Andres et al., ECCV 2012, doi 10.1007/978-3-642-33712-3_56)
-then finds the cells for which the evidence, summed over all edges, is best: cells may branch and
-end, and sections of one slice may be one cell. Its solver is that of Kernighan and Lin (Keuper et
-al., ICCV 2015, doi 10.1109/ICCV.2015.204), from bioimage-cpp.
+Sections are nodes. An edge says how likely two of them are the same cell: for neighbours in a
+slice, from the predicted membrane between them; for sections of two slices, from their overlap.
+Minimum cost multicut (correlation clustering; Andres et al., ECCV 2012, doi
+10.1007/978-3-642-33712-3_56) then finds the cells with the best evidence, summed over all edges:
+cells may branch and end, and sections of one slice may be the same cell. Its solver is that of
+Kernighan and Lin (Keuper et al., ICCV 2015, doi 10.1109/ICCV.2015.204), from bioimage-cpp.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from unetseg.errors import UnetsegError
 Ints = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.floating]
 
-# Slices before it that a slice is compared with. One slice that is badly predicted then separates
-# no cell, and so does none that is lost.
+# Number of preceding slices that a slice is compared with. A single slice that is badly predicted
+# or lost then does not cut a cell in two.
 REACH = 3
-# Lost slices in a row that are bridged.
+# Most lost slices in a row that are bridged.
 MOST_LOST = 3
 
-# Log-odds that two sections are of one cell: a constant, and what the measures of an edge weigh.
-# Fitted by `benchmarks/link.py --fit`, on synthetic stacks of 4 x 4 x 50 nm.
+# Log-odds that two sections are the same cell: a constant, then a weight for each measure of an
+# edge. Fitted by `benchmarks/link.py --fit`, on synthetic stacks of 4 x 4 x 50 nm.
 BETWEEN = (  # at a distance of 1, 2, 3 and more slices; by shares of overlap, see `link_slices`
     (2.48, 1.06, 0.35),
     (2.34, 1.07, 0.31),
@@ -63,18 +63,18 @@ def import_graphs() -> Any:
 
 @dataclass(frozen=True)
 class Edges:
-    """Pairs of sections, and how much speaks for one cell.
+    """Pairs of sections, and the evidence that they are the same cell.
 
     Attributes
     ----------
     pairs : (N, 2) int64
         Numbers of sections.
     measures : (N, M) float64
-        What `evidence` weighs, a column of ones first.
+        The measures that `evidence` weighs, after a column of ones.
     pixels : (N,) int64
-        Those that it rests on.
+        How many pixels the evidence rests on.
     distance : int
-        Slices from one to the other; 0 in the same.
+        Slices from one section to the other; 0 in the same slice.
     """
 
     pairs: npt.NDArray[np.int64]
@@ -84,15 +84,15 @@ class Edges:
 
     @property
     def evidence(self) -> npt.NDArray[np.float64]:
-        """Log-odds that the pair is one cell, times a power of the pixels; negative against it."""
+        """Log-odds that the pair is the same cell, times a power of the number of pixels."""
         weights = BETWEEN[min(self.distance, REACH) - 1] if self.distance else WITHIN
-        # Sections are compared with REACH slices, and only once with their neighbours.
+        # Sections are compared with REACH slices, but only once with their neighbours in a slice.
         times = 1 if self.distance else REACH
         return np.asarray(times * (self.measures @ np.array(weights)) * self.pixels**POWER)
 
 
 class Linker:
-    """Gather evidence slice by slice, then decide; it keeps no more than REACH slices.
+    """Gather evidence slice by slice, then decide; at most REACH slices are kept in memory.
 
     Raises
     ------
@@ -101,18 +101,18 @@ class Linker:
     """
 
     def __init__(self) -> None:
-        import_graphs()  # said now, not when all slices have been looked at
+        import_graphs()  # fails now, rather than after all slices are read
         self._before: deque[Layer] = deque(maxlen=REACH)
         self._pairs: list[npt.NDArray[np.int64]] = []
         self._evidence: list[npt.NDArray[np.float64]] = []
 
     def add(self, layer: Layer) -> None:
-        """Take the next slice. One that shows no tissue is lost, and neighbours of it are linked.
+        """Add the next slice. One without tissue is lost: it is skipped, and its neighbours linked.
 
         Parameters
         ----------
         layer : Layer
-            Farther down than those before.
+            Below all slices added so far.
         """
         if not layer.tissue.any():
             return
@@ -128,23 +128,23 @@ class Linker:
         self._evidence.append(edges.evidence)
 
     def solve(self, sections: int) -> npt.NDArray[np.int64]:
-        """Decide which sections are one cell.
+        """Decide which sections are the same cell.
 
         Parameters
         ----------
         sections : int
-            How many there are; their numbers are 1 to that.
+            How many there are; they are numbered from 1.
 
         Returns
         -------
         (sections + 1,) int64
             For each section the number of its cell: from 1, in the order of their first sections.
-            0 for 0, which is none.
+            0 at index 0, which is no section.
         """
         return solve_multicut(sections, *self.edges())
 
     def edges(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Pairs of sections, (N, 2), and what speaks for one cell, (N,), as gathered so far."""
+        """Return the pairs of sections, (N, 2), and their evidence, (N,), gathered so far."""
         pairs = np.concatenate([np.empty((0, 2), np.int64), *self._pairs])
         return pairs, np.concatenate([np.empty(0), *self._evidence])
 
@@ -152,26 +152,26 @@ class Linker:
 def solve_multicut(
     sections: int, pairs: npt.NDArray[np.int64], evidence: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.int64]:
-    """Part a graph such that the evidence within its parts has the largest sum that is found.
+    """Partition a graph so that the evidence within its parts has the largest sum that is found.
 
     Parameters
     ----------
     sections : int
-        Nodes are 1 to that.
+        Number of nodes, which are numbered from 1.
     pairs : (N, 2) int64
-        Edges, none of them twice, each with the smaller number first.
+        Edges, each of them once, with the smaller number first.
     evidence : (N,) float64
-        Positive for one part, negative for two.
+        Positive for the same part, negative for different parts.
 
     Returns
     -------
     (sections + 1,) int64
-        The part of each node, from 1 in the order of their smallest nodes; 0 for 0.
+        The part of each node, from 1 in the order of their smallest nodes; 0 at index 0.
     """
     parts = np.zeros(sections + 1, np.int64)
     if not sections:
         return parts
-    order = np.lexsort((pairs[:, 1], pairs[:, 0]))  # which the graph wants
+    order = np.lexsort((pairs[:, 1], pairs[:, 0]))  # as the graph requires
     graphs = import_graphs()
     graph = graphs.UndirectedGraph.from_unique_edges(sections, pairs[order] - 1)
     objective = graphs.multicut.MulticutObjective(graph, evidence[order])
@@ -184,18 +184,18 @@ def solve_multicut(
 
 
 def link_neighbours(layer: Layer) -> Edges:
-    """Measure what lies between neighbours in a slice.
+    """Measure the membrane between neighbouring sections of a slice.
 
     Parameters
     ----------
     layer : Layer
-        Between whose neighbours lies a line one pixel wide, as `segment_cells` leaves it.
+        Neighbouring sections are separated by a line one pixel wide, as `segment_cells` leaves it.
 
     Returns
     -------
     Edges
-        Of sections that a single pixel in a row or column separates, the mean probability of
-        interior in those pixels.
+        For sections that are separated by a single pixel in a row or column, the mean probability
+        of interior in those pixels.
     """
     cells, found = layer.sections, []
     for one, between, other, probability in (
@@ -212,11 +212,11 @@ def link_neighbours(layer: Layer) -> Edges:
 
 
 def link_slices(before: Layer, after: Layer) -> Edges:
-    """Measure how the sections of two slices overlap, once one is moved onto the other.
+    """Measure how the sections of two slices overlap, once the slices are aligned.
 
-    Pixels weigh as much as both predictions are sure that they are inside a cell: an overlap that
-    lies on membrane is none. What one slice shows beyond the frame or the tissue of the other does
-    not count.
+    Pixels are weighted by the probability of interior, in an overlap the lower one of both slices:
+    overlap on membrane does not count. Nor does what one slice shows beyond the frame or the tissue
+    of the other.
 
     Parameters
     ----------
@@ -226,8 +226,8 @@ def link_slices(before: Layer, after: Layer) -> Edges:
     Returns
     -------
     Edges
-        Of each pair that overlaps, the log-odds of two shares: of the overlap in the union, and of
-        the overlap in that of the two of which it is the larger part.
+        For each pair that overlaps, the log-odds of two shares: of the overlap in the union, and of
+        the overlap in the smaller one of the two.
     """
     here, there = _windows(find_drift(before, after), before.sections.shape)
     common = before.tissue[here] & after.tissue[there]
@@ -248,7 +248,7 @@ def link_slices(before: Layer, after: Layer) -> Edges:
 def _windows(
     drift: tuple[int, int], shape: tuple[int, ...]
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """What two slices have in common, as seen from the one that moves and from the other."""
+    """Return the area that two slices have in common, in the first and in the second."""
     here = (slice(max(-by, 0), size - max(by, 0)) for by, size in zip(drift, shape, strict=True))
     there = (slice(max(by, 0), size - max(-by, 0)) for by, size in zip(drift, shape, strict=True))
     return tuple(here), tuple(there)
@@ -257,7 +257,7 @@ def _windows(
 def _count(
     sides: Ints,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp], npt.NDArray[np.int64]]:
-    """Every pair that occurs, which of them each row is, and how often it occurs."""
+    """Return the distinct pairs, the index of each row's pair, and the count of each pair."""
     base = int(sides.max(initial=0)) + 1
     keys, which, times = np.unique(
         sides[:, 0].astype(np.int64) * base + sides[:, 1], return_inverse=True, return_counts=True
@@ -266,7 +266,7 @@ def _count(
 
 
 def _total(owner: npt.NDArray[np.int64], parts: npt.NDArray[Any]) -> Floats:
-    """For each part, the sum of the parts of its owner."""
+    """Return, for each part, the sum of all parts with the same owner."""
     _, which = np.unique(owner, return_inverse=True)
     return np.asarray(np.bincount(which, parts)[which], np.float64)
 

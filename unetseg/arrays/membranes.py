@@ -1,4 +1,4 @@
-"""Membrane between numbered cells, as wide as one likes."""
+"""Draw membrane of a given width between numbered cells."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy.typing as npt
 from unetseg.arrays.labelling import INTERIOR, MEMBRANE, Label
 
 NARROWEST = 1.0
-"""In pixels: a line between pixels takes one on either side, however narrow it is."""
+"""In pixels: however narrow, a line between pixels takes up one on either side."""
 
-# Nearer to each other, steps of a slanting line would look like cells that are thinner than it.
+# Least radius, in pixels, within which only the deepest pixels of a thin cell are kept. Within a
+# smaller one, steps of a slanting line would look like cells that are thinner than the line.
 CLOSEST = 3.0
 
 # The four sides of a pixel: an axis, and the step along it to the neighbour.
@@ -21,30 +22,31 @@ SIDES = ((0, -1), (0, 1), (1, -1), (1, 1))
 
 
 def draw_membranes(numbers: npt.NDArray[Any], *, width: float, close: bool) -> Label:
-    """Turn numbers of cells into a label, with membrane of one width where two numbers meet.
+    """Turn numbers of cells into a label, with membrane of uniform width where two numbers meet.
 
-    Numbers meet along the sides of pixels. A pixel of a cell is membrane where a side at which this
-    cell meets another is within half the width of its centre; so the line is symmetric, and takes
-    nothing of a third cell nor of what 0 keeps apart. Of a cell that is thinner than the line,
-    pixels stay that are deepest within a distance of the width (3 px at least): no cell with 2 x 2
-    pixels is lost. Where such pixels of two cells touch, the one on the left or above is membrane.
+    Numbers meet along the sides of pixels. A pixel becomes membrane if its centre is within half
+    the width of a side at which its own cell meets another. So the line is symmetric, and takes
+    nothing from a third cell, nor from cells that 0 keeps apart. Of a cell that is thinner than the
+    line, the pixels that are deepest within a distance of the width (3 px at least) stay: no cell
+    with 2 x 2 pixels is lost. Where such pixels of two cells touch, the left or upper one becomes
+    membrane.
 
     Parameters
     ----------
     numbers : (H, W) array of integers
-        0 on membrane and where nothing counts, positive inside cells.
+        0 on membrane and where unlabelled or missing, positive inside cells.
     width : float
-        In pixels, at least 1. Across straight lines of pixels it comes out as an even number,
-        the next one up where it is odd.
+        In pixels, at least 1. Straight lines come out an even number of pixels wide: an odd width
+        becomes the next even one.
     close : bool
-        Let numbers meet across lines of 0 that are one pixel wide, too: those are what a watershed
-        leaves between cells, and no membrane that somebody has drawn.
+        Whether numbers also meet across lines of 0 that are one pixel wide: a watershed leaves
+        such lines between cells, and nobody has drawn them as membrane.
 
     Returns
     -------
     (H, W) uint8
         0 on membrane, 255 inside cells. Cells of different numbers are different 4-connected
-        components. What is membrane depends on no pixel farther away than `reach_of`.
+        components. Pixels farther away than `reach_of` have no effect on a pixel.
     """
     margin = reach_of(width)
     inner = (slice(margin, -margin),) * 2
@@ -71,19 +73,19 @@ def _close_lines(padded: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def reach_of(width: float) -> int:
-    """How far away, in pixels along each axis, what decides about a pixel of a label may be."""
-    # The other cell's pixel behind a side, that far from the deepest pixel that is
-    # compared, and this one beside a pixel that touches it; and what closes a line there.
+    """Return how far away, in pixels along each axis, a number can affect a pixel of a label."""
+    # From the other cell's pixel behind a side to the deepest pixel that is compared, from there
+    # to the pixel that is kept, from there to one that touches it; and what closes a line.
     return math.floor(width / 2 + 0.5) + 1 + math.floor(_apart(width)) + 1 + 1
 
 
 def _apart(width: float) -> float:
-    """Within what distance only the deepest pixels of a thin cell stay."""
+    """Return the distance within which only the deepest pixels of a thin cell are kept."""
     return max(CLOSEST, width)
 
 
 def _depths(padded: npt.NDArray[Any], width: float) -> npt.NDArray[np.float32]:
-    """Distance, flat, to where its cell meets another; infinite beyond half the width."""
+    """Distance of each pixel, flat, to where its cell meets another; inf beyond half the width."""
     flat, row = padded.ravel(), padded.shape[1]
     rims = {
         (axis, step): np.flatnonzero(_meets(padded, axis=axis, step=step)) for axis, step in SIDES
@@ -98,14 +100,14 @@ def _depths(padded: npt.NDArray[Any], width: float) -> npt.NDArray[np.float32]:
 
 
 def _meets(padded: npt.NDArray[Any], *, axis: int, step: int) -> npt.NDArray[np.bool_]:
-    """Which pixels have another cell beyond this side; there is none beyond the margin."""
+    """Which pixels have another cell beyond this side; no cell lies in the margin."""
     other = np.roll(padded, -step, axis)
     meets: npt.NDArray[np.bool_] = (padded > 0) & (other > 0) & (padded != other)
     return meets
 
 
 def _around_sides(radius: float) -> list[tuple[float, tuple[int, int], int, int]]:
-    """Distances up to the radius, a side, and the way from its pixel to that far away; falling."""
+    """Offsets of pixels near each side of a pixel: distance, side, down, right; farthest first."""
     most = math.floor(radius + 0.5)
     steps = range(-most, most + 1)
     found = []
@@ -122,7 +124,7 @@ def _around_sides(radius: float) -> list[tuple[float, tuple[int, int], int, int]
 def _deepest(
     flat: npt.NDArray[Any], depths: npt.NDArray[np.float32], *, row: int, radius: float
 ) -> npt.NDArray[np.intp]:
-    """Where no pixel of the same cell within the radius is deeper, though all are on the line."""
+    """Find the pixels on the line than which none of their cell within the radius is deeper."""
     found = np.flatnonzero(np.isfinite(depths))
     most = math.floor(radius)
     steps = range(-most, most + 1)
@@ -135,7 +137,7 @@ def _deepest(
 
 
 def _part(padded: npt.NDArray[Any], label: Label) -> None:
-    """Make membrane of the upper or left one of two pixels of different cells that touch."""
+    """Turn into membrane the upper or left one of two touching pixels of different cells."""
     inside = label == INTERIOR
     for axis in (0, 1):
         other = np.roll(padded, -1, axis)

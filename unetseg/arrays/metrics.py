@@ -45,7 +45,7 @@ class FScore:
 
 @dataclass(frozen=True)
 class SliceScores:
-    """What one slice contributes at one threshold.
+    """Scores of one slice at one threshold.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ def segmentation_scores(truth: IntArray, proposal: IntArray) -> tuple[FScore, FS
 
     Over the n pixels whose truth is not 0; p_ij is the share of them in truth segment i and
     proposal segment j, a_i = sum_j p_ij with j = 0 included, b_j = sum_i p_ij for j >= 1.
-    Pixels that the proposal leaves at 0 (dams; z of all) each count as a segment of one pixel::
+    Pixels that the proposal leaves at 0 (dams; a share z) each count as a segment of one pixel::
 
         Rand:         split = (sum p_ij^2 + z/n) / sum a_i^2
                       merge = (sum p_ij^2 + z/n) / (sum b_j^2 + z/n)
@@ -125,7 +125,7 @@ def segmentation_scores(truth: IntArray, proposal: IntArray) -> tuple[FScore, FS
 
 
 def name_scores(rand: FScore, information: FScore) -> dict[str, float]:
-    """Both scores and their sides, by the names that they have in files."""
+    """Return both scores and their sides, by their names in files."""
     return {
         "v_rand": rand.value,
         "v_rand_merge": rand.merge,
@@ -155,8 +155,8 @@ def score_slice(
 ) -> list[SliceScores]:
     """Score one slice at each threshold.
 
-    What does not count might as well not be there: cells of the truth and of the prediction end
-    where it begins, as they do at the edge of the slice.
+    Pixels that do not count are treated like those outside the slice: cells of the truth and of the
+    prediction end there.
 
     Parameters
     ----------

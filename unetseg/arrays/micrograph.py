@@ -1,4 +1,4 @@
-"""Micrographs of synthetic tissue: what lies in a cut is drawn, then the camera adds its part."""
+"""Draw micrographs of synthetic tissue: what lies in a cut, then the effects of the camera."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def draw(tissue: Tissue, cut: Cut, z: int, *, rng: np.random.Generator) -> Float
         myelin = myelin_darkness(cut.offset, tissue.sheath[cut.cells], look=look)
         darkest = np.maximum(darkest, myelin)
     mitochondria = mitochondria_darkness(tissue.mitochondria, cut, z, look=look)
-    # The darkest of what lies in one place, not the sum, or overlaps would be black.
+    # At each place the darkest structure, not the sum, or overlaps would be black.
     darkest = np.maximum(darkest, mitochondria)
     crowding = tissue.crowding[cut.cells]
     darkest = np.maximum(darkest, vesicle_darkness(crowding, cut.clearance, look=look, rng=rng))
@@ -89,7 +89,7 @@ def mitochondria_darkness(
 def vesicle_darkness(
     crowding: Floats, clearance: Floats, *, look: Look, rng: np.random.Generator
 ) -> Floats:
-    """Small rings and dots inside the cells, new on every slice, as they are no deeper than one."""
+    """Small rings and dots inside the cells, new on every slice, as none is deeper than a slice."""
     darkness = np.zeros_like(clearance)
     places: Floats = np.indices(clearance.shape, np.float32)
     rows, columns = places

@@ -24,8 +24,8 @@ Shape = tuple[int, int, int]  # slices, height, width
 Field = Callable[[int], Floats]  # slice number -> (height, width)
 
 CELL_TRIALS = 8.0  # seeds tried per median cell volume; most trials find the place taken
-ALONE = 0.5  # slices over which changes what is new on each slice
-FEWEST_PIXELS = 20  # of a section of a cell, whatever the pixel
+ALONE = 0.5  # slices over which a field changes that is independent on each slice
+FEWEST_PIXELS = 20  # of a section of a cell, whatever the pixel size
 
 
 def draw_field(scale: tuple[float, float], *, shape: Shape, rng: np.random.Generator) -> Field:
@@ -33,7 +33,7 @@ def draw_field(scale: tuple[float, float], *, shape: Shape, rng: np.random.Gener
     length, depth = scale
     blurs = []
     for size, step in zip(shape, (depth, length, length), strict=True):
-        # Nodes reach 3 steps over either end: farther ones weigh exp(-9/2) and less.
+        # Nodes reach 3 steps beyond either end: farther ones weigh exp(-9/2) and less.
         nodes = np.arange(-3, size / step + 3) * step
         blur = np.exp(-0.5 * ((np.arange(size)[:, None] - nodes) / step) ** 2)
         # Rows of unit norm make the variance 1 everywhere.
@@ -45,20 +45,20 @@ def draw_field(scale: tuple[float, float], *, shape: Shape, rng: np.random.Gener
 
 @dataclass(frozen=True)
 class Body:
-    """An ellipsoid, cell or organelle, that slides through the slices; each cuts out an ellipse."""
+    """An ellipsoid, cell or organelle, whose centre shifts by slice; each slice cuts an ellipse."""
 
     z: float  # slice of its centre
-    y: float  # px, there
+    y: float  # px, on that slice
     x: float
     radius: float  # geometric mean of the half-axes on that slice, px
     half_depth: float  # slices to either end
-    aspect: float  # one half-axis over `radius`, which is over the other
+    aspect: float  # one half-axis divided by `radius`; the other is `radius` divided by this
     angle: float  # of that axis, radians
     slide_y: float  # px per slice
     slide_x: float
 
     def cut(self, z: float) -> Body | None:
-        """Move to slice `z` and shrink to the outline there; None where that misses the body."""
+        """Return the outline on slice `z`; None if that slice misses the body."""
         along = z - self.z
         if abs(along) >= self.half_depth:
             return None
@@ -87,21 +87,21 @@ class Tissue:
     look: Look
     cells: list[Body]
     mitochondria: list[tuple[int, Body]]  # each with the index of its cell
-    level: Floats  # (N + 1,) grey levels, the last one of what no cell claims
-    crowding: Floats  # (N + 1,) shares of the densest vesicles, likewise
+    level: Floats  # (N + 1,) grey levels, the last one for places outside all cells
+    crowding: Floats  # (N + 1,) density of vesicles, as a share of the highest, likewise
     warps: list[tuple[float, Field, Field]]  # amplitude, y and x
     width: Field
     tilt: Field
     light: Field
-    gap: Field | None  # None where no cells are apart
-    sheath: Floats | None  # (N + 1,) px of myelin, None where there is none
+    gap: Field | None  # None if there are no gaps between cells
+    sheath: Floats | None  # (N + 1,) px of myelin, None if there is none
 
 
 @dataclass(frozen=True)
 class Cut:
     """What one slice shows, each array (height, width)."""
 
-    y: Floats  # place in the tissue, px: the pixel's own, displaced
+    y: Floats  # place of each pixel in the tissue, px: its own coordinates plus the displacement
     x: Floats
     moved: float  # largest displacement, px: what a body's window must allow for
     cells: Ints  # nearest cell, on membranes too; -1 where no cell is near
@@ -132,7 +132,7 @@ def grow_tissue(shape: Shape, *, look: Look, rng: np.random.Generator) -> Tissue
 
 
 def displacements(look: Look) -> list[tuple[float, tuple[float, float]]]:
-    """Amplitude in px, and scale in (px, slices), of what bends the tissue."""
+    """Amplitude in px, and scale in (px, slices), of each displacement that bends the tissue."""
     return [
         (look.misaligned, (look.misaligned_over, ALONE)),
         (look.drift, (look.drift_over, look.drift_depth)),
@@ -191,7 +191,7 @@ def place_mitochondria(
 
 
 def wrap_cells(cells: list[Body], *, look: Look, rng: np.random.Generator) -> Floats:
-    """Thickness of the myelin of every cell, and of what no cell claims: mostly 0."""
+    """Thickness of the myelin of every cell, mostly 0, and 0 for places outside all cells."""
     thick = [cell.radius > look.cell_radius for cell in cells]
     wrapped = np.append(thick, False) & (rng.random(len(cells) + 1) < look.myelin)
     return np.where(wrapped, look.myelin_width, 0).astype(np.float32)
@@ -212,7 +212,7 @@ def cut_tissue(tissue: Tissue, z: int) -> Cut:
     offset = distance_to_border(cells)
     if tissue.gap is not None:
         gap = look.gap * tissue.gap(z).clip(0, None)
-        half_width /= 1 + gap / (gap + half_width)  # one membrane is half of two
+        half_width /= 1 + gap / (gap + half_width)  # a single membrane is half of a double one
         offset -= gap
     clearance = offset - half_width
     if tissue.sheath is not None:
@@ -227,7 +227,7 @@ def cut_tissue(tissue: Tissue, z: int) -> Cut:
 def distance_to_border(cells: Ints) -> Floats:
     """Distance of every pixel to where one cell meets another, (height, width)."""
     border = np.zeros(cells.shape, bool)
-    # Of two neighbours in different cells one is border: no gap is left for 4-connectivity.
+    # One of two neighbours in different cells is border, so that 4-connectivity finds no gap.
     border[:-1] |= cells[:-1] != cells[1:]
     border[:, :-1] |= cells[:, :-1] != cells[:, 1:]
     border[0, 0] |= not border.any()  # distances need something to be measured from

@@ -1,4 +1,4 @@
-"""Pixels of another size, the same whatever part of a slice is asked for."""
+"""Resample slices to another pixel size, with the same result whatever part is resampled."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Taps:
-    """Which old pixels make each new one, along one axis, and how much each counts.
+    """Old pixels that each new one is computed from, along one axis, and their weights.
 
-    Linear interpolation where pixels become smaller. Where they become larger the triangle is as
-    much wider, so that nothing is left out and fine structure does not turn into moire (Turkowski
-    1990, Filters for common resampling tasks). Both grids cover the same tissue from edge to edge.
+    Linear interpolation where pixels become smaller. Where they become larger, the triangle is
+    widened by the same factor, so that nothing is left out and fine structure does not turn into
+    moire (Turkowski 1990, Filters for common resampling tasks). Both grids cover the same tissue
+    from edge to edge.
 
     Attributes
     ----------
     seen : slice
-        Of the old pixels, what is needed.
+        The range of old pixels that is needed.
     indices : (N, K) int
-        Counted from the beginning of `seen`.
+        Old pixels of each new one, counted from the beginning of `seen`.
     weights : (N, K) float32
-        Of each sum 1.
+        Each row sums to 1.
     """
 
     seen: slice
@@ -33,7 +34,7 @@ class Taps:
 
     @classmethod
     def of(cls, side: slice, *, old: int, new: int) -> Taps:
-        """Those of some new pixels.
+        """Compute the taps of some new pixels.
 
         Parameters
         ----------
@@ -49,16 +50,16 @@ class Taps:
         indices = first[:, None] + np.arange(math.ceil(2 * reach))
         weights = np.maximum(0, 1 - np.abs(indices - centres[:, None]) / reach)
         weights /= weights.sum(1, keepdims=True)
-        # Beyond an edge the outermost pixel goes on.
+        # Beyond an edge the outermost pixel is repeated.
         indices = np.clip(indices, 0, old - 1)
         low, high = int(indices.min()), int(indices.max())
         return cls(slice(low, high + 1), indices - low, weights.astype(np.float32))
 
 
 def resample(pixels: npt.NDArray[np.float32], rows: Taps, columns: Taps) -> npt.NDArray[np.float32]:
-    """Make new pixels of old ones, first along columns of pixels, then along rows.
+    """Compute new pixels from old ones, first along columns of pixels, then along rows.
 
-    Sums go over one tap after the other: no other order, so that parts come out as the whole does.
+    Taps are always summed in the same order, so that a part comes out exactly as in the whole.
 
     Parameters
     ----------

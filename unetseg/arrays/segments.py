@@ -37,7 +37,7 @@ def label_cells(interior: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
 
 
 def label_sections(numbers: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    """Number the sections of numbered cells: the 4-connected pieces of pixels of one number.
+    """Number the sections of numbered cells: the 4-connected pieces with the same number.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def label_sections(numbers: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
     (H, W) int32
         0 where there is no cell, 1, 2, ... on sections.
     """
-    # Positions among the numbers, which fit any type; from 1 on, so that no cell is background.
+    # Positions in the sorted numbers, for any integer type; from 1 on, so that none is background.
     places = np.unique(numbers, return_inverse=True)[1].reshape(numbers.shape) + 1
     places[numbers == 0] = 0
     sections = measure.label(places, background=0, connectivity=1)  # type: ignore[no-untyped-call]  # has none
@@ -77,8 +77,8 @@ def thin_borders(
     Returns
     -------
     (H, W) int32
-        0 on dams and where nothing counts, a positive number on every other pixel. Membrane that
-        no cell can reach becomes a segment of its own.
+        0 on dams and on pixels that do not count, a positive number on every other pixel. Membrane
+        that no cell can reach becomes a segment of its own.
     """
     # Transposed, so that "x outer, y inner" is plain memory order; a frame of OUTSIDE spares the
     # loop its bounds checks. Lists, because indexing one costs a third of indexing an array.

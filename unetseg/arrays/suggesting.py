@@ -1,7 +1,7 @@
-"""Where labels would teach most: patches in which models are unsure, far from what is labelled.
+"""Suggest where labels would teach most: in patches where models are unsure, far from labels.
 
-A slice is cut into blocks, `PARTS` x `PARTS` of which are a patch, and all there is to know of a
-patch is summed up over its blocks. So a stack takes a few bytes a block, whatever its size.
+A slice is cut into blocks, `PARTS` x `PARTS` of which make a patch, and all measures of a patch are
+sums over its blocks. So a stack takes a few bytes for each block, whatever its size.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from unetseg.arrays.tiles import Box
 PARTS = 5
 MIDDLE = PARTS // 2
 
-# Of a patch, how much must be tissue.
+# Least share of a patch that must be tissue.
 LEAST_TISSUE = 0.5
 
 
@@ -46,7 +46,7 @@ class Place:
 
     @property
     def box(self) -> Box:
-        """Rows and columns of the slice."""
+        """Rows and columns of the slice that the patch covers."""
         return (
             slice(self.top, self.top + self.height),
             slice(self.left, self.left + self.width),
@@ -54,7 +54,7 @@ class Place:
 
     @property
     def centre(self) -> tuple[float, float, float]:
-        """Slice, row and column of its middle: where a viewer has to go."""
+        """Slice, row and column of its middle, for a viewer to go to."""
         return self.index, self.top + (self.height - 1) / 2, self.left + (self.width - 1) / 2
 
 
@@ -62,13 +62,13 @@ class Place:
 class Grid:
     """Blocks of a slice, and the patches made of them.
 
-    What is left over beside the last block, less than a fifth of a patch, is shared between both
-    ends of a slice, and in no patch.
+    Pixels that do not fill a block, less than a fifth of a patch, are shared between both ends of
+    a slice, and belong to no patch.
 
     Attributes
     ----------
     rows, columns : (blocks + 1,) int
-        Where blocks begin and end. Any `PARTS` of them are exactly as long as a patch.
+        Edges of the blocks. Any `PARTS` blocks in a row are exactly as long as a patch.
     """
 
     rows: npt.NDArray[np.intp]
@@ -76,12 +76,12 @@ class Grid:
 
     @classmethod
     def of(cls, shape: tuple[int, int], *, patch: int) -> Grid:
-        """Blocks of a slice (H, W); patches are no larger than that."""
+        """Divide a slice (H, W) into blocks; patches are no larger than the slice."""
         return cls(*(_edges(size, min(patch, size)) for size in shape))
 
     @property
     def blocks(self) -> tuple[int, int]:
-        """How many there are of them below, and beside each other."""
+        """Number of rows and of columns of blocks."""
         return len(self.rows) - 1, len(self.columns) - 1
 
     @property
@@ -90,19 +90,19 @@ class Grid:
         return int(self.rows[PARTS] - self.rows[0]), int(self.columns[PARTS] - self.columns[0])
 
     def sum_blocks(self, pixels: npt.NDArray[np.generic], box: Box) -> npt.NDArray[np.float32]:
-        """Sum up in every block what is known of a part of a slice.
+        """Sum up the pixels of a part of a slice within every block.
 
         Parameters
         ----------
         pixels : (h, w) float32 or bool
-            Of the part.
+            Values of the part.
         box : Box
-            Where it lies.
+            Position of the part in the slice.
 
         Returns
         -------
         (blocks, blocks) float32
-            Of all parts, the sum is that of the slice.
+            Summed over all parts, these are the values for the whole slice.
         """
         down, across = (
             _members(edges, side)
@@ -112,13 +112,13 @@ class Grid:
         return sums
 
     def place(self, index: int, row: int, column: int, score: float) -> Place:
-        """The patch that begins with a block."""
+        """Return the patch whose top left block is at this row and column."""
         return Place(index, int(self.rows[row]), int(self.columns[column]), *self.patch, score)
 
 
 def _edges(size: int, patch: int) -> npt.NDArray[np.intp]:
-    """Where blocks begin and end in so many pixels."""
-    # Rounded down, any edge and the fifth after it differ by a whole patch.
+    """Return the edges of the blocks along an axis of so many pixels."""
+    # Although they are rounded down, any edge and the fifth after it differ by a whole patch.
     edges: npt.NDArray[np.intp] = np.arange(PARTS * size // patch + 2) * patch // PARTS
     edges = edges[edges <= size]
     edges += (size - edges[-1]) // 2
@@ -126,14 +126,14 @@ def _edges(size: int, patch: int) -> npt.NDArray[np.intp]:
 
 
 def _members(edges: npt.NDArray[np.intp], side: slice) -> npt.NDArray[np.float32]:
-    """Which pixels of a side are in which block: (blocks, pixels), 1 or 0."""
+    """Whether each pixel along an axis is in each block: (blocks, pixels), 1 or 0."""
     pixels = np.arange(side.start, side.stop)
     inside = (pixels >= edges[:-1, None]) & (pixels < edges[1:, None])
     return inside.astype(np.float32)
 
 
 def _sum_patches(blocks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Sums over every patch, from those over blocks."""
+    """Sum up the blocks of every patch."""
     windows = np.lib.stride_tricks.sliding_window_view(blocks, (PARTS, PARTS))
     sums: npt.NDArray[np.float32] = windows.sum((-2, -1))
     return sums
@@ -142,18 +142,18 @@ def _sum_patches(blocks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def free_patches(
     tissue: npt.NDArray[np.float32], labelled: npt.NDArray[np.float32], grid: Grid
 ) -> npt.NDArray[np.bool_]:
-    """Which patches of a slice can be labelled: tissue for the most part, and not labelled at all.
+    """Which patches of a slice can be suggested: at least half tissue, and not labelled at all.
 
     Parameters
     ----------
     tissue, labelled : (blocks, blocks) float32
-        How many pixels of each block are.
+        Number of pixels of each block that are tissue, and that are labelled.
     grid : Grid
 
     Returns
     -------
     (patches, patches) bool
-        By the first block of each.
+        Indexed by the top left block of each patch.
     """
     height, width = grid.patch
     enough = _sum_patches(tissue) >= LEAST_TISSUE * height * width
@@ -162,11 +162,11 @@ def free_patches(
 
 
 def patch_scores(spread: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float32]:
-    """How unsure models are in every patch of a slice.
+    """Measure how unsure models are in every patch of a slice.
 
-    The mean over its pixels of the standard deviation of all probabilities, where missing tissue
-    counts as 0. It goes with errors of cells as well as any measure that was compared, and not with
-    how much of a patch is membrane: docs/few-labels.md.
+    The standard deviation of all probabilities of a pixel, averaged over the pixels of a patch,
+    where missing tissue counts as 0. It correlates with errors of cells as well as any measure that
+    was compared, and not with how much of a patch is membrane: docs/few-labels.md.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def patch_scores(spread: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.
     Returns
     -------
     (patches, patches) float32
-        By the first block of each.
+        Indexed by the top left block of each patch.
     """
     height, width = grid.patch
     return _sum_patches(spread) / np.float32(height * width)
@@ -191,19 +191,19 @@ def choose_places(
     *,
     apart: float,
 ) -> Iterator[Place]:
-    """Choose patches one after the other, each with what is chosen already in mind.
+    """Choose patches one after the other, each depending on those already chosen.
 
-    The next one has the highest score, times its distance to the nearest labelled block and to the
-    nearest chosen patch where that is less than 1. Distances are those of centres, of which 1 is a
-    patch in the slice, or `apart` slices: what is beside a patch counts in full, what is above it
-    in the next slice does not. No patch overlaps another one of its slice.
+    The next one has the highest score, multiplied by its distance to the nearest labelled block or
+    chosen patch if that is less than 1. Distances are between centres; 1 is the length of a patch
+    within a slice, or `apart` slices: a patch beside a chosen one keeps its full score, one above
+    it in the next slice does not. No patch overlaps another one of its slice.
 
     Parameters
     ----------
     scores : (Z, patches, patches) float32
         As from `patch_scores`, slice by slice.
     free : (Z, patches, patches) bool
-        Which may be chosen.
+        Which patches may be chosen.
     labelled : (Z, blocks, blocks) bool
         Where anything is labelled.
     grid : Grid
@@ -213,7 +213,7 @@ def choose_places(
     Yields
     ------
     Place
-        As long as there are any. Of equal ones the first.
+        Until none is free. Of patches with equal worth, the first.
     """
     free = free.copy()
     near = _nearness(labelled, apart)
@@ -229,7 +229,7 @@ def choose_places(
 
 
 def _nearness(labelled: npt.NDArray[np.bool_], apart: float) -> npt.NDArray[np.float32]:
-    """Distance of the centre of every patch to the nearest labelled block, or 1 if that is less."""
+    """Distance of the centre of every patch to the nearest labelled block, at most 1."""
     centres = np.s_[:, MIDDLE:-MIDDLE, MIDDLE:-MIDDLE]
     if not labelled.any():
         return np.ones(labelled[centres].shape, np.float32)

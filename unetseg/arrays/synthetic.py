@@ -52,7 +52,7 @@ def synthesize(
 
 
 def draw_stack(shape: Shape, *, look: Look, rng: np.random.Generator) -> Stack:
-    """Make a stack that looks as it is told; the same `rng` and look give the same stack."""
+    """Make a stack of a given look; the same `rng` and look give the same stack."""
     tissue = grow_tissue(shape, look=look, rng=rng)
     images, labels = np.empty((2, *shape), np.uint8)
     nearest = np.empty(shape, np.int32)
@@ -77,9 +77,9 @@ def number_cells(nearest: Ints, *, interior: npt.NDArray[np.bool_]) -> Ints:
     Returns
     -------
     (slices, height, width) int32
-        0 on membrane. Inside, from 1 without a number missing: one for all sections of a cell, also
-        those that touch no other of it; and one for each connected piece of what no cell claims,
-        where pixels are neighbours that share a face, in a slice or from one slice to the next.
+        0 on membrane, consecutive numbers from 1 elsewhere: one for all sections of a cell, even if
+        they do not touch; and one for each connected piece of the places that no cell claims.
+        Connected are pixels that share a face, in a slice or from one slice to the next.
     """
     unclaimed = interior & (nearest < 0)
     pieces, _ = ndimage.label(unclaimed)

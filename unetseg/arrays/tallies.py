@@ -1,4 +1,4 @@
-"""What is counted on cells, such that counts of the parts of a cell add up to those of the whole.
+"""Counts on cells that are additive: counts of the parts of a cell add up to those of the whole.
 
 A tally is an array of int64 with a row for each cell and a column for each of `Count`. Rows of
 parts are merged without rounding, in any order.
@@ -23,8 +23,9 @@ OUTSIDE = -1  # what lies beside a slice
 class Count(IntEnum):
     """Columns of a tally; rows and columns of pixels are those of the slice.
 
-    The outline of a cell are its pixels beside whatever is not the cell. Each of them is straight,
-    diagonal or mixed, as `skimage.measure.perimeter` tells them apart by their neighbours on it.
+    The outline of a cell consists of its pixels next to anything that is not the cell. Each of them
+    is straight, diagonal or mixed, depending on its neighbours on the outline, as in
+    `skimage.measure.perimeter`.
     """
 
     NUMBER = 0
@@ -48,7 +49,7 @@ SUMS = slice(Count.AREA, Count.FIRST_Y)
 # Length that a pixel of each kind stands for, after K. Benkrid and D. Crookes, "Design and FPGA
 # implementation of a perimeter estimator", as in scikit-image.
 LENGTHS = {Count.STRAIGHT: 1.0, Count.DIAGONAL: math.sqrt(2), Count.MIXED: (1 + math.sqrt(2)) / 2}
-# Kinds by the neighbours on the outline: 2 for each at a side, 10 for each at a corner.
+# Kinds by the sum over neighbours on the outline: 2 for each at a side, 10 for each at a corner.
 KINDS = {
     Count.STRAIGHT: (4, 6, 14, 16, 24, 26),
     Count.DIAGONAL: (20, 32),
@@ -56,7 +57,7 @@ KINDS = {
 }
 AT_SIDE, AT_CORNER = 2, 10
 
-# Pixels that must be seen around those that are counted.
+# Width of the margin, in pixels, that must be known around the pixels that are counted.
 APRON = 2
 
 
@@ -68,14 +69,14 @@ def tally_cells(cells: npt.NDArray[Any], *, core: Box, origin: tuple[int, int]) 
     cells : (H, W) integer
         0 between cells.
     core : Box
-        What of it is counted: all, but for APRON pixels or more wherever the slice goes on.
+        The part that is counted: all but APRON pixels or more at sides where the slice continues.
     origin : (row, column)
-        Of the first pixel of `cells` in the slice.
+        Position of the first pixel of `cells` in the slice.
 
     Returns
     -------
     Tally
-        A row for each cell that has a pixel in the core, by rising numbers.
+        A row for each cell that has a pixel in the core, in ascending order of numbers.
     """
     inner = cells[core]
     at = np.flatnonzero(inner)
@@ -93,7 +94,7 @@ def tally_cells(cells: npt.NDArray[Any], *, core: Box, origin: tuple[int, int]) 
     y, x = np.divmod(at, inner.shape[1])
     corner = [side.start + start for side, start in zip(core, origin, strict=True)]
     for column, place, start in zip((Count.SUM_Y, Count.SUM_X), (y, x), corner, strict=True):
-        # Whole numbers that a float64 holds.
+        # The sums are whole numbers that a float64 holds exactly.
         tally[:, column] = np.bincount(owner, place, minlength=rows)
         tally[:, column] += start * tally[:, Count.AREA]
     _tally_outlines(tally, cells, core, corner, lowest)
@@ -103,7 +104,7 @@ def tally_cells(cells: npt.NDArray[Any], *, core: Box, origin: tuple[int, int]) 
 def _tally_outlines(
     tally: Tally, cells: npt.NDArray[Any], core: Box, corner: list[int], lowest: int
 ) -> None:
-    """Count what only the outlines of cells say."""
+    """Fill in the columns of a tally that depend on the outlines of cells."""
     around = np.pad(cells, 1, constant_values=OUTSIDE)
     edges = np.zeros(cells.shape, np.uint8)
     outline = np.zeros(cells.shape, bool)
@@ -126,14 +127,14 @@ def _tally_outlines(
     for column, kinds in KINDS.items():
         tally[:, column] = np.bincount(owner[np.isin(kind, kinds)], minlength=len(tally))
     tally[:, Count.BORDER] = np.bincount(owner, edges[core][y, x], minlength=len(tally))
-    # A cell ends in a pixel of its outline.
+    # The first and last rows and columns of a cell are on its outline.
     for first, last, place, start in zip(FIRSTS, LASTS, (y, x), corner, strict=True):
         np.minimum.at(tally[:, first], owner, place + start)
         np.maximum.at(tally[:, last], owner, place + start)
 
 
 def merge_tallies(tallies: list[Tally]) -> Tally:
-    """Put the counts of parts of cells together, one row for each cell, by rising numbers."""
+    """Merge the counts of parts of cells to one row for each cell, in ascending order."""
     rows = np.concatenate([np.empty((0, len(Count)), np.int64), *tallies])
     if not len(rows):
         return rows
@@ -148,9 +149,9 @@ def merge_tallies(tallies: list[Tally]) -> Tally:
 
 
 def centroids_of(tally: Tally) -> npt.NDArray[np.float64]:
-    """Mean row and column of every cell, (N, 2), to the two digits that tables have."""
+    """Mean row and column of every cell, (N, 2), rounded to two decimals as in tables."""
     exact = (tally[:, [Count.SUM_Y, Count.SUM_X]] / tally[:, [Count.AREA]]).tolist()
-    # NumPy rounds some numbers the other way.
+    # NumPy rounds some numbers differently from `round`.
     return np.array([[round(y, 2), round(x, 2)] for y, x in exact]).reshape(-1, 2)
 
 

@@ -1,4 +1,4 @@
-"""Parts of a slice that come out exactly as they would from the whole slice in one piece.
+"""Predict a slice in parts, with exactly the same result as for the whole slice in one piece.
 
 Ronneberger et al. 2015, section 2: the overlap-tile strategy, with the missing context at the
 borders of a slice made by mirroring.
@@ -50,11 +50,11 @@ class Canvas:
         return height, width
 
     def around(self, box: Box, *, halo: int) -> Box:
-        """What of the canvas the network must see to get a part of the slice right.
+        """Return the part of the canvas that the network must see to predict a part of the slice.
 
         Corners fall on multiples of the network's total pooling, so that a tile is pooled along
-        the same grid as the whole canvas; where the canvas ends, so does the tile, so that the
-        network sees the same edge.
+        the same grid as the whole canvas; a tile ends where the canvas ends, so that the network
+        sees the same edge.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class Canvas:
         return rows, columns
 
     def read(self, read: Callable[[Box], npt.NDArray[Any]], seen: Box) -> npt.NDArray[Any]:
-        """Pixels of a part of the canvas, of a slice that `read` reads parts of."""
+        """Return the pixels of a part of the canvas; `read` reads boxes of the slice."""
         rows, columns = (
             mirrored(side, border=self.border, size=size)
             for side, size in zip(seen, (self.height, self.width), strict=True)
@@ -91,7 +91,7 @@ class Canvas:
 
 
 def middle_of(shape: Sequence[int], *, most: int) -> Box:
-    """The middle of a slice (H, W), as much of it as `most` pixels are high and wide."""
+    """Return the middle of a slice (H, W), at most `most` pixels high and wide."""
     edges = [min(size, most) for size in shape]
     rows, columns = (
         slice((size - edge) // 2, (size + edge) // 2)
@@ -101,7 +101,7 @@ def middle_of(shape: Sequence[int], *, most: int) -> Box:
 
 
 def square_around(middle: tuple[int, int], *, edge: int, size: Sequence[int]) -> Box:
-    """A square around a pixel, moved to lie inside a slice (H, W), and no larger than that."""
+    """Return a square around a pixel, moved and cut down to lie inside a slice (H, W)."""
     box = []
     for centre, length in zip(middle, size, strict=True):
         side = min(edge, length)
@@ -111,7 +111,7 @@ def square_around(middle: tuple[int, int], *, edge: int, size: Sequence[int]) ->
 
 
 def mirrored(side: slice, *, border: int, size: int) -> npt.NDArray[np.intp]:
-    """Which row (or column) of a slice each row of a part of its canvas shows.
+    """Return the row (or column) of a slice that each row of a part of its canvas shows.
 
     Parameters
     ----------
@@ -135,9 +135,9 @@ def plan_boxes(shape: tuple[int, int], *, largest: tuple[int, int], multiple: in
     shape : (H, W)
         Of the slice.
     largest : (height, width)
-        Of a box. A box is at least one `multiple` long all the same.
+        Largest size of a box, which is at least one `multiple` long in any case.
     multiple : int
-        Where a box may end, in pixels, but for the end of the slice.
+        Boxes end at multiples of this, in pixels, or at the end of the slice.
     """
     sides = [
         cut_side(size, most=most, multiple=multiple)
@@ -147,7 +147,7 @@ def plan_boxes(shape: tuple[int, int], *, largest: tuple[int, int], multiple: in
 
 
 def cut_side(size: int, *, most: int, multiple: int) -> list[slice]:
-    """Cut a side of a slice, as `plan_boxes` does."""
+    """Cut one axis of a slice, as `plan_boxes` does."""
     units = math.ceil(size / multiple)
     pieces = math.ceil(units / max(1, most // multiple)) if size > most else 1
     edges = [min(size, units * i // pieces * multiple) for i in range(pieces + 1)]
@@ -186,7 +186,7 @@ def predict_views(
     halo: int,
     tta: bool,
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """Predict a part of a slice under every symmetry, and turn the results back.
+    """Predict a part of a slice as it is, or under every symmetry, and turn the results back.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def predict_views(
     halo : int
         As for `Canvas.around`.
     tta : bool
-        Test-time augmentation: the 8 flips and rotations, and not the slice as it is alone.
+        Test-time augmentation: all 8 flips and rotations, rather than only the slice as it is.
 
     Yields
     ------
@@ -226,20 +226,20 @@ def read_padded(
     dtype: npt.DTypeLike,
     padding: float,
 ) -> npt.NDArray[Any]:
-    """Read a part of a slice that lies at the top left of a larger one.
+    """Read a part of a larger slice, which has the slice at its top left and padding elsewhere.
 
     Parameters
     ----------
     read : callable
         Takes a box of the slice, returns its pixels.
     box : Box
-        A part of the larger one.
+        A part of the larger slice.
     size : (H, W)
         Of the slice.
     dtype : numpy.dtype
         Of the result.
     padding : float
-        Value of what lies beside the slice.
+        Value of pixels outside the slice.
     """
     pixels = np.full([side.stop - side.start for side in box], padding, dtype)
     rows, columns = (

@@ -19,21 +19,22 @@ from unetseg.arrays.tiles import Box
 
 Mask = npt.NDArray[np.bool_]
 Strip = tuple[int, npt.NDArray[Any]]
-"""Number of the first row, and all columns of some rows."""
+"""Number of the first row, and the pixels of some rows, all columns of them."""
 
-# Percentiles that stand for dark and bright: dirt, or a fold, may take a twentieth of a slice.
+# Percentiles that stand for dark and bright: dirt, or a fold, may cover a twentieth of a slice.
 LOW, HIGH = 5, 95
 
 # Saturated tissue, or tissue as dark as the border, is shorter or less deep than a border.
 LEAST_STRETCH = 32  # equal pixels in a row, along an edge of the slice
 LEAST_DEPTH = 3
 LEAST_BREADTH = 5
-# Noise, or compression, of a border. It must be long, to be told from smooth tissue.
+# For a border with noise or compression. It must be long, to be told from smooth tissue.
 TOLERANCE = 0.01  # of the slice's grey levels
 LEAST_SHARE = 0.25  # of an edge
 
-# The means of blocks vary by 1 / BLOCK**2 of what pixels do, where these know nothing of their
-# neighbours. In tissue they vary 20 times as much and more; half as bright as its noise, 5 times.
+# The variance of the means of blocks is 1 / BLOCK**2 of that of pixels, if these are independent of
+# each other. In tissue it is at least 20 times as large, or 5 times if the noise is twice as strong
+# as the tissue.
 BLOCK = 8
 LEAST_STRUCTURE = 1.5
 LEAST_BLOCKS = 64
@@ -59,7 +60,7 @@ class Edges:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that they take."""
+        """Size in bytes."""
         return sum(side.nbytes for side in (self.left, self.right, self.top, self.bottom))
 
     def outside(self, box: Box) -> Mask:
@@ -82,9 +83,9 @@ class Tissue:
     share_missing : float
         How much of the slice shows no tissue; 1 if the slice is lost.
     edges : Edges or None
-        None where tissue goes up to the edges.
+        None if the tissue extends to the edges of the slice.
     no_data : float or None
-        A value that stands for no data wherever it is.
+        A value that means no data anywhere in the slice.
     """
 
     low: float
@@ -100,17 +101,17 @@ class Tissue:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its edges."""
+        """Size of its edges in bytes."""
         return 0 if self.edges is None else self.edges.nbytes
 
     def missing(self, box: Box, pixels: npt.NDArray[Any]) -> Mask:
-        """Which of the pixels of a box, given as the file has them, show no tissue."""
+        """Which of the pixels of a box, given unchanged from the file, show no tissue."""
         if self.lost:
             return np.ones(pixels.shape, bool)
         return _missing(box, pixels, self.edges, self.no_data)
 
     def padded(self, size: tuple[int, int], shape: tuple[int, int]) -> Tissue:
-        """The same of a slice of this size at the top left of a larger one; the rest is missing."""
+        """Describe a larger slice with this one at its top left, where the rest is missing."""
         if self.lost or size == shape:
             return self
         (height, width), (rows, columns) = size, shape
@@ -122,7 +123,7 @@ class Tissue:
         )
         more_rows, more_columns = (0, rows - height), (0, columns - width)
         around = Edges(
-            # Nothing begins there: after the last pixel, and ends before the first.
+            # No tissue there: it would begin after the last pixel and end before the first.
             np.pad(edges.left, more_rows, constant_values=columns),
             np.pad(edges.right, more_rows, constant_values=-1),
             np.pad(edges.top, more_columns, constant_values=rows),
@@ -136,7 +137,7 @@ LOST = Tissue(0.0, 0.0, 1.0)
 
 
 def all_tissue(pixels: npt.NDArray[Any]) -> Tissue:
-    """What is to be known of a slice that is taken for tissue all over."""
+    """Describe a slice that is assumed to show tissue everywhere."""
     low, high = np.percentile(pixels, (LOW, HIGH))
     return Tissue(float(low), float(high), 0.0)
 
@@ -148,16 +149,16 @@ def find_tissue(
     dtype: npt.DTypeLike,
     no_data: float | None = None,
 ) -> Tissue:
-    """Find what shows tissue in a slice, which is gone through once, or three times at borders.
+    """Find the tissue of a slice, which is read once, or three times if it has borders or NaN.
 
-    Missing is what can be seen from an edge of the slice, along a row or column, through nothing
-    but NaN, or one value that is none of tissue's because the border it makes is long and deep.
+    A pixel is missing if all pixels from it to an edge of the slice, along its row or column, are
+    NaN, or have one value that cannot be tissue because the border it makes is long and deep.
 
     Parameters
     ----------
     strips : callable
-        Begins to go through the slice, from the first row to the last. All strips but the last
-        have a multiple of 8 rows.
+        Starts to read the slice, from the first row to the last. All strips but the last have a
+        multiple of 8 rows.
     shape : (H, W)
     dtype : numpy.dtype
         uint8, uint16 or float32.
@@ -188,7 +189,7 @@ def _measure(
     edges: Edges | None,
     look: Callable[[int, npt.NDArray[Any]], None] | None = None,
 ) -> tuple[Histogram, float]:
-    """Grey levels of what is not missing, and the share of the slice that is."""
+    """Return the grey levels of pixels that are not missing, and the share of those that are."""
     grey, count = Histogram(shape[0] * shape[1], dtype), 0
     for top, pixels in strips:
         missing = _missing(_rows(top, pixels), pixels, edges, no_data)
@@ -213,7 +214,7 @@ def _missing(
 
 
 def _find_flat(line: npt.NDArray[np.float64], tolerance: float) -> tuple[float, float] | None:
-    """Lowest and highest value of a part of a line that is of one value, or nearly, and long."""
+    """Find a long part of a line with one value, or nearly; return its lowest and highest value."""
     for stretch, spread in (
         (min(LEAST_STRETCH, len(line)), 0.0),
         (max(LEAST_STRETCH, round(LEAST_SHARE * len(line))), tolerance),
@@ -231,9 +232,9 @@ def _find_flat(line: npt.NDArray[np.float64], tolerance: float) -> tuple[float, 
 def _find_edges(
     strips: Iterable[Strip], shape: tuple[int, int], borders: list[tuple[float, float]]
 ) -> Edges:
-    """Where tissue begins and ends in every row and column."""
+    """Find where tissue begins and ends in every row and column."""
     height, width = shape
-    # Of what is seen through NaN alone, and through NaN and borders.
+    # Once if only NaN is skipped, and once if NaN and borders are.
     seen = [
         (np.full(height, width), np.full(height, -1), np.full(width, height), np.full(width, -1))
         for _ in range(2)
@@ -260,13 +261,13 @@ def _find_edges(
 
 
 def _broad(depths: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """How deep a border is at every place, without what is too narrow or shallow to be one."""
+    """Return how deep a border is at every place, 0 where it is too narrow or shallow to be one."""
     opened = ndimage.grey_opening(depths, LEAST_BREADTH, mode="nearest")
     return np.where(opened < LEAST_DEPTH, 0, opened)
 
 
 class _Look:
-    """What is kept of a slice: its outermost pixels, and bands of 8 rows all over it."""
+    """Samples that are kept of a slice: its outermost pixels, and bands of 8 rows all over it."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         most = max(1, MOST_LOOKED_AT // (shape[1] * BLOCK))
@@ -276,7 +277,7 @@ class _Look:
         self.finite = True
 
     def add(self, top: int, pixels: npt.NDArray[Any]) -> None:
-        """Look at the next strip."""
+        """Take samples from the next strip."""
         self.finite = self.finite and bool(np.isfinite(pixels).all())
         outermost = pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]
         self._frame.append(tuple(line.copy() for line in outermost))
@@ -284,7 +285,7 @@ class _Look:
             self._bands.append((top + row, pixels[row : row + BLOCK].copy()))
 
     def find_borders(self, grey: Histogram) -> list[tuple[float, float]]:
-        """Lowest and highest value of borders that are long enough."""
+        """Return the lowest and highest value of each border that is long enough."""
         lowest, highest = grey.percentiles(1, 99)
         tolerance = TOLERANCE * (highest - lowest)
         left, right = (np.concatenate([strip[side] for strip in self._frame]) for side in (2, 3))
@@ -295,7 +296,7 @@ class _Look:
         return [border for border in found if border is not None]
 
     def has_structure(self, tissue: Tissue) -> bool:
-        """Whether neighbouring pixels are alike; in doubt, they are."""
+        """Whether neighbouring pixels are alike; True if there are too few to tell."""
         blocks = []
         for top, band in self._bands:
             width = band.shape[1] // BLOCK * BLOCK
@@ -309,7 +310,7 @@ class _Look:
         found = np.concatenate(blocks) if blocks else np.empty((0, BLOCK**2))
         if len(found) < LEAST_BLOCKS:
             return True
-        # Hot pixels alone would be noise in anything.
+        # Clipped, as hot pixels would make anything look like noise.
         grey = np.clip(found.astype(np.float64), tissue.low, tissue.high)
         quarters = grey.reshape(-1, 2, BLOCK // 2, 2, BLOCK // 2).mean((2, 4))
         most = max(grey.mean(1).var() * BLOCK**2, quarters.var() * BLOCK**2 / 4)

@@ -3,7 +3,7 @@
 The defaults follow the ISBI 2012 stack (Drosophila larva, doi 10.1371/journal.pbio.1000502); the
 ranges beside them reach from insect neuropil to vertebrate cortex, from a clean camera to a noisy
 one. All numbers are those of pixels of 4 nm and sections of 50 nm: lengths in px, depths in slices,
-darkness in grey levels of 256. A stack of another voxel has them scaled. A "spread" is the standard
+darkness in grey levels of 256. For other voxels they are scaled. A "spread" is the standard
 deviation of a logarithm.
 """
 
@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-PIXEL, SECTION = 4.0, 50.0  # nm, of what the numbers below are said for
-# Median radius of a cell in px: of smaller ones all would be membrane, of larger ones few are seen.
+PIXEL, SECTION = 4.0, 50.0  # nm, for which the numbers below hold
+# Least and largest median radius of a cell in px: smaller ones would be all membrane, and of larger
+# ones few would be seen.
 RESOLVED, SEEN = 8.0, 24.0
 DARKEST, LIGHTEST = 30.0, 200.0  # grey levels of membranes, and of the lightest cells
-MOST_VESICLES = 1 / 50  # per px: what is drawn one by one takes time
+MOST_VESICLES = 1 / 50  # per px: they are drawn one by one, which takes time
 
 
 def _number(
@@ -34,8 +35,8 @@ def _number(
 ) -> Any:
     """A number of the look that is drawn from `low` to `high`, in a share `chance` of the stacks.
 
-    `px` and `slices` are the powers of a pixel and of a slice in its unit, `size` that of the size
-    of cells.
+    `px` and `slices` are the exponents of pixel and slice in its unit, and `size` is that of the
+    size of cells.
     """
     bounds = (default, default) if low is None or high is None else (low, high)
     metadata = {"bounds": bounds, "chance": chance, "powers": (px, slices, size)}
@@ -47,7 +48,7 @@ def _length(*numbers: float, chance: float = 1.0) -> Any:
 
 
 def _grown(*numbers: float) -> Any:
-    """A length that is larger where cells are larger."""
+    """A length that grows with the size of cells."""
     return _number(*numbers, px=1, size=1)
 
 
@@ -57,7 +58,7 @@ def _depth(*numbers: float) -> Any:
 
 @dataclass(frozen=True)
 class Look:
-    """What a stack is drawn by; as it stands, ISBI 2012. See `draw_look` for another."""
+    """Parameters that a stack is drawn with; by default those of ISBI 2012. See `draw_look`."""
 
     pixel: float = _number(PIXEL, 2.0, 10.0)  # nm
     section: float = _number(SECTION, 25.0, 60.0)  # nm
@@ -68,14 +69,14 @@ class Look:
     cell_spread: float = _number(0.62, 0.45, 0.8)  # few large cells, many small ones
     cell_smallest: float = _grown(6.0)  # radius
     cell_largest: float = _grown(60.0, 40.0, 75.0)
-    cell_aspect: float = _number(1.7, 1.3, 2.6)  # most of the largest half-axis over the radius
+    cell_aspect: float = _number(1.7, 1.3, 2.6)  # most of the longer half-axis over the radius
     cell_bundle: float = _number(0.0, 0.4, 1.0, chance=0.4)  # 1: all long axes are parallel
     cell_half_depth: float = _depth(25.0, 15.0, 35.0)  # to either end of a cell of median radius
     cell_slide: float = _number(0.5, 0.3, 2.5, px=1, slices=-1)  # deviation, against its neighbours
-    cell_apart: float = _number(0.85, 0.75, 0.95)  # of two seeds, in sums of their radii
-    cell_growth: float = _grown(25.0)  # what is left over is one cell more
+    cell_apart: float = _number(0.85, 0.75, 0.95)  # distance of seeds over the sum of their radii
+    cell_growth: float = _grown(25.0)  # places farther from all cells are unclaimed
     cell_area: float = _number(50.0, px=2)  # a smaller sliver between two membranes is membrane
-    margin: float = _grown(70.0)  # around the stack, with seeds of cells that reach into it
+    margin: float = _grown(70.0)  # around the stack, where cells that reach into it have seeds
     margin_depth: float = _depth(25.0)
 
     # Displacement: amplitudes and scales, from the misalignment of single slices and the drift of
@@ -95,22 +96,22 @@ class Look:
     # Membranes. Tilt is the logit of how oblique the cut is.
     half_width: float = _length(2.7, 1.8, 3.4)  # median of half the thickness in the label
     half_width_spread: float = _number(0.25, 0.1, 0.35)
-    thinnest: float = _number(1.5)  # px of any size: keeps a line of 3 px
+    thinnest: float = _number(1.5)  # px, whatever their size: keeps a line of 3 px
     thickest: float = _length(4.0, 4.0, 5.0)
-    fabric: float = _length(25.0)  # thickness, tilt and gap change over so much
+    fabric: float = _length(25.0)  # over which thickness, tilt and gap change
     fabric_depth: float = _depth(2.0)
     tilt: float = _number(-1.7, -2.8, -0.6)
     tilt_deviation: float = _number(1.6, 1.0, 2.0)
     tilt_blur: float = _number(0.8, 0.5, 1.3)  # relative gain in width when all oblique
-    tilt_fade: float = _number(0.55, 0.35, 0.75)  # and loss of contrast
+    tilt_fade: float = _number(0.55, 0.35, 0.75)  # relative loss of contrast, likewise
     membrane: float = _number(114.0, 90.0, 150.0)  # darkness
     membrane_reach: float = _number(0.85, 0.6, 1.0)  # e-folding distance in half-widths
     membrane_power: float = _number(3.0, 1.6, 3.5)  # 2 is a Gaussian
-    synapse: float = _number(130.0, 90.0, 260.0)  # darkness per excess of thickness over
-    synapse_onset: float = _number(1.25, 1.1, 1.35)  # so many medians
+    synapse: float = _number(130.0, 90.0, 260.0)  # darkness per relative thickness above the onset
+    synapse_onset: float = _number(1.25, 1.1, 1.35)  # thickness in medians
     synapse_reach: float = _length(9.0, 6.0, 13.0)
-    gap: float = _length(0.0, 0.5, 2.2, chance=0.4)  # half of that between two cells, deviation
-    gap_shade: float = _number(0.0, -40.0, 40.0)  # darkness in it, against that of light cells
+    gap: float = _length(0.0, 0.5, 2.2, chance=0.4)  # deviation of half the gap between two cells
+    gap_shade: float = _number(0.0, -40.0, 40.0)  # darkness in the gap, relative to light cells
     myelin: float = _number(0.0, 0.01, 0.06, chance=0.25)  # share of cells with a sheath
     myelin_width: float = _grown(7.0, 5.0, 10.0)
     myelin_period: float = _length(3.0, 2.2, 4.0)
@@ -152,7 +153,7 @@ class Look:
     tubules: float = _number(0.0, 1 / 12000, 1 / 2500, chance=0.6, px=-2)  # per px
     tubule_longest: float = _length(50.0, 30.0, 80.0)
 
-    # Camera. Lengths are px of any size.
+    # Camera. Lengths are in px, whatever their size.
     dose: float = _number(0.4, 0.1, 2.0)  # electrons per px and grey level: fewer is noisier
     read_noise: float = _number(5.0, 1.0, 9.0)  # grey levels
     point_spread: float = _number(0.7, 0.4, 1.5)
@@ -178,16 +179,17 @@ def draw_look(rng: np.random.Generator, *, variety: float, pixel: float | None) 
     ----------
     rng : numpy.random.Generator
     variety : float
-        1 for numbers from anywhere in their ranges, positive ones evenly in the logarithm. Less
-        draws each of them that much nearer to its default; 0 is `Look()`.
+        1 draws numbers from their whole ranges, positive ones uniformly in the logarithm. Smaller
+        values draw each of them proportionally nearer to its default; 0 is `Look()`.
     pixel : float or None
-        Pixel size in nm, None to draw that too. Nothing else depends on it but what pixels resolve.
+        Pixel size in nm, None to draw that too. Apart from what pixels can resolve, nothing else
+        depends on it.
 
     Returns
     -------
     Look
-        With all lengths in pixels, and depths in slices, of the voxel that was drawn. No cells are
-        so small that their membranes fill them: with large pixels, they are larger than elsewhere.
+        With all lengths in pixels, and depths in slices, of the voxel that was drawn. Cells are
+        never so small that their membranes fill them: large pixels make cells larger.
     """
     default, drawn = Look(), dict[str, float]()
     for field in dataclasses.fields(Look):
@@ -200,7 +202,7 @@ def draw_look(rng: np.random.Generator, *, variety: float, pixel: float | None) 
             drawn[field.name] = value * (low / value * (high / low) ** share) ** variety
         else:
             drawn[field.name] = value + variety * (low + (high - low) * share - value)
-    # Rounded to a size to be written down.
+    # Rounded, so that the size can be written down.
     pixel = drawn["pixel"] = pixel or float(f"{drawn['pixel']:.3g}")
     section = drawn["section"] = float(f"{drawn['section']:.3g}")
     radius = default.cell_radius * PIXEL / pixel
@@ -208,7 +210,7 @@ def draw_look(rng: np.random.Generator, *, variety: float, pixel: float | None) 
     for field in dataclasses.fields(Look):
         px, slices, grown = field.metadata["powers"]
         drawn[field.name] *= (PIXEL / pixel) ** px * (SECTION / section) ** slices * size**grown
-    # Developed so that neither membranes are all black nor light cells all white.
+    # Brightness such that neither membranes are all black nor light cells all white.
     black = drawn["level"] - drawn["contrast"] * (drawn["membrane"] + drawn["level_drop"])
     drawn["brightness"] = max(drawn["brightness"], DARKEST - black)
     drawn["brightness"] = min(drawn["brightness"], LIGHTEST - drawn["level"])

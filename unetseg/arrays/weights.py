@@ -42,14 +42,14 @@ def weight_map(
     d1 and d2 are the distances to the nearest and the second nearest cell. The second term is
     added on membrane, where both distances are positive.
 
-    What does not count is no cell, and hides none: cells on its two sides are as far from each
-    other as they are. A cell that nobody has labelled there could only make the gap narrower and
-    the term larger. Pieces into which such pixels cut one cell count as two.
+    Pixels that do not count are in no cell, and distances are measured straight across them. An
+    unlabelled cell there could only make the gap narrower and the term larger. Pieces into which
+    such pixels cut a cell count as separate cells.
 
     Parameters
     ----------
     label : (H, W) uint8
-        0 on membrane, 255 inside cells, 127 where nothing counts.
+        0 on membrane, 255 inside cells, 127 where unlabelled or missing.
     membrane, interior : float
         Class weights, as from `class_weights`.
     w0 : float
@@ -60,7 +60,7 @@ def weight_map(
     Returns
     -------
     (H, W) float32
-        0 where nothing counts.
+        0 where unlabelled or missing.
     """
     inside = label == INTERIOR
     weights = np.where(inside, interior, membrane).astype(np.float32)
@@ -106,7 +106,7 @@ def two_nearest_cells(
 
 @cache
 def _transform() -> Callable[[npt.NDArray[np.bool_]], npt.NDArray[Any]]:
-    """An exact Euclidean distance transform: that of bioimage-cpp takes a fifth of SciPy's time."""
+    """An exact Euclidean distance transform: bioimage-cpp's takes a fifth of the time of SciPy."""
     try:
         from bioimage_cpp.distance import distance_transform
     except ImportError:  # it has no wheels for some machines

@@ -1,4 +1,4 @@
-"""What there is to measure on cells that go through several slices."""
+"""Measure cells that extend through several slices."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class WholeCell:
     ----------
     cell : int
     sections : int
-        How many it was put together from, of which several may lie in one slice.
+        Number of its sections, of which several may lie in one slice.
     voxels : int
         Sum of the areas of the sections; lost slices between them add nothing.
     volume_nm3 : float or None
-        Those in cubic nanometres; None where the size of a voxel is not known.
+        Volume in cubic nanometres; None if the size of a voxel is not known.
     z_first, z_last, y_first, y_last, x_first, x_last : int
-        The box around it, the last ones included.
+        Bounding box, the last ones included.
     centroid_z, centroid_y, centroid_x : float
         Mean slice, row and column of its voxels.
     at_border : bool
@@ -49,7 +49,7 @@ class WholeCell:
 
 
 def describe_sections(tally: Tally, *, z: int) -> npt.NDArray[np.float64]:
-    """What the measures of whole cells need to know of the sections in a slice.
+    """Return what the measures of whole cells require of the sections in a slice.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def measure_whole_cells(
     sections : (N, 8) float64
         Rows of `describe_sections`, of all slices.
     numbers : (N,) int64
-        The cell of each, from 1 without a number missing.
+        The cell of each section, numbered consecutively from 1.
     shape : (Z, Y, X)
         Of the stack.
     voxel : float or None

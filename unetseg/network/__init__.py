@@ -1,7 +1,7 @@
-"""The only room where Keras lives, on TensorFlow (the default), PyTorch or JAX.
+"""The only package that uses Keras, on TensorFlow (the default), PyTorch or JAX.
 
-`unet` is the network, `recipes` the networks and courses there are; `batches` cuts the patches that
-`training` learns from, `calibration` makes probabilities of what it learnt, `inference` applies it
-to an image, `saving` keeps it. `startup` imports Keras, `backend` knows how machines differ,
-`normalisation` is a layer that is faster than Keras' own.
+`unet` builds the network, `recipes` has the settings of networks and of training; `batches` cuts
+the patches for `training`, `calibration` turns the outputs into probabilities, `inference` applies
+the network to an image, `saving` saves it. `startup` imports Keras, `backend` handles differences
+between machines, `normalisation` is a layer that is faster than Keras' own.
 """

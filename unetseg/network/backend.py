@@ -23,7 +23,7 @@ def jit() -> str | bool:
 
 
 def make_deterministic(seed: int) -> None:
-    """Seed whatever the backend draws by itself, and let equal steps give equal numbers."""
+    """Seed the random generators of the backend, and make equal steps give equal results."""
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -32,7 +32,7 @@ def make_deterministic(seed: int) -> None:
 
 
 def use_full_precision() -> None:
-    """Let GPUs multiply in float32 from now on, and not in their 10-bit TensorFloat-32."""
+    """Make GPUs multiply in float32 from now on, and not in their 10-bit TensorFloat-32."""
     if keras.backend.backend() == "torch":
         import torch
 
@@ -49,7 +49,7 @@ def use_full_precision() -> None:
 
 
 def require_tensorflow(option: str) -> None:
-    """Raise a UsageError unless Keras runs on TensorFlow, without which there is no such option."""
+    """Raise a UsageError unless Keras runs on TensorFlow, which the option requires."""
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise UsageError(

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Where hardly anything counts a patch teaches little: another place is tried, unless this share
-# does. A fully labelled slice is cut at the first place.
+# A patch in which few pixels count teaches little: up to TRIES places are tried, until at least the
+# share ENOUGH of the pixels counts. In a fully labelled slice this is so at the first place.
 ENOUGH, TRIES = 0.5, 4
 
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]
@@ -19,7 +19,7 @@ Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.f
 
 @dataclass(frozen=True)
 class Slices:
-    """Stacks of equal shape (Z, Y, X): arrays, or what reads parts of files when indexed like them.
+    """Stacks of equal shape (Z, Y, X): arrays, or objects that read parts of files when indexed.
 
     Attributes
     ----------
@@ -28,11 +28,11 @@ class Slices:
     labels : uint8
         1 inside cells, 0 on membrane.
     weights : float32
-        Of the loss; what weighs 0 does not count.
+        Weights of the loss; pixels of weight 0 do not count.
     numbers : sequence of int, optional
-        Those slices of the stacks that are meant, if not all.
+        Numbers of the slices to use, if not all.
     weighted : bool
-        Whether the weights are told apart, and not only those that are 0 from all others.
+        Whether to use the weights as they are; if not, all that are not 0 become 1.
     """
 
     images: npt.NDArray[np.float32]
@@ -45,15 +45,15 @@ class Slices:
         return len(self.images) if self.numbers is None else len(self.numbers)
 
     def only(self, numbers: Sequence[int]) -> Slices:
-        """Some slices of the stacks."""
+        """Return only some slices of the stacks."""
         return replace(self, numbers=numbers)
 
     def unweighted(self) -> Slices:
-        """The same slices, all of whose pixels weigh 1, but those that do not count."""
+        """Return the same slices with weight 1 for all pixels that count."""
         return replace(self, weighted=False)
 
     def cut(self, index: int, part: tuple[slice, slice]) -> tuple[npt.NDArray[Any], ...]:
-        """Image, label and weights of a part of one slice; of files nothing else is read."""
+        """Return image, label and weights of a part of one slice; only this is read from files."""
         place = (index if self.numbers is None else self.numbers[index], *part)
         weights = self.weights[place]
         return (
@@ -72,11 +72,11 @@ def patch_shape(slice_shape: tuple[int, ...], *, patch: int, multiple: int) -> t
 class Patches:
     """Random patches, randomly flipped and turned, of slices that take turns in random order.
 
-    Of any two slices, one has given at most one patch more than the other.
+    At any time, no slice has given more than one patch more than any other.
 
     Patches overhang a larger slice a little and see its mirror image there, as the network does
-    around a slice that it predicts. Drawn within the slice, patches of 256 px would show the
-    outermost pixel a 256th as often as the middle; with an overhang of 32 px it is a quarter.
+    around a slice that it predicts. Without overhang, patches of 256 px would show the outermost
+    pixel a 256th as often as the middle; with an overhang of 32 px it is a quarter.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Patches:
     shape : (height, width)
         Of the patches. Slices that are no larger are used whole, and mirrored to this size.
     count : int
-        Patches of an epoch.
+        Number of patches in an epoch.
     batch_size : int
     overhang : int
         The most that a patch reaches beyond a slice, in pixels.
@@ -109,13 +109,13 @@ class Patches:
         self._seed = seed
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
         return math.ceil(self._count / self._batch_size)
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Images (N, H, W, 1), labels (N, H, W, 1) and weights (N, H, W) of one batch.
 
-        They depend on seed, epoch and index alone, not on what was asked for before.
+        They depend only on seed, epoch and index, not on earlier calls.
         """
         first = index * self._batch_size
         last = min(first + self._batch_size, self._count)
@@ -129,7 +129,7 @@ class Patches:
         return images[..., None], labels[..., None].astype(np.float32), weights
 
     def _order(self, turn: int) -> npt.NDArray[np.intp]:
-        """The order in which all slices give a patch; turns are counted through all epochs."""
+        """Order in which the slices give a patch each; turns are counted through all epochs."""
         return np.random.default_rng([self._seed, turn]).permutation(len(self._slices))
 
     def _patch(self, index: int, rng: np.random.Generator) -> list[npt.NDArray[Any]]:
@@ -142,7 +142,7 @@ class Patches:
         ]
 
     def _cut(self, index: int, rng: np.random.Generator) -> list[npt.NDArray[Any]]:
-        """Image, label and weights at a random place: of some the one where most counts."""
+        """Image, label and weights at a random place: of a few, the one where most pixels count."""
         size = self._slices.images.shape[1:]
         best: list[npt.NDArray[Any]] = []
         most = -1.0
@@ -167,7 +167,7 @@ def _draw_places(
     size: int, length: int, overhang: int, rng: np.random.Generator
 ) -> npt.NDArray[np.intp]:
     """Where the pixels of a patch lie along one axis of a slice, which is mirrored at its ends."""
-    # What is no larger than a patch is used whole.
+    # A slice that is no larger than a patch is used whole.
     first, last = (-overhang, size - length + overhang) if size > length else (0, 0)
     places = (rng.integers(first, last + 1) + np.arange(length)) % (2 * size)
     mirrored: npt.NDArray[np.intp] = np.minimum(places, 2 * size - 1 - places)

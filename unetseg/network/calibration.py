@@ -1,4 +1,4 @@
-"""Turn what a weighted loss taught into probabilities."""
+"""Turn the outputs of a network trained with a weighted loss into probabilities."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from unetseg.network.batches import Slices
 from unetseg.network.startup import keras
 from unetseg.network.unet import LOGITS
 
-# Of a slice about so many pixels are looked at: their neighbours say the same.
+# About how many pixels of a slice are used: neighbouring pixels carry the same information.
 PIXELS = 2**16
 
-# What float32 can tell from certainty: beyond it the logit is infinite.
+# Least distance of probabilities from 0 and 1 that float32 resolves: closer, logits are infinite.
 CERTAIN = 1e-7
 
 
 def calibrate(
     predict: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]], slices: Slices
 ) -> tuple[float, float] | None:
-    """Scale and shift of the logits that fit the labels best.
+    """Find the scale and shift of the logits that fit the labels best.
 
-    A loss that weighs membrane more than interior teaches the network to exaggerate membrane, and
-    of what it was trained on it is surer than of anything new. Where every pixel counts the same,
-    the scale and shift of least cross-entropy on slices that it has not seen make its outputs
-    probabilities again (Platt scaling; Guo et al. 2017, arXiv 1706.04599, section 4.2). Which
-    pixels are likelier than which does not change.
+    A loss that weights membrane more than interior teaches the network to exaggerate membrane, and
+    the network is more confident on what it was trained on than on anything new. The scale and
+    shift of least unweighted cross-entropy, on slices that it has not seen, make its outputs
+    probabilities again (Platt scaling; Guo et al. 2017, arXiv 1706.04599, section 4.2). The
+    ranking of pixels by probability does not change.
 
     Parameters
     ----------
     predict : callable
         Takes a normalised image, returns the probability of interior, both (H, W) float32.
     slices : Slices
-        Pixels of weight 0 do not count; what others weigh makes no difference.
+        Pixels of weight 0 do not count; the weights of others make no difference.
 
     Returns
     -------
     scale, shift : float
-        None as from `fit_scale_and_shift`.
+        None if `fit_scale_and_shift` finds none.
     """
     logits, labels = [], []
     for index in range(len(slices)):
         image, label, weight = slices.cut(index, np.s_[:, :])
         counted = np.flatnonzero(weight > 0)
-        # Odd, so as not to look at some columns alone.
+        # An odd step, so as not to use only some columns.
         counted = counted[:: 2 * (counted.size // (2 * PIXELS)) + 1]
         probability = predict(image).ravel()[counted].astype(np.float64)
         logits.append(special.logit(np.clip(probability, CERTAIN, 1 - CERTAIN)))
@@ -57,20 +57,20 @@ def calibrate(
 def fit_scale_and_shift(
     logits: npt.NDArray[np.float64], labels: npt.NDArray[np.uint8]
 ) -> tuple[float, float] | None:
-    """Scale (positive) and shift of the logits that give the labels the least cross-entropy.
+    """Find the positive scale and the shift of the logits with the least cross-entropy.
 
     Returns
     -------
     scale, shift : float
-        None where there are none: labels of one kind alone, logits that are all the same or the
-        higher the likelier membrane, a search that did not end.
+        None if there are none: all labels are the same, all logits are the same or a logit is not
+        finite, higher logits mean membrane, or the search did not converge.
     """
     interior = np.count_nonzero(labels)
     spread = float(np.std(logits)) if logits.size else 0.0
     if not 0 < interior < labels.size or not 0 < spread < np.inf:
         return None
     middle = float(np.mean(logits))
-    # Of one spread around 0, both numbers are found equally well.
+    # Standardised, so that the search finds both parameters equally well.
     standard = (logits - middle) / spread
     # As if one more pixel of each kind had been seen (Platt 1999): without them the best scale of
     # logits that are never wrong would be infinite.
@@ -93,7 +93,7 @@ def fit_scale_and_shift(
 
 
 def rescale(model: keras.Model, scale: float, shift: float) -> None:
-    """Change the logits of a network by a scale, then by a shift."""
+    """Scale the logits of a network, then shift them, by changing its weights."""
     layer = model.get_layer(LOGITS)
     layer.kernel.assign(layer.kernel * scale)
     layer.bias.assign(layer.bias * scale + shift)

@@ -1,7 +1,7 @@
 """3 x 3 convolutions whose gradients are cheap on a CPU, in float32.
 
 TensorFlow's own kernels for the two gradients take up to four times as long as the convolution, at
-high resolution with few channels, though each has as many multiply-adds. Both can be had from
+high resolution with few channels, though each has as many multiply-adds. Both can be computed by
 operations that run at full speed. A network with these layers has the same weights as one with
 those of Keras, and the same outputs; gradients differ by rounding.
 """
@@ -17,7 +17,7 @@ KERNEL = (3, 3)
 
 
 class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]  # Keras ships no types
-    """The layer of Keras, for TensorFlow: KERNEL, stride 1, padded to the size of the input."""
+    """Keras' layer for TensorFlow, with KERNEL, stride 1, and padding to the size of the input."""
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Convolve (N, H, W, C) with (3, 3, C, F) to (N, H, W, F)."""
@@ -40,11 +40,11 @@ def is_cheaper(layer: keras.Layer) -> bool:
 
 
 def _convolve(inputs: Any, kernel: Any) -> tuple[Any, Any]:
-    """A convolution, and the function that has its gradients."""
+    """Return a convolution, and the function that computes its gradients."""
     import tensorflow as tf
 
     def gradients(upstream: Any) -> tuple[Any, Any]:
-        # By the inputs: the convolution with the kernel turned round, from F channels to C.
+        # By the inputs: a convolution with the kernel turned by 180 degrees, from F channels to C.
         turned = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
         return tf.nn.conv2d(upstream, turned, 1, "SAME"), _kernel_gradient(inputs, upstream)
 
@@ -52,11 +52,11 @@ def _convolve(inputs: Any, kernel: Any) -> tuple[Any, Any]:
 
 
 def _kernel_gradient(inputs: Any, upstream: Any) -> Any:
-    """The gradient by a kernel as three matrix products; (3, 3, C, F).
+    """Compute the gradient by a kernel as three matrix products; (3, 3, C, F).
 
-    With a frame of zeros around each image, and all rows of all images one after the other, a shift
-    of the kernel is a shift of that line of pixels: by one for a column, which is copied three
-    times side by side, and by a row of pixels for a row, which costs nothing.
+    Each image gets a frame of zeros, and all rows of all images are put in one line of pixels. A
+    shift of the kernel is then a shift of this line: by one pixel for a column, for which three
+    shifted copies are put side by side, and by the length of a row for a row, which costs nothing.
     """
     import tensorflow as tf
 

@@ -1,7 +1,7 @@
-"""Learning curves for TensorBoard, as TensorFlow writes them; TensorBoard itself is not needed.
+"""Write learning curves for TensorBoard, as TensorFlow does, but without requiring TensorBoard.
 
-`tf.summary.scalar` would be: it is a part of TensorBoard, which TensorFlow no longer brings. So the
-records are made here.
+`tf.summary.scalar` requires it: it is a part of TensorBoard, which TensorFlow no longer installs.
+So the records are made here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 FORMAT = "brain.Event:2"  # of the first record: what TensorBoard reads
 
-# What stands on one line of history.csv, and what it is called beside the curves of other programs.
+# Columns of history.csv, and their names in TensorBoard, beside the curves of other programs.
 TAGS = {
     "loss": "loss",
     "learning_rate": "learning_rate",
@@ -22,10 +22,10 @@ TAGS = {
 
 
 def write_events(path: Path, history: Iterable[Mapping[str, Any]]) -> None:
-    """Write the learning curves, in place of any that are there.
+    """Write the learning curves, and replace any that are there.
 
-    Equal rows give equal bytes, and more rows the same bytes with more behind them: who reads the
-    file while it is written again sees it grow.
+    Equal rows give equal bytes, and further rows only append to them: a program that reads the file
+    while it is rewritten sees it grow.
 
     Parameters
     ----------

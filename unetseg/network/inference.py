@@ -11,15 +11,15 @@ import numpy.typing as npt
 from unetseg.network.backend import jit
 from unetseg.network.startup import keras
 
-# What a process takes before it predicts, most of it TensorFlow. Measured: 650 MB, and the weights
-# one and a half times; a reader of compressed files keeps 128 MB more.
+# Memory that a process takes before it predicts, most of it for TensorFlow. Measured: 650 MB, and
+# one and a half times the weights; a reader of compressed files keeps 128 MB more.
 BYTES_BEFORE = 850e6
 BYTES_PER_WEIGHT = 8
-# Of every network beside the first, on top of its weights; measured: 10 MB.
+# For every network after the first, on top of its weights; measured: 10 MB.
 BYTES_PER_NETWORK = 20e6
 
-# What a network takes for each pixel of its highest level and base filter: measured, 25 to 29. And
-# for each pixel of the image what it is read, normalised and summed up in.
+# Memory of a network for each pixel of its highest level and base filter: measured, 25 to 29. And
+# for each pixel of the image, the arrays that it is read, normalised and summed up in.
 BYTES_PER_PIXEL_AND_FILTER = 30
 BYTES_PER_PIXEL = 40
 
@@ -27,7 +27,7 @@ BYTES_PER_PIXEL = 40
 def prepare(
     model: keras.Model,
 ) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
-    """Make a network a function of one image.
+    """Turn a network into a function of one image.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def prepare(
 
 
 def longest_edge(*, memory: float, base_filters: int, stride: int, weights: int) -> int:
-    """Longest side in pixels of a square image that a process predicts within the memory.
+    """Return the longest side, in pixels, of a square image that a process can predict.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ def longest_edge(*, memory: float, base_filters: int, stride: int, weights: int)
 
 
 def least_memory(edge: int, *, base_filters: int, stride: int, weights: int) -> float:
-    """Bytes that suffice for a square image with this side: the inverse of `longest_edge`."""
+    """Return the bytes that suffice for a square image: the inverse of `longest_edge`."""
     pixels = _bytes_per_pixel(base_filters, stride) * edge**2
     return BYTES_BEFORE + BYTES_PER_WEIGHT * weights + pixels
 
 
 def bytes_of_another(weights: int) -> float:
-    """Bytes that a further network takes, which waits while the first predicts."""
+    """Return the bytes that a further network takes, while it is idle and the first predicts."""
     return BYTES_PER_NETWORK + BYTES_PER_WEIGHT * weights
 
 
@@ -80,15 +80,15 @@ def _bytes_per_pixel(base_filters: int, stride: int) -> float:
 
 
 def fold_normalisation(model: keras.Model, plain: keras.Model) -> None:
-    """Fill a network without batch normalisation so that it does what one with it does.
+    """Set the weights of a network without batch normalisation so that it equals one with it.
 
     Normalisation by fixed moments is a scale and a shift of every channel, which the convolution
-    before it can do for nothing.
+    before it can do at no cost.
 
     Parameters
     ----------
     model, plain : keras.Model
-        As from `unetseg.network.unet.build_unet`, alike but for `batch_norm`.
+        As from `unetseg.network.unet.build_unet`, the same except for `batch_norm`.
     """
     targets = [layer for layer in plain.layers if layer.weights]
     sources = [layer for layer in model.layers if layer.weights]
@@ -98,7 +98,7 @@ def fold_normalisation(model: keras.Model, plain: keras.Model) -> None:
 
 
 def _next(sources: list[keras.Layer]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Kernel and bias of the next convolution, with the normalisation that follows it."""
+    """Take the next convolution from the list; return kernel and bias with its normalisation."""
     weights = sources.pop(0).get_weights()
     if len(weights) == 2:
         kernel, bias = weights

@@ -1,4 +1,4 @@
-"""What training computes in: float32, or bfloat16 where a processor is built for it.
+"""Choose the precision of training: float32, or bfloat16 where a processor is built for it.
 
 Unlike float16, bfloat16 has the range of float32, so that no loss needs scaling. Weights, their
 updates and the logits are float32 in either case.
@@ -17,19 +17,19 @@ from unetseg.network.startup import keras
 
 FLOAT32, BFLOAT16 = "float32", "mixed_bfloat16"  # as Keras calls them
 
-# Where Linux says what a processor can; elsewhere there is none with bfloat16 and TensorFlow.
+# Where Linux lists the features of a processor; no other system has both bfloat16 and TensorFlow.
 CPU_INFO = Path("/proc/cpuinfo")
 CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
 
-# A convolution of this network's: images, edge, channels. The rest of a step gains little, so only
-# a convolution that gains much is worth it.
+# A typical convolution of a U-Net: images, edge, channels. The rest of a training step gains
+# little, so bfloat16 is only worth it if convolutions gain much.
 MEASURED = (4, 64, 64)
 REPEATS = 5
 WORTH_IT = 1.5
 
 
 def choose_precision(wanted: str) -> str:
-    """What to train in on this machine.
+    """Choose what to train in on this machine.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def choose_precision(wanted: str) -> str:
     Raises
     ------
     UsageError
-        If bfloat16 is wanted, and the processor has none.
+        If bfloat16 is wanted, but the processor does not support it.
     """
     possible = wanted != "float32" and has_bfloat16()
     if wanted == "auto":
@@ -58,7 +58,7 @@ def choose_precision(wanted: str) -> str:
 
 
 def has_bfloat16() -> bool:
-    """Whether what computes here is built for bfloat16, and does not only imitate it."""
+    """Whether the processor or GPU supports bfloat16 itself, rather than emulating it."""
     if not has_accelerator():
         return not CPU_FLAGS.isdisjoint(_cpu_flags())
     if keras.backend.backend() == "torch":
@@ -85,12 +85,12 @@ def _cpu_flags() -> set[str]:
 
 
 def _is_worth_it() -> bool:
-    """Whether a convolution is so much faster in bfloat16, which some processors only claim."""
+    """Whether a convolution is much faster in bfloat16: some processors only claim support."""
     return _seconds("float32") > WORTH_IT * _seconds("bfloat16")
 
 
 def _seconds(dtype: str) -> float:
-    """The best time of a convolution, in a few tries."""
+    """Measure the shortest time of a convolution in a few repeats."""
     count, edge, channels = MEASURED
     images = keras.ops.ones((count, edge, edge, channels), dtype)
     kernel = keras.ops.ones((3, 3, channels, channels), dtype)

@@ -11,7 +11,7 @@ MOST_FILTERS = 2048  # at the lowest level; the U-Net of 2015 has 1024
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
-    """What a U-Net looks like.
+    """Architecture of a U-Net.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class NetworkOptions:
     border: int
 
     def __post_init__(self) -> None:
-        # They may come from the manifest of a stranger.
+        # They may come from an untrusted manifest.
         bounds = {
             "base_filters": (1, MOST_FILTERS),
             "depth": (1, 8),
@@ -83,12 +83,12 @@ class RecipeOptions:
     learning_rate, warm_up, decay, weight_decay, clip_norm
         As for `unetseg.network.training.Trainer`.
     weighted : bool
-        Weight the loss by the weight maps of `unetseg preprocess`, and calibrate the outputs, by
-        slices that are set apart for that where there are enough.
+        Weight the loss by the weight maps of `unetseg preprocess`, and calibrate the outputs on
+        slices that are set apart for that, if there are enough.
     batch_norm : bool
         Keep the network's batch normalisation, if it has any.
     epochs : int
-        Length of the course, unless something else is said.
+        Length of training by default.
     """
 
     learning_rate: float
@@ -130,8 +130,8 @@ RECIPES = {
     ),
 }
 
-# What differs where training begins with a model: in more steps it forgets more than a few slices
-# teach, and with many slices it needs no more (benchmarks/recipe.md).
+# Recipes that differ if training starts from a model: with more steps it forgets more than a few
+# slices teach, and with many slices it needs no more steps (benchmarks/recipe.md).
 FINE_TUNING = {
     "default": dataclasses.replace(RECIPES["default"], learning_rate=3e-4, epochs=3),
 }

@@ -1,4 +1,4 @@
-"""Models on disk."""
+"""Save and load models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SLACK = 2**20  # bytes of a file that are not weights
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Write a .keras file, which holds layers of Keras alone: any program can load it."""
+    """Write a .keras file with only Keras' own layers, so that any program can load it."""
     plain = keras.models.clone_model(model, clone_function=_plain_layer)
     plain.set_weights(model.get_weights())
     plain.save(path)
@@ -36,7 +36,7 @@ def _plain_layer(layer: keras.Layer) -> keras.Layer:
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Fill a network, built from our own settings, with the weights of a .keras file.
+    """Load the weights of a .keras file into a network built from our own settings.
 
     Nothing else of the file is used, so nothing in it can run.
 
@@ -48,8 +48,8 @@ def load_weights(model: keras.Model, path: Path) -> None:
     most = 2 * sum(weight.nbytes for weight in model.get_weights()) + SLACK
     with _refuse_others(path):
         weights = _unpack(path, most=most)
-    # Keras would read them in the package, and unpack them from the beginning whenever it goes back
-    # in them: 3 seconds for the starter.
+    # Keras would read them inside the zip file, and unpack them from the beginning at every seek
+    # backwards: 3 seconds for the starter.
     with tempfile.TemporaryDirectory() as folder:
         unpacked = Path(folder, WEIGHTS)
         unpacked.write_bytes(weights)
@@ -59,7 +59,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
 
 @contextmanager
 def _refuse_others(path: Path) -> Iterator[None]:
-    """Call whatever goes wrong with a file an InputError."""
+    """Turn any error in reading a file into an InputError."""
     try:
         yield
     except Exception as error:  # Keras, h5py and zipfile raise every kind on damaged files
@@ -77,8 +77,8 @@ def _unpack(path: Path, *, most: int) -> bytes:
     Raises
     ------
     ValueError
-        If it claims to hold more than so many bytes. A dataset of gigabytes takes no room in a file
-        in which it was never written.
+        If it claims to hold more than `most` bytes. A dataset of gigabytes that was never written
+        takes no room in a file.
     """
     with zipfile.ZipFile(path) as package:
         member = package.getinfo(WEIGHTS)

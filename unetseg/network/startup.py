@@ -1,9 +1,9 @@
-"""Keras, whose backend starts here without its messages: the other files import it from this one.
+"""Import Keras and start its backend without messages; the other files import Keras from here.
 
 TensorFlow prints up to a dozen lines before it obeys TF_CPP_MIN_LOG_LEVEL (its issue 100442): while
 it is imported, when it looks for a GPU, and when a dataset is first read. None of them is for
-users. They come from C++, so the file descriptor itself must look away for that moment; whoever
-wants to see them sets TF_CPP_MIN_LOG_LEVEL=0.
+users. They come from C++, so the file descriptor of standard error itself is redirected meanwhile;
+TF_CPP_MIN_LOG_LEVEL=0 shows them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["keras"]
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Send what is written to standard error to nowhere. Exceptions still come through."""
+    """Discard what is written to standard error. Exceptions still propagate."""
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         yield
         return
@@ -42,9 +42,10 @@ def _silence() -> Iterator[None]:
 
 
 def _choose_backend() -> None:
-    """Take TensorFlow, which is always here, instead of a backend that is not.
+    """Use TensorFlow, which is always installed, instead of a backend that is not.
 
-    A file of Keras' may name one, for the sake of other programs; who sets KERAS_BACKEND means it.
+    Keras' configuration file may name one, for the sake of other programs. If KERAS_BACKEND is set,
+    it is obeyed.
     """
     file = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
     if os.environ.get("KERAS_BACKEND"):
@@ -76,16 +77,16 @@ with _silence():
             f"others ({reason}); set KERAS_BACKEND=tensorflow, or mend ~/.keras/keras.json"
         ) from error
 
-    # That file may want something else, for the sake of other programs.
+    # Keras' configuration file may set something else, for the sake of other programs.
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
 
-    # Once what makes the backend talk.
+    # Do once, in silence, what makes the backend print its messages.
     keras.ops.zeros(1)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # It takes the networks of an ensemble for one that is compiled again and again.
+        # It mistakes the networks of an ensemble for one that is compiled again and again.
         if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
             tf.get_logger().setLevel("ERROR")
         signature = tf.TensorSpec((), tf.int32)

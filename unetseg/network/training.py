@@ -24,7 +24,7 @@ from unetseg.network.unet import LOGITS, with_logits
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to.
+    """Results of an epoch.
 
     Attributes
     ----------
@@ -33,9 +33,9 @@ class Epoch:
     loss : float
         Weighted cross-entropy over the epoch's patches.
     learning_rate : float
-        At its end.
+        At the end of the epoch.
     seconds : float
-        Since training began, not counting the time between a stop and going on.
+        Since training began, not counting the time between stopping and resuming.
     progress : float
         0..1: share of the epochs or of the time, whichever is further.
     """
@@ -48,24 +48,24 @@ class Epoch:
 
 
 class Trainer:
-    """A course of training that can stop after any epoch and go on from there later.
+    """A training run that can stop after any epoch and resume from there later.
 
     Parameters
     ----------
     model : keras.Model
-        As from `unetseg.network.unet.build_unet`. A copy is trained; this one has its weights
-        after every epoch.
+        As from `unetseg.network.unet.build_unet`. A copy is trained, and its weights are copied to
+        this one after every epoch.
     patches : Patches
     epochs : int
     minutes : float
-        Limit of the time trained, 0 for none. Where the clock is ahead of the epochs the learning
-        rate follows the clock, so that it is near 0 when time is up.
+        Limit of the training time, 0 for none. If a larger share of the time than of the epochs is
+        over, the learning rate follows the time, so that it is near 0 when time is up.
     learning_rate : float
-        The highest.
+        The highest learning rate.
     warm_up : float
-        Share of the course in which the learning rate rises from 0, on a straight line.
+        Share of the training in which the learning rate rises linearly from 0.
     decay : bool
-        Let it fall to 0 afterwards, on half a cosine.
+        Whether it falls to 0 afterwards, along half a cosine.
     weight_decay : float
         Of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), which is Adam where this is 0.
     clip_norm : float
@@ -112,11 +112,11 @@ class Trainer:
         self._began = time.monotonic()
 
     def state(self) -> list[npt.NDArray[Any]]:
-        """All that a step changes: weights, statistics, random states, the optimiser's moments."""
+        """Return all that a step changes: weights, statistics, random states, optimiser moments."""
         return [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
 
     def restore(self, state: list[npt.NDArray[Any]], *, epochs: int, seconds: float) -> None:
-        """Go on from a `state` that was reached after so many epochs and seconds."""
+        """Resume from a `state` that was reached after so many epochs and seconds."""
         for variable, value in zip(self._variables(), state, strict=True):
             variable.assign(value)
         self._update_model()
@@ -124,11 +124,11 @@ class Trainer:
         self._seconds_before = seconds
 
     def stop(self) -> None:
-        """Train no further epoch; for `after_epoch` to call."""
+        """Train no further epoch; to be called by `after_epoch`."""
         self._stopped = True
 
     def run(self, after_epoch: Callable[[Epoch], None]) -> None:
-        """Train to the end; `after_epoch` is called when the model has each epoch's weights.
+        """Train to the end; call `after_epoch` once the model has the weights of each epoch.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class Trainer:
                 loss = self._train_epoch(reader)
                 self._update_model()
                 self._epochs_done += 1
-                # The clock is asked once: who is told that an epoch is not the last can rely on it.
+                # Read the clock once: where `after_epoch` sees progress below 1, an epoch follows.
                 progress = self._progress(self._epochs_done)
                 epoch = Epoch(
                     number=self._epochs_done,
@@ -154,12 +154,12 @@ class Trainer:
                 after_epoch(epoch)
 
     def _train_epoch(self, reader: ThreadPoolExecutor) -> float:
-        """Train on every batch, or until time is up; the mean loss."""
+        """Train on every batch, or until time is up; return the mean loss."""
         number, steps = self._epochs_done + 1, len(self._patches)
         losses: list[float] = []
         following = reader.submit(self._patches.batch, number, 0)
         for step in range(steps):
-            # The middle of the step: a rate of 0 would waste a course's first one.
+            # At the middle of the step: the rate of the first one would be 0, and waste it.
             progress = self._progress(self._epochs_done + (step + 0.5) / steps)
             if step and progress == 1:
                 break
@@ -167,7 +167,7 @@ class Trainer:
             images, labels, weights = following.result()
             # Cut the next batch meanwhile: neither cores nor accelerators wait for data.
             following = reader.submit(self._patches.batch, number, (step + 1) % steps)
-            # Some versions of Keras forget the batches before by themselves, others do not.
+            # Only some versions of Keras discard the loss of the previous batches by themselves.
             self._trained.reset_metrics()
             loss = self._trained.train_on_batch(images, labels, sample_weight=weights)
             losses.append(float(loss))
@@ -187,12 +187,12 @@ class Trainer:
         return self._seconds_before + time.monotonic() - self._began
 
     def _progress(self, epochs: float) -> float:
-        """Share of the course that is done after so many epochs, now."""
+        """Share of the training that is done, by epochs or by the time now, if that is more."""
         by_time = self._seconds() / self._limit if self._limit else 0.0
         return min(1.0, max(epochs / self._epochs, by_time))
 
     def _rate_at(self, progress: float) -> float:
-        """Learning rate at a share of the course."""
+        """Learning rate after a share of the training."""
         if progress < self._warm_up:
             return self._learning_rate * progress / self._warm_up
         if not self._decay:
@@ -202,7 +202,7 @@ class Trainer:
 
 
 def _convert(model: keras.Model, precision: str) -> keras.Model:
-    """A copy that computes in another precision, all but its logits, or with cheaper gradients."""
+    """Copy a network to compute in another precision (not its logits) or with cheaper gradients."""
 
     def convert(layer: keras.Layer) -> keras.Layer:
         config = layer.get_config()

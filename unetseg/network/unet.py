@@ -2,7 +2,7 @@
 
 Differences from the figure: convolutions are padded, so that output and input have the same size
 (borders are mirrored before prediction instead), and one sigmoid channel replaces two softmax ones.
-With a strided stem the whole network works at half resolution, where more filters cost less.
+With a strided stem the whole network works at lower resolution, where more filters cost less.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def build_unet(
     depth : int
         Number of poolings.
     stride : int
-        Of a first convolution that lowers the resolution, 1 for none. The last layer raises it
-        again.
+        Stride of a first convolution that lowers the resolution, 1 for none. The last layer raises
+        it again.
     batch_norm : bool
         Normalise after every convolution.
     dropout : float
