@@ -1,4 +1,4 @@
-"""Errors that a user can cause. Each has a message of one line, and an exit code of the command."""
+"""Errors that a user can cause. Each has a message of one line, and the command's exit code."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def read_settings(name: str, settings: Mapping[str, Any], *, origin: str = "") -
 
 
 def make_options(kind: type[Options], values: Mapping[str, Any], *, origin: str = "") -> Options:
-    """Return options of a stage; raise a UsageError after `origin` if a value is not allowed."""
+    """Return options of a stage; raise a UsageError beginning with `origin` if one is invalid."""
     try:
         return kind(**values)
     except ValueError as error:
@@ -125,7 +125,7 @@ def make_options(kind: type[Options], values: Mapping[str, Any], *, origin: str 
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """Return the end of a message, which says what may have been meant."""
+    """Return the end of a message that suggests what may have been meant."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
     return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
 

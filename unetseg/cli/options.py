@@ -45,7 +45,7 @@ class OnceCommand(click.Command):
 
 
 class Number(click.types.FloatParamType):
-    """A number; an integer stays exact, which a large one would not as a float."""
+    """A number; integers stay exact, even those that a float cannot hold."""
 
     name = "number"
 

@@ -28,7 +28,7 @@ layers = keras.layers
 Pixels = npt.NDArray[np.float32]
 Run = Callable[[Pixels], Pixels]
 
-# From 2020: the operations used here have not changed since, and today's readers support it.
+# From 2020: the operations used here have not changed since, and today's readers support them.
 OPSET, IR_VERSION = 13, 7
 
 INPUT, OUTPUT = "image", "interior"

@@ -55,7 +55,7 @@ def require_room(folder: Path, size: int) -> None:
 
 
 def files_under(folder: Path | str) -> Iterator[str]:
-    """Yield the names of all files in a folder and its subfolders, sorted by their parts."""
+    """Yield the names of all files under a folder, with slashes, sorted by their parts."""
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:

@@ -34,7 +34,8 @@ class Seen:
     Attributes
     ----------
     values : set of int or float
-        Those that occur, without NaN and `unlabelled`, but with 127 beside 0 and 255.
+        Those that occur, except NaN and the value given as unlabelled; 127 is included even
+        where it means unlabelled, beside 0 and 255.
     unlabelled : bool
         Whether the value of unlabelled pixels occurs.
     numbered : bool

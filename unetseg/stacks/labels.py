@@ -104,7 +104,7 @@ class Labels(Volume):
         return numbers.astype(np.int64) if numbers.dtype.kind == "f" else numbers
 
     def own_size(self, index: int) -> tuple[int, int]:
-        """Return the size that the source gives."""
+        """Return the size of the slice in the source."""
         return self.source.own_size(index)
 
     def read(self, index: int, box: Box) -> npt.NDArray[np.uint8]:

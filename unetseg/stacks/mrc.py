@@ -18,7 +18,7 @@ from unetseg.stacks.volume import DTYPES
 from unetseg.stacks.voxel import Voxel
 
 HEADER = 1024  # bytes
-STAMP, LITTLE_ENDIAN = 212, 0x44  # position of the byte order, and its value for one of the two
+STAMP, LITTLE_ENDIAN = 212, 0x44  # position of the byte order, and its value for little-endian
 IMOD_STAMP = 1146047817  # "IMOD", in a part of the header that the format leaves to programs
 IMOD_SIGNED = 1  # the bit for signed bytes in the flags that follow it
 LARGEST_SIGNED = 127
@@ -117,7 +117,7 @@ def _stored(header: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _voxel(header: Any) -> Voxel | None:
-    """Return the size of a voxel: that of the volume, in angstrom, by its number of voxels."""
+    """Return the size of a voxel: size of the volume in angstrom divided by number of voxels."""
     axes = [int(header[name]) for name in ("mapc", "mapr", "maps")]
     counts = [int(header[name]) for name in ("mz", "my", "mx")]
     if axes not in ([1, 2, 3], [0, 0, 0]) or 0 in counts:

@@ -1,4 +1,4 @@
-"""Write slices into a file that already has its header, as both .npy and TIFF need it."""
+"""Write slices into a file that already has its header; shared by .npy and TIFF."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class LabelsWriter(Closing):
         self._appended = 0
         # Describes all slices, and goes with the first, as tifffile does if given all at once.
         self._description: str | None = tifffile.imagej_description(shape, axes="ZYX")
-        # Three values take two bits at most, of eight.
+        # Three values compress to at most two of their eight bits.
         large = int(np.prod(shape, dtype=np.int64)) // 4 > IMAGEJ_LIMIT
         self._file = tifffile.TiffWriter(path, bigtiff=large)
 

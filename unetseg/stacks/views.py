@@ -54,11 +54,11 @@ class Inverted(_View):
         return self._sum - pixels if self._sum else -pixels
 
     def own_size(self, index: int) -> tuple[int, int]:
-        """Return the size that the stack gives."""
+        """Return the size of the slice in the stack."""
         return self._volume.own_size(index)
 
     def own_share_missing(self, index: int) -> float:
-        """Return the share that the stack gives."""
+        """Return the share of the slice in the stack."""
         return self._volume.own_share_missing(index)
 
     def _find_tissue(self, index: int) -> Tissue:
@@ -97,7 +97,7 @@ class Resampled(_View):
         return resample(np.where(missing, middling, pixels).astype(np.float32), *taps)
 
     def own_size(self, index: int) -> tuple[int, int]:
-        """Return the size that the stack gives, in new pixels."""
+        """Return the size of the slice in the stack, in new pixels."""
         height, width = (
             max(1, own * new // old)
             for own, new, old in zip(

@@ -340,7 +340,7 @@ NO_PROBABILITY = (
 
 
 def check_probabilities(prediction: Volume, *, remedy: str = NO_PROBABILITY) -> None:
-    """Raise an ImprobableError unless a stack holds values from 0 to 1, as thresholds do."""
+    """Raise an ImprobableError unless all pixels of a stack are from 0 to 1, as thresholds are."""
     for index in range(len(prediction)):
         check_probable(prediction.own(index), index, prediction, remedy=remedy)
 

@@ -35,7 +35,7 @@ class Drawn(Protocol):
     path: Path
 
     def load(self) -> npt.NDArray[Any]:
-        """Return the pixels for a layer, with what is on the disk, if anything."""
+        """Return the pixels for a layer, including what was saved before."""
 
     def save(self, pixels: npt.NDArray[Any]) -> bool:
         """Save the pixels of the layer; return whether there was anything to write."""

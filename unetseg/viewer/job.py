@@ -22,7 +22,7 @@ class Job:
     words : sequence of str
         What follows `unetseg`.
     log : Path
-        Its output is appended to this file.
+        The command's output is appended to this file.
     """
 
     def __init__(self, words: Sequence[str], log: Path) -> None:

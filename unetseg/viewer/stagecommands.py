@@ -23,7 +23,7 @@ from unetseg.running import STAGES, nearest, path_flags
 from unetseg.stacks.files import replacing
 
 TRAINING = ("augment", "preprocess", "train", "predict")
-TOLD = (*TRAINING, "suggest")  # get the options that a user types
+TOLD = (*TRAINING, "suggest")  # stages that get the options that a user types
 
 # Options of any stage that the window sets itself.
 OURS = {"volume", "labels", "labels-as", "unlabelled", "input", "output", "from", "model", "only"}

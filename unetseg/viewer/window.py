@@ -116,7 +116,7 @@ def import_napari() -> Any:
 
 
 def place_of(voxel: Voxel | None) -> dict[str, Any]:
-    """Return the position and scale of a layer for a stack with voxels of this size."""
+    """Return the axis labels, scale and units of a layer with voxels of this size."""
     place: dict[str, Any] = {"axis_labels": ("z", "y", "x")}
     if voxel is not None:
         place |= {"scale": voxel.edges, "units": ("nm", "nm", "nm")}

@@ -62,8 +62,7 @@ def linked_parts(linked: Linked, *, places: int) -> dict[str, Any]:
     ----------
     linked : Linked
     places : int
-        How many of the least certain links to show, of those that join and of those that do not
-        each.
+        How many of the least certain links to show: this many that join, and as many that do not.
     """
     folder, depth = linked.cells.folder, len(linked.labels)
     with (folder / "cells-3d.csv").open(newline="", encoding="utf-8") as file:
