@@ -11,7 +11,7 @@ __all__ = ["Result", "augment", "evaluate", "predict", "preprocess", "segment", 
 
 
 def __getattr__(name: str) -> Any:
-    """Import the functions when they are asked for: the commands start without them."""
+    """Import the functions on first use, so that the commands start without them."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from unetseg import api

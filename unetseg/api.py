@@ -1,11 +1,11 @@
 """The stages as Python functions; the commands run the same code.
 
-Wherever a stack is wanted, its path or an array will do; wherever a folder is wanted, its path or
-the `Result` that is in it. Options not listed here are those of the command of the same name, with
-its defaults; their names have underscores for dashes.
+A stack is given as a path or as an array, a folder as a path or as the `Result` that is in it.
+Options not listed here are those of the command of the same name, with its defaults; their names
+have underscores for dashes.
 
-Results of arrays, and of results of arrays, lie in a temporary folder, others where those of the
-command do (such as work/model, seen from the current folder), unless ``output`` names one.
+Results computed from arrays, or from temporary results, lie in a temporary folder, others where the
+command would write them (such as work/model in the current folder), unless ``output`` names one.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from unetseg.stacks.volume import DTYPES, LABEL_DTYPES
 
 
 class Result:
-    """What a stage has made.
+    """The result of a stage.
 
-    ``result["volume.tif"]`` reads one of its stacks, (Z, Y, X), ``list(result)`` names them;
-    printed, it says what the command would.
+    ``result["volume.tif"]`` reads one of its stacks, (Z, Y, X), ``list(result)`` gives their names;
+    printing it shows what the command would print.
 
     Attributes
     ----------
@@ -64,14 +64,14 @@ class Result:
         return (output.name for output in self._manifest.outputs if output.shape)
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        """Read a stack, whole."""
+        """Read a whole stack."""
         if name not in self:
             raise KeyError(f"{name!r}; there are {', '.join(self)}")
         path = self.folder / name
         if path.suffix == ".npy":
             array: npt.NDArray[Any] = np.load(path)  # which does not unpickle
             return array
-        with open_numbers(path) as volume:  # which takes more than a volume may hold
+        with open_numbers(path) as volume:  # which reads more pixel types than open_volume
             return np.stack(list(volume))
 
     def __str__(self) -> str:
@@ -90,18 +90,18 @@ STACKS = ("volume", "labels", "prediction")  # what may be an array
 
 
 class _Warnings(Silent):
-    """Shows nothing but warnings, as Python's own."""
+    """Shows only warnings, as warnings of Python."""
 
     def __init__(self, work: str) -> None:
         self._work = work
 
     def warn(self, line: str) -> None:
-        """Show a line that says what may be wrong."""
+        """Show a warning."""
         warnings.warn(_without(self._work, line), UserWarning, stacklevel=2)
 
 
 def _without(work: str, text: str) -> str:
-    """A text for the user, who knows an array by the name of the argument, not by its file."""
+    """Replace files of arrays in a text by the arguments' names, which the user knows."""
     return re.sub(rf"{re.escape(work)}/(\w+)\.(?:tif|npy)", r"\1", text)
 
 
@@ -114,8 +114,8 @@ def augment(volume: Stack | list[Stack], labels: Stack | list[Stack], **options:
         Images: uint8, uint16 or float32; NumPy's array, or one that NumPy can read. Volumes of a
         list may differ in size and grey levels.
     labels : path or (Z, Y, X) array, or a list of them
-        Of each volume. Two values, the higher one inside cells; or numbers of cells, integers of
-        any size. ``unlabelled`` and ``labels_as`` say more of them.
+        Of each volume. Two values, the higher one inside cells; or cell numbers, integers of any
+        type. See also ``unlabelled`` and ``labels_as``.
     **options
         Those of `unetseg augment`, such as ``output``, ``copies`` or ``seed``; ``progress=True``
         shows progress.
@@ -134,7 +134,7 @@ def augment(volume: Stack | list[Stack], labels: Stack | list[Stack], **options:
 
 
 def preprocess(input: Folder | None = None, **options: Any) -> Result:  # noqa: A002
-    """Set slices apart for scoring, weight pixels.
+    """Hold out slices for scoring, and compute weights of pixels.
 
     Parameters
     ----------
@@ -147,8 +147,8 @@ def preprocess(input: Folder | None = None, **options: Any) -> Result:  # noqa: 
     Returns
     -------
     Result
-        With six stacks: train- and held-out-, images.npy, labels.h5 and weights.h5. Images are
-        those of the stack, to be normalised by what the manifest says of each.
+        With six stacks: images.npy, labels.h5 and weights.h5, each with train- and with held-out-
+        before its name. Images are as in the stack; the manifest has the normalisation of each.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def predict(volume: Stack, model: Folder | list[Folder] | None = None, **options
     volume : path or (Z, Y, X) or (Y, X) array
         Images: uint8, uint16 or float32, of any size.
     model : path or Result or list of them, optional
-        Folder that `train` wrote, work/model by default, or "starter"; of several the probabilities
+        Folder that `train` wrote, work/model by default, or "starter"; the probabilities of several
         are averaged.
     **options
         Those of `unetseg predict`, such as ``output``, ``tta`` or ``memory``; ``progress=True``
@@ -199,8 +199,8 @@ def predict(volume: Stack, model: Folder | list[Folder] | None = None, **options
     Returns
     -------
     Result
-        With the stack prediction.tif, float32: 0 is certainly membrane, 1 certainly interior. Of
-        a folder of separate micrographs, with one of the name of each.
+        With the stack prediction.tif, float32: 0 is certainly membrane, 1 certainly interior. For
+        a folder of separate micrographs, with one stack named after each.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def suggest(
     labels: Stack | None = None,
     **options: Any,
 ) -> Result:
-    """Say where to label next: where models are unsure, far from what is labelled.
+    """Suggest where to label next: where models are unsure, far from existing labels.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def suggest(
     model : path or Result or list of them, optional
         As for `predict`.
     labels : path or (Z, Y, X) array, optional
-        What is labelled already, as for `augment`; ``unlabelled`` says which value is not.
+        Existing labels, as for `augment`; ``unlabelled`` is the value of unlabelled pixels.
     **options
         Those of `unetseg suggest`, such as ``count`` or ``patch``; ``progress=True`` shows
         progress.
@@ -257,10 +257,10 @@ def segment(prediction: Stack | Result, **options: Any) -> Result:
     Returns
     -------
     Result
-        With the stack labels.tif (of more than a gigapixel labels.ome.zarr), 0 between the cells of
-        each slice; one number for all sections of a cell with ``link=True``, and without ``link``
-        if neighbouring slices look like those of a stack; with ``binary=True``, binary.tif too. Of
-        separate micrographs, with one stack of the name of each.
+        With the stack labels.tif (labels.ome.zarr above a gigapixel), 0 between the cells of each
+        slice. All sections of a cell have one number with ``link=True``, and by default if
+        neighbouring slices look like those of a stack and have at most 10 megapixels. With
+        ``binary=True``, binary.tif too. For separate micrographs, with one stack named after each.
 
     Raises
     ------
@@ -276,9 +276,9 @@ def evaluate(prediction: Stack | Result, labels: Stack | None = None, **options:
     Parameters
     ----------
     prediction : path or (Z, Y, X) array
-        Probabilities as from `predict`, float32 from 0 to 1; numbers of cells, integers of any
-        size; or the folder of `predict`, `train` or `segment`. ``prediction_as`` says which of the
-        two an array holds, where that cannot be seen.
+        Probabilities as from `predict`, float32 from 0 to 1; cell numbers, integers of any type;
+        or the folder of `predict`, `train` or `segment`. ``prediction_as`` says which of the first
+        two an array holds, where that is ambiguous.
     labels : path or (Z, Y, X) array, optional
         As for `augment`. Not needed with the folder of `train`.
     **options
@@ -288,8 +288,8 @@ def evaluate(prediction: Stack | Result, labels: Stack | None = None, **options:
     Returns
     -------
     Result
-        Its `data` are the scores: v_rand, v_info, pixel_error, their thresholds, curves, slices. Of
-        cells, v_rand and v_info have no threshold, and there are through_slices and worst.
+        Its `data` are the scores: v_rand, v_info, pixel_error, their thresholds, curves, slices.
+        For cells, v_rand and v_info have no threshold, and there are through_slices and worst.
 
     Raises
     ------
@@ -300,7 +300,7 @@ def evaluate(prediction: Stack | Result, labels: Stack | None = None, **options:
 
 
 def _run(name: str, *, progress: bool = False, **settings: Any) -> Result:
-    """Run a stage; arrays go to files first, because that is what stages read."""
+    """Run a stage; arrays are written to files first, because stages read files."""
     given = {key: value for key, value in settings.items() if value is not None}
     arrays = [key for key, value in given.items() if _holds_arrays(value)]
     results = [value for value in given.values() if isinstance(value, Result)]
@@ -330,23 +330,23 @@ def _run(name: str, *, progress: bool = False, **settings: Any) -> Result:
 
 
 def _is_array(value: Any) -> bool:
-    """Whether it is an array of NumPy, or of others such as Dask; a NumPy number is none."""
+    """Whether a value is an array of NumPy, or of others such as Dask, and not a NumPy scalar."""
     return hasattr(value, "__array__") and getattr(value, "ndim", 0) > 0
 
 
 def _holds_arrays(value: Any) -> bool:
-    """Whether it is an array, or a list with some in it."""
+    """Whether a value is an array, or a list that contains some."""
     return any(map(_is_array, value)) if isinstance(value, list) else _is_array(value)
 
 
 def _dtypes(stage: str, key: str) -> tuple[str, ...]:
-    """Pixels that a stage reads: numbers of cells go higher than grey levels and probabilities."""
+    """Return the pixel types that a stage reads: cell numbers need more than other stacks."""
     numbers = key == "labels" or (stage, key) == ("evaluate", "prediction")
     return LABEL_DTYPES if numbers else DTYPES
 
 
 def _to_files(value: Any, folder: Path, *, name: str, dtypes: tuple[str, ...]) -> Any:
-    """A path instead of an array, or of every array in a list."""
+    """Write an array, or every array in a list, to a file; return paths in their place."""
     if isinstance(value, list):
         numbered = enumerate(value, start=1)
         return [
@@ -359,14 +359,14 @@ def _to_files(value: Any, folder: Path, *, name: str, dtypes: tuple[str, ...]) -
 
 
 def _folder_of(value: Any) -> Any:
-    """The folder of a result; anything else as it is."""
+    """Return the folder of a result, and anything else as it is."""
     if isinstance(value, list):
         return [_folder_of(item) for item in value]
     return value.folder if isinstance(value, Result) else value
 
 
 def _write(folder: Path, array: npt.NDArray[Any], *, dtypes: tuple[str, ...], name: str) -> Path:
-    """Write an array as a stack; masks and integers of a wider type as the narrowest that fits."""
+    """Write an array as a stack; masks and wide integers get the narrowest type that fits."""
     stack = array[np.newaxis] if array.ndim == 2 else array
     if stack.dtype == bool:
         stack = stack.astype(np.uint8)
@@ -385,7 +385,7 @@ def _write(folder: Path, array: npt.NDArray[Any], *, dtypes: tuple[str, ...], na
             f"{name}: expected an array with axes ZYX or YX, found {array.dtype} of shape "
             f"{array.shape}"
         )
-    if stack.dtype.name not in DTYPES:  # numbers of cells that no TIFF of ours holds
+    if stack.dtype.name not in DTYPES:  # cell numbers in types that our TIFFs do not hold
         path = folder / f"{name}.npy"
         np.save(path, stack, allow_pickle=False)
         return path

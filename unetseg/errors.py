@@ -1,4 +1,4 @@
-"""Errors that a user can cause. Each is one line, and the command line ends with its exit code."""
+"""Errors that a user can cause. Each has a message of one line, and the command's exit code."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 
 def first_of(names: Sequence[str], *, most: int) -> str:
-    """List names for a message, not more than so many."""
+    """List at most `most` names for a message."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 class UnetsegError(Exception):
-    """Something a user can mend; the message is one line that says how."""
+    """An error that a user can fix; the message is one line that says how."""
 
     exit_code = 1
 
@@ -25,7 +25,7 @@ class InputError(UnetsegError):
     Parameters
     ----------
     path : path-like
-        What was looked at.
+        The file or folder.
     expected, found : str
         What should be there, and what is.
     remedy : str
@@ -41,7 +41,7 @@ class InputError(UnetsegError):
         self._path = path
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let it come back whole from another process."""
+        """Support pickling, by which errors come from other processes."""
         return partial(type(self), **self._parts), (self._path,)
 
 
@@ -54,6 +54,6 @@ class TrainingError(UnetsegError):
 
 
 class UsageError(UnetsegError):
-    """Options that contradict each other."""
+    """Options that are invalid, or contradict each other."""
 
     exit_code = 2

@@ -23,9 +23,9 @@ def option(
     recorded: bool = True,
     flag: bool = True,
 ) -> Any:
-    """A dataclass field that also carries help text and bounds.
+    """Return a dataclass field that also carries help text and bounds.
 
-    On the command line it has a flag, unless `flag=False`: then it is given as it is.
+    On the command line it has a flag, unless `flag=False`: then it is a positional argument.
 
     `recorded=False` keeps an option out of manifests: where files lie and how many processes
     work do not change a result, so they must not change its manifest either.
@@ -43,7 +43,7 @@ def option(
 
 
 def flag_of(name: str) -> str:
-    """What an option is called where people write it; `from_` is `from`, a word of Python's."""
+    """Return the name of an option for users; `from_` becomes `from`, a keyword of Python."""
     return name.removesuffix("_").replace("_", "-")
 
 
@@ -69,7 +69,7 @@ class Options:
                 raise ValueError(f"{field.name} is {value!r}, must be one of {bounds['choices']}")
 
     def recorded(self) -> dict[str, Any]:
-        """The options that decide the result, by name."""
+        """Return the options that affect the result, by name."""
         fields = dataclasses.fields(self)
         return {f.name: getattr(self, f.name) for f in fields if f.metadata["recorded"]}
 
@@ -79,7 +79,7 @@ ISBI_2012 = "https://downloads.imagej.net/ISBI-2012-challenge.zip"
 WORK = Path("work")
 LAST_FIFTH = "last-fifth"
 NOTHING = Path("nothing")
-"""What training with random weights is said to begin with."""
+"""Value of --from that stands for random weights."""
 AUGMENTED = WORK / "augmented"
 PREPROCESSED = WORK / "preprocessed"
 MODEL = WORK / "model"
@@ -106,7 +106,7 @@ WORK_HELP = "Folder that holds the folders of all stages."
 # Measured against the labels of ISBI 2012, where a pixel is 4 nm: docs/labels.md.
 MEMBRANE_NM, MEMBRANE_PX = 20.0, 5.0
 WIDEST_MEMBRANE = 100.0
-# Where neighbouring slices of ISBI 2012, of 50 nm, look different: docs/few-labels.md.
+# Distance at which slices of ISBI 2012, of 50 nm, look different: docs/few-labels.md.
 APART_NM, APART = 150.0, 3
 PLACE, SMALLEST_PLACE = 256, 32  # pixels
 RESCALE_HELP = (
@@ -182,7 +182,7 @@ class SynthesizeOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadOptions(Options):
-    """Options of `unetseg download`. Where the stacks come from does not change them."""
+    """Options of `unetseg download`. The source is not recorded: it does not change the stacks."""
 
     output: Path = option(DATA, "Folder for the stacks.")
     url: str = option(ISBI_2012, "Address of the archive, http or https.", recorded=False)
@@ -198,13 +198,13 @@ class DownloadOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not _is_web(self.url):
-            # Shown as it was typed, but for what may be a password.
+            # Shown as it was typed, but without what may be a password.
             shown = self.url.rpartition("@")[2].partition("?")[0]
             raise ValueError(f"--url: expected an address such as https://..., found {shown!r}")
 
 
 def public(url: str) -> str:
-    """An address without what may be secret in it: name and password, query."""
+    """Return an address without its possible secrets: user name and password, query, fragment."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
@@ -212,7 +212,7 @@ def public(url: str) -> str:
 def _is_web(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # an error, where it is no number
+        _ = parts.port  # raises a ValueError if it is not a number
     except ValueError:
         return False
     whole = url.isprintable() and " " not in url

@@ -11,18 +11,18 @@ T = TypeVar("T")
 
 
 def one(item: object) -> float:
-    """Every item counts the same."""
+    """Count every item as 1."""
     return 1
 
 
 class Progress(Protocol):
-    """What a stage needs of whoever watches it."""
+    """The interface by which a stage reports its progress."""
 
     def say(self, line: str) -> None:
         """Show a line."""
 
     def warn(self, line: str) -> None:
-        """Show a line that says what may be wrong."""
+        """Show a warning."""
 
     def track(
         self,
@@ -33,7 +33,7 @@ class Progress(Protocol):
         unit: str,
         size: Callable[[T], float] = one,
     ) -> Iterator[T]:
-        """Pass the items on, and show how many have passed, or how much of `unit` they hold."""
+        """Yield the items, and show how many have passed, or their total `size` in `unit`."""
 
 
 class Silent:
@@ -54,7 +54,7 @@ class Silent:
         unit: str,
         size: Callable[[T], float] = one,
     ) -> Iterator[T]:
-        """Pass the items on."""
+        """Yield the items."""
         return iter(items)
 
 

@@ -1,4 +1,4 @@
-"""Running a stage by its name: what the commands, the Python functions and experiments share."""
+"""Run a stage by its name; the commands, the Python functions and experiments share this."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ STAGES: dict[str, type[Options]] = {
 
 
 def run_stage(name: str, settings: Options, progress: Progress) -> StageResult:
-    """Run one stage. Its code is imported only now: nobody waits for what they do not use."""
+    """Run one stage. Its code is imported only now, so that nobody waits for unused imports."""
     module = importlib.import_module(f"unetseg.stages.{name}")
     result: StageResult = getattr(module, name)(settings, progress)
     return result
 
 
 def command_line(name: str, **paths: Path) -> str:
-    """The command that runs a stage on these paths; those that are its defaults are left out."""
+    """Return the command that runs a stage on these paths; those that are defaults are left out."""
     return shown([name, *path_flags(name, paths.items())])
 
 
 def shown(words: Iterable[str]) -> str:
-    """A command as people type it, from what follows `unetseg`."""
+    """Return a command as people type it, from the words that follow `unetseg`."""
     return shlex.join(["unetseg", *words])
 
 
 def path_flags(name: str, paths: Iterable[tuple[str, Path | str]]) -> list[str]:
-    """Options of a stage with their paths, as words; those that are defaults are left out.
+    """Return options of a stage with their paths, as words; those that are defaults are left out.
 
-    A default that is one of several, such as the models of an ensemble, is not.
+    A default is kept if its option has several paths, such as the models of an ensemble.
     """
     given = list(paths)
     words = []
@@ -68,9 +68,9 @@ def path_flags(name: str, paths: Iterable[tuple[str, Path | str]]) -> list[str]:
 
 
 def flags_of(option: str, value: Any) -> list[str]:
-    """An option with its value, as on the command line: `--copies 3`, a line for each of several.
+    """Return an option with its value, as on the command line: `--copies 3`, a line for each value.
 
-    What is not given, such as None or no --force, has no line.
+    Options that are not given, such as None or no --force, have no line.
     """
     flag = flag_of(option)
     if value is None or (option == "force" and not value):
@@ -82,12 +82,12 @@ def flags_of(option: str, value: Any) -> list[str]:
 
 
 def default_of(name: str, option: str) -> Any:
-    """The default of a stage's option."""
+    """Return the default of a stage's option."""
     return next(f.default for f in dataclasses.fields(STAGES[name]) if flag_of(f.name) == option)
 
 
 def read_settings(name: str, settings: Mapping[str, Any], *, origin: str = "") -> Options:
-    """Options of a stage from plain values, such as those of a TOML file.
+    """Return options of a stage from plain values, such as those of a TOML file.
 
     Parameters
     ----------
@@ -96,12 +96,12 @@ def read_settings(name: str, settings: Mapping[str, Any], *, origin: str = "") -
     settings : mapping
         Values by the names of the fields.
     origin : str
-        What to put before messages, to say where the values are from.
+        Precedes messages, to say where the values are from.
 
     Raises
     ------
     UsageError
-        If there is no such option, or no such value for it.
+        If an option is unknown, or its value is not allowed.
     """
     kind = STAGES[name]
     hints = typing.get_type_hints(kind)
@@ -117,7 +117,7 @@ def read_settings(name: str, settings: Mapping[str, Any], *, origin: str = "") -
 
 
 def make_options(kind: type[Options], values: Mapping[str, Any], *, origin: str = "") -> Options:
-    """Options of a stage; `UsageError`, with `origin` before it, where a value is not allowed."""
+    """Return options of a stage; raise a UsageError beginning with `origin` if one is invalid."""
     try:
         return kind(**values)
     except ValueError as error:
@@ -125,13 +125,13 @@ def make_options(kind: type[Options], values: Mapping[str, Any], *, origin: str 
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """What may have been meant, as the end of a message."""
+    """Return the end of a message that suggests what may have been meant."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
     return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
 
 
 def _read(value: Any, hint: Any, name: str) -> Any:
-    """A value as the type that a field has."""
+    """Convert a value to the type of a field."""
     kinds = typing.get_args(hint) or (hint,)
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:  # NumPy's own numbers
         value = value.item()

@@ -1,3 +1,3 @@
-"""The version, where everything may import it from."""
+"""The version, in a module that all others may import."""
 
 __version__ = "0.1.0"

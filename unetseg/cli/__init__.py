@@ -1,5 +1,5 @@
-"""The shell: `commands` are the stages' commands, and the one place where errors become lines.
+"""The command line: `commands` has the commands of all stages, and turns errors into messages.
 
-`options` makes flags of the fields of `unetseg.options`, `terminal` shows what stages say, as text
-or as JSON, and `experiment` reads the options of all stages from one TOML file.
+`options` makes flags of the fields of `unetseg.options`, `terminal` shows the output of stages, as
+text or as JSON, and `experiment` reads the options of all stages from one TOML file.
 """

@@ -18,13 +18,13 @@ FOLDERS = {"data": options.DATA, "work": options.WORK}
 def read_experiment(path: Path) -> dict[str, Options]:
     """Read which stages to run, and their options.
 
-    A table for each stage, even an empty one, with its options named as the flags are. Ahead of
-    them, `data` and `work` may name other folders than data/ and work/ for all stages.
+    The file has a table, perhaps empty, for each stage to run, with options named like the flags.
+    Before them, `data` and `work` may name other folders than data/ and work/ for all stages.
 
     Parameters
     ----------
     path : Path
-        Of a TOML file. Paths in it are as on the command line: seen from where it runs.
+        Of a TOML file. Paths in it are as on the command line: relative to the current folder.
 
     Returns
     -------
@@ -36,8 +36,8 @@ def read_experiment(path: Path) -> dict[str, Options]:
     InputError
         If the file cannot be read.
     UsageError
-        If it is no TOML, or names no stage, or names a stage or an option that is none, or a
-        value that is not allowed.
+        If it is not TOML, names no stage, or has an unknown stage or option, or a value that is
+        not allowed.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -76,7 +76,7 @@ def read_experiment(path: Path) -> dict[str, Options]:
 def _read_stage(
     stage: str, table: dict[str, Any], folders: dict[Path, Path], *, origin: str
 ) -> Options:
-    """Options from a table, on top of defaults that lie in the experiment's own folders."""
+    """Read options from a table; default paths lie in the experiment's own folders."""
     fields = dataclasses.fields(STAGES[stage])
     values: dict[str, Any] = {f.name: _moved(f.default, folders) for f in fields}
     flags = {flag_of(f.name): f.name for f in fields}
@@ -91,7 +91,7 @@ def _read_stage(
 
 
 def _moved(default: Any, folders: dict[Path, Path]) -> Any:
-    """A default that lies in data/ or work/ as it lies in another folder."""
+    """Return a default with data/ or work/ in its path replaced by the experiment's folder."""
     if isinstance(default, tuple):
         return tuple(_moved(part, folders) for part in default)
     for usual, folder in folders.items():

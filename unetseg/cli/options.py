@@ -18,13 +18,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class OnceCommand(click.Command):
-    """A command that takes an option once, unless it is one of several values.
+    """A command that refuses an option given twice, unless it takes several values.
 
-    click takes the last of two, and so the wrong stack, without a word.
+    click silently takes the last of two, and so perhaps the wrong stack.
     """
 
     def make_parser(self, ctx: click.Context) -> Any:
-        """The parser of click, which then counts."""
+        """Return click's parser, changed to count options."""
         parser = super().make_parser(ctx)
         parse = parser.parse_args
 
@@ -45,12 +45,12 @@ class OnceCommand(click.Command):
 
 
 class Number(click.types.FloatParamType):
-    """A number; a whole one is kept to the last digit, which a float would not have."""
+    """A number; integers stay exact, even those that a float cannot hold."""
 
     name = "number"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Read the text, which may be that of a whole number."""
+        """Convert the text to an integer if possible, else to a float."""
         try:
             return int(str(value))
         except ValueError:
@@ -62,7 +62,7 @@ def stage_options(kind: type[Options]) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         hints = typing.get_type_hints(kind)
-        # What several commands are told of labels comes after what each has of its own.
+        # Options on labels, which several commands share, come after a command's own.
         shared = {field.name for field in dataclasses.fields(LabelOptions)}
         fields = sorted(dataclasses.fields(kind), key=lambda field: field.name in shared)
         for field in reversed(fields):

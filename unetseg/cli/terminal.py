@@ -1,4 +1,4 @@
-"""What a user sees of a run: results on standard output, all else on standard error."""
+"""The output of a run: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Terminal:
     Parameters
     ----------
     quiet : bool
-        Show warnings alone.
+        Show only warnings.
     verbose : bool
         Also show the options in force, and what time and memory a stage took.
     as_json : bool
@@ -61,7 +61,7 @@ class Terminal:
         unit: str,
         size: Callable[[T], float] = one,
     ) -> Iterator[T]:
-        """Show a bar on a terminal, and a line every ten seconds where there is none."""
+        """Show a progress bar on a terminal, or else a line every ten seconds."""
         if sys.stderr.isatty() and not self.quiet:
             with _bar(unit) as bar:
                 task = bar.add_task(label, total=total)
@@ -83,7 +83,7 @@ class Terminal:
                 )
 
     def begin(self, name: str, settings: Options, *, one_of_several: bool) -> None:
-        """Show which stage this is, if there are more, and what is in force, if that is wanted."""
+        """Show the name of a stage if it is one of several, and its options if `verbose`."""
         if one_of_several:
             self.say(f"== {name}")
         if self.verbose:
@@ -110,7 +110,7 @@ class Terminal:
 
 
 def _bar(unit: str) -> Any:
-    """What shows how far a stage is; it vanishes at the end."""
+    """Return a progress bar, which vanishes at the end."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -125,14 +125,14 @@ def _bar(unit: str) -> Any:
 
 
 def lines_of(result: StageResult) -> list[str]:
-    """What a stage has done, for people."""
+    """Return what a stage has done, as lines of text."""
     after = [result.next_command] if result.next_command else []
     parts = {"read": result.read, "wrote": result.wrote, "": result.notes, "next": after}
     return [f"{word:6}{line}" for word, lines in parts.items() for line in lines]
 
 
 def summarise(name: str, result: StageResult) -> dict[str, Any]:
-    """What `--json` prints of a stage: its folder, what lies there, and its figures."""
+    """Return what `--json` prints about a stage: its folder, the outputs there, and its figures."""
     outputs = Manifest.read(result.folder / MANIFEST).outputs if result.folder else ()
     return {
         "stage": name,

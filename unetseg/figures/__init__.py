@@ -1,7 +1,7 @@
-"""Pictures for people: everything that needs matplotlib, which is imported here first.
+"""Figures: everything that needs matplotlib, which is imported here first.
 
-It refuses to be imported where MPLBACKEND names a window that it does not know, such as that of a
-notebook whose kernel is another environment. Our figures open no window: they are files.
+Its import fails if MPLBACKEND names a backend that it does not know, such as that of a notebook
+whose kernel is another environment; so the variable is hidden from it. Our figures open no window.
 """
 
 from __future__ import annotations
@@ -18,6 +18,6 @@ finally:
     if wanted is not None:
         os.environ[BACKEND] = wanted
 if wanted:
-    # For what else runs in this process: the user's own figures.
+    # For other code in this process, such as the user's own figures.
     with suppress(ValueError):
         matplotlib.rcParams["backend"] = wanted

@@ -1,4 +1,4 @@
-"""The picture that a model is known by."""
+"""The cover picture of a model's package."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-FLAT = 1e-6  # of grey levels: an image that varies less shows nothing
+FLAT = 1e-6  # grey levels: the smallest range that is stretched
 
 
 def draw_cover(path: Path, *, image: npt.NDArray[Any], prediction: npt.NDArray[np.float32]) -> None:
-    """Draw an image, stretched to full contrast, and beside it what is made of it.
+    """Draw an image, stretched to full contrast, and its prediction beside it.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def draw_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
 
 @plain
 def picture_curves(history: Sequence[dict[str, Any]]) -> npt.NDArray[np.uint8]:
-    """The same small, for a window: one chart, with scores where there are any.
+    """Draw a small version for a window: one chart, with scores if there are any.
 
     Parameters
     ----------

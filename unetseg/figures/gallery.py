@@ -35,13 +35,13 @@ Panel = tuple[str, Callable[[Axes], None]]
 
 @dataclass(frozen=True)
 class Specimen:
-    """The slice that everything is shown on.
+    """The slice on which everything is shown.
 
     Attributes
     ----------
     image : (H, W) uint8, uint16 or float32
     low, high : float
-        Its grey levels, shown as black and white.
+        Grey levels shown as black and white.
     seed : int
     """
 
@@ -51,7 +51,7 @@ class Specimen:
     seed: int
 
     def altered(self, recipe: Recipe) -> npt.NDArray[Any]:
-        """The slice after a recipe; the label plays no part here."""
+        """Return the slice after a recipe; the label is only a dummy."""
         label = np.zeros(self.image.shape, np.uint8)
         engine = elastic.find_engine()
         return apply_recipe(recipe, self.image, label, low=self.low, high=self.high, engine=engine)[
@@ -95,7 +95,7 @@ def draw_gallery(path: Path, image: npt.NDArray[Any], *, seed: int) -> None:
 
 
 def _rows(specimen: Specimen) -> list[tuple[str, list[Panel]]]:
-    """Every operation: its name, and the original beside its strengths."""
+    """Return a row for every operation: its name, the original and the altered slices."""
     identity = replace(IDENTITY, noise_seed=specimen.seed)
 
     def row(field: str, values: tuple[float, ...], unit: str) -> list[Panel]:
@@ -140,7 +140,7 @@ def _show(axes: Axes, specimen: Specimen, image: npt.NDArray[Any]) -> None:
 
 
 def _elastic_panels(specimen: Specimen, identity: Recipe) -> list[Panel]:
-    """The same random field at growing strength, with a grid that was deformed along."""
+    """Show the same random field at increasing strength, with a grid that it deforms too."""
     rng = np.random.default_rng(specimen.seed)
     unit = elastic.draw_displacement(rng, sigma=1, points=ELASTIC_POINTS)
 
@@ -158,19 +158,19 @@ def _elastic_panels(specimen: Specimen, identity: Recipe) -> list[Panel]:
 
 
 def _draw_grid(axes: Axes, shape: tuple[int, ...], displacement: npt.NDArray[np.float64]) -> None:
-    """Deform the coordinates themselves; where one is a round number, there is a grid line."""
+    """Draw grid lines as contours of the coordinates, which are deformed like an image."""
     rows, columns = np.indices(shape).astype(np.float32)
     label = np.zeros(shape, np.uint8)
     settings: dict[str, Any] = {"rotation": 0, "scale": 1, "order": 1, "engine": "splines"}
     for coordinates in (rows, columns):
         moved, _ = elastic.deform(coordinates, label, displacement=displacement, **settings)
-        # Just inside the border, where lines would lie on the frame.
+        # Just inside the border: on it, lines would coincide with the frame.
         lines = np.linspace(1, coordinates.max() - 1, GRID_LINES)
         axes.contour(moved, levels=lines, colors=YELLOW, linewidths=0.6)
 
 
 def _crop_panels(specimen: Specimen, identity: Recipe, *, padded: bool) -> list[Panel]:
-    """Four corners; cropped alone, or mirrored back to full size with the crop's border."""
+    """Show crops at four corners: alone, or mirrored back to full size with an outline."""
     height, width = specimen.image.shape
     h, w = round(CROP_SHARE * height), round(CROP_SHARE * width)
 

@@ -16,7 +16,7 @@ from unetseg.arrays.labelling import MEMBRANE
 from unetseg.figures.panels import panel_height
 from unetseg.figures.style import plain
 
-# Membrane of the label, laid over the image: red on top of grey is seen by all but few.
+# Membrane of the label, laid over the image: nearly everybody can see red on grey.
 RED = ListedColormap(["#e6194b"])
 OPACITY = 0.45
 

@@ -13,10 +13,10 @@ Result = TypeVar("Result")
 
 
 def plain(draw: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Let a function draw by matplotlib's own settings.
+    """Make a function draw with matplotlib's default settings.
 
-    Those of a matplotlibrc may want LaTeX, which is not everywhere, and would change the bytes of
-    what must be the same for the same options.
+    Those of a user's matplotlibrc may require LaTeX, which is not always installed, and would
+    change the bytes of files that must be equal for equal options.
     """
 
     @wraps(draw)

@@ -1,4 +1,4 @@
-"""Places to label, side by side, and what models do not agree about in them."""
+"""Places to label, side by side, with the pixels on which predictions disagree."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FULL = 0.3
 OPACITY = 0.8
 
 Patch = tuple[Place, npt.NDArray[Any], npt.NDArray[np.float32]]
-"""A place, its image, and how far probabilities are apart in it."""
+"""A place, its image, and the standard deviation of the predictions at each pixel."""
 
 
 @plain
@@ -38,7 +38,7 @@ def draw_suggestions(path: Path, patches: Iterable[Patch], *, count: int) -> Non
     patches : iterable of (Place, image, spread)
         All of one shape, at least one.
     count : int
-        How many there are.
+        Number of patches.
     """
     columns = min(COLUMNS, count)
     rows = math.ceil(count / columns)

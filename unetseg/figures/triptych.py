@@ -1,4 +1,4 @@
-"""Image, label and prediction side by side: what every paper shows."""
+"""Image, label and prediction side by side, as in papers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def draw_triptych(
     prediction: npt.NDArray[Any],
     title: str,
 ) -> None:
-    """Draw one slice three times as a PNG.
+    """Draw image, label and prediction of one slice as a PNG.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
-"""What others get of a model.
+"""Export of models for other people and programs.
 
-`modelcard` puts it into words, `exporting` writes it in formats that other programs run,
-`modelpackage` makes the package of bioimage.io, with both in it.
+`modelcard` describes a model in words, `exporting` writes it in formats that other programs run,
+`modelpackage` makes a package for bioimage.io, which contains both.
 """

@@ -2,8 +2,8 @@
 
 ONNX is written here, operation by operation, and not by `keras.Model.export`: that goes through
 tf2onnx, which Keras has to patch for NumPy 2, or through an exporter of PyTorch that fixes heights
-and widths. The half dozen operations of a U-Net are soon named, every backend of Keras can do it,
-and equal networks give equal files.
+and widths. A U-Net has only half a dozen operations, every backend of Keras can do this, and equal
+networks give equal files.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ layers = keras.layers
 Pixels = npt.NDArray[np.float32]
 Run = Callable[[Pixels], Pixels]
 
-# From 2020: all that is used here had its present form, and readers of today still know it.
+# From 2020: the operations used here have not changed since, and today's readers support them.
 OPSET, IR_VERSION = 13, 7
 
 INPUT, OUTPUT = "image", "interior"
 AXES = ("batch", "height", "width")
 
 SAVED_MODEL_NOTES = Path("assets.extra", "unetseg.json")
-"""Where TensorFlow leaves room, in a SavedModel, for files that are not its own."""
+"""Where a SavedModel may hold files that are not TensorFlow's own."""
 
 
 def import_onnx() -> tuple[Any, Any]:
-    """Import onnx and onnxruntime, which only those need who export to ONNX."""
+    """Import onnx and onnxruntime, which are needed only to export to ONNX."""
     try:
         import onnx
         import onnxruntime
@@ -59,7 +59,7 @@ def write_onnx(network: keras.Model, path: Path, *, notes: dict[str, str]) -> No
         As from `unetseg.network.unet.build_unet` without batch normalisation.
     path : Path
     notes : dict
-        What a user must know; the metadata of the file.
+        What a user must know, for the metadata of the file.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def write_onnx(network: keras.Model, path: Path, *, notes: dict[str, str]) -> No
 
 
 def _to_onnx(network: keras.Model) -> tuple[list[Any], dict[str, Pixels]]:
-    """Operations and weights of a network. ONNX puts channels first: (N, C, H, W)."""
+    """Return operations and weights of a network. ONNX puts channels first: (N, C, H, W)."""
     onnx, _ = import_onnx()
     nodes: list[Any] = []
     weights: dict[str, Pixels] = {}
@@ -100,7 +100,7 @@ def _to_onnx(network: keras.Model) -> tuple[list[Any], dict[str, Pixels]]:
         tensors = layer.input if isinstance(layer.input, list) else [layer.input]
         first = isinstance(layer, layers.InputLayer)
         sources = [INPUT] if first else [names[id(tensor)] for tensor in tensors]
-        if isinstance(layer, layers.Dropout):  # does nothing but in training
+        if isinstance(layer, layers.Dropout):  # acts only in training
             names[id(layer.output)] = sources[0]
             continue
         operation, settings = _operation(layer)
@@ -118,13 +118,13 @@ def _to_onnx(network: keras.Model) -> tuple[list[Any], dict[str, Pixels]]:
 
 
 def _operation(layer: keras.Layer) -> tuple[str, dict[str, Any]]:
-    """What a layer is in ONNX. No other kind of layer is in a U-Net of ours."""
+    """Return the ONNX operation of a layer and its settings, for all layers of our U-Nets."""
     if isinstance(layer, layers.InputLayer):
         return "Transpose", {"perm": [0, 3, 1, 2]}
     if isinstance(layer, layers.Conv2DTranspose):  # strides as long as its kernel: no overlap
         return "ConvTranspose", {"strides": layer.strides}
     if isinstance(layer, layers.Conv2D):
-        # "same", for sides divisible by the stride: as much before as after.
+        # Padding "same": as much before as after, because sides are divisible by the stride.
         margins = [(k - s) // 2 for k, s in zip(layer.kernel_size, layer.strides, strict=True)]
         return "Conv", {"strides": layer.strides, "pads": margins * 2}
     if isinstance(layer, layers.MaxPooling2D):
@@ -139,7 +139,7 @@ def _operation(layer: keras.Layer) -> tuple[str, dict[str, Any]]:
 
 
 def open_onnx(path: Path) -> Run:
-    """An ONNX file as a function, on the CPU."""
+    """Return an ONNX file as a function that runs on the CPU."""
     _, onnxruntime = import_onnx()
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
@@ -158,7 +158,7 @@ def write_saved_model(network: keras.Model, path: Path, *, notes: dict[str, str]
     """Write a network as a TensorFlow SavedModel; arguments as for `write_onnx`.
 
     Its method `serve` and its signature serving_default take (N, H, W, 1) float32 and return the
-    same, N, H and W free. Not by `keras.Model.export`, which stores every weight twice.
+    same, N, H and W free. `keras.Model.export` is not used: it stores every weight twice.
 
     Raises
     ------
@@ -170,13 +170,13 @@ def write_saved_model(network: keras.Model, path: Path, *, notes: dict[str, str]
 
     image = tf.TensorSpec((None, None, None, 1), tf.float32, name=INPUT)
     module = tf.Module()
-    module.weights_of_network = network.variables  # kept with what uses them
+    module.weights_of_network = network.variables  # saved with the function that uses them
     module.serve = tf.function(lambda image: network(image, training=False), [image])
     named = tf.function(lambda image: {OUTPUT: module.serve(image)}, [image])
     try:
         tf.saved_model.save(module, str(path), signatures=named)
     except tf.errors.ResourceExhaustedError as error:
-        if "No space left" not in error.message:  # of memory, that is
+        if "No space left" not in error.message:  # memory is exhausted
             raise MemoryError from error
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     file = path / SAVED_MODEL_NOTES
@@ -185,7 +185,7 @@ def write_saved_model(network: keras.Model, path: Path, *, notes: dict[str, str]
 
 
 def open_saved_model(path: Path) -> Run:
-    """A SavedModel as a function."""
+    """Return a SavedModel as a function."""
     import tensorflow as tf
 
     module = tf.saved_model.load(str(path))

@@ -1,4 +1,4 @@
-"""What a model is, in words: for the files that leave this program."""
+"""Describe a model in words, for exported files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ModelCard:
     border : int
         Mirrored context in pixels that `unetseg predict` adds around a slice.
     normalisation : str
-        Its name.
+        Name of the normalisation.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -59,7 +59,7 @@ class ModelCard:
         self.normalisation = str(self._details["normalisation"])
 
     def notes(self) -> dict[str, str]:
-        """What one must know to run the network, as metadata of a file."""
+        """Return what one must know to run the network, as metadata of a file."""
         return {
             "task": self.task,
             "input": "Slices, (N, H, W, 1) float32, normalised; H and W divisible by "
@@ -76,12 +76,12 @@ class ModelCard:
         }
 
     def document(self, *, example: str | None = None) -> str:
-        """The documentation of a model, as Markdown.
+        """Return the documentation of a model, as Markdown.
 
         Parameters
         ----------
         example : str, optional
-            What the example shows, in a package that brings one and normalises by itself.
+            What the example shows, in a package that contains one and normalises by itself.
         """
         normalised = NORMALISATIONS[self.normalisation].words
         who = "part of this package" if example else "done by unetseg"
@@ -112,7 +112,7 @@ class ModelCard:
         return "\n\n".join(parts) + "\n"
 
     def _output(self) -> str:
-        """What numbers mean."""
+        """Describe the values of the output."""
         ends = "0 is certainly membrane, 1 certainly interior"
         calibration = self._details.get("calibration")
         if not isinstance(calibration, dict) or "cut" not in calibration:

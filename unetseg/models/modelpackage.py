@@ -1,4 +1,4 @@
-"""Packages of bioimage.io: a zipped model that describes itself; the only room that knows them.
+"""Packages of bioimage.io: a zipped model that describes itself; the only module that knows them.
 
 Format 0.5 (bioimage.io/docs, model description), as the installed bioimageio.spec has it.
 """
@@ -25,7 +25,7 @@ from unetseg.arrays.tissue import HIGH, LOW
 from unetseg.errors import UnetsegError, UsageError
 from unetseg.models.modelcard import CITATIONS, ModelCard
 
-# What the names of unetseg.arrays.intensity.NORMALISATIONS are in the format's own operations.
+# The normalisations of unetseg.arrays.intensity.NORMALISATIONS as operations of the format.
 NORMALISATIONS: dict[str, list[dict[str, Any]]] = {
     "slice-percentiles": [
         {
@@ -47,12 +47,12 @@ LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 
 @dataclass(frozen=True)
 class Weights:
-    """What the format wants to know of the weights.
+    """What the format requires about the weights.
 
     Attributes
     ----------
     keras, backend, backend_version : str
-        Versions, and the name of the backend, that trained them.
+        Version of Keras, and name and version of its backend, with which they were trained.
     opset : int
         Of the ONNX file.
     """
@@ -64,9 +64,9 @@ class Weights:
 
 
 def import_bioimageio(backend: str) -> Any:
-    """Import bioimageio.core, which only those need who export to bioimage.io.
+    """Import bioimageio.core, which is needed only to export to bioimage.io.
 
-    `backend` is that of Keras: the package would set another one for the whole process.
+    `backend` is that of Keras, which the package would otherwise change for the whole process.
     """
     os.environ.setdefault("KERAS_BACKEND", backend)
     try:
@@ -83,26 +83,26 @@ def import_bioimageio(backend: str) -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep progress bars, warnings and log messages of other programs to themselves."""
+    """Suppress progress bars, warnings and log messages of other packages."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
         try:
             yield
-            gc.collect()  # files left open are found, and complained of, here
+            gc.collect()  # warnings about files left open come here
         finally:
             logging.disable(logging.NOTSET)
 
 
 def smallest_tile(card: ModelCard) -> int:
-    """Least edge of a tile in pixels: its halo, and something in it."""
+    """Return the smallest edge of a tile in pixels: its halo, and pixels inside it."""
     return 2 * (card.halo + card.multiple)
 
 
 def describe_package(
     card: ModelCard, weights: Weights, *, author: str | None, licence: str | None
 ) -> dict[str, Any]:
-    """The description of a package, as its bioimageio.yaml says it."""
+    """Return the description of a package, as written to its bioimageio.yaml."""
     edge = {"min": smallest_tile(card), "step": card.multiple}
     same = {"halo": card.halo, "type": "space"}
     return {
@@ -158,12 +158,12 @@ def describe_package(
 def write_package(path: Path, folder: Path, description: dict[str, Any]) -> None:
     """Zip a folder of weights, test tensors, document and cover, with its description.
 
-    Equal folders give equal files: the format would add the time.
+    Equal folders give equal files: times are not recorded.
 
     Raises
     ------
     UsageError
-        If bioimageio.spec does not accept the description; only users' own words can be wrong.
+        If bioimageio.spec rejects the description; only what the user typed can be the cause.
     """
     from bioimageio import spec
     from bioimageio.spec.model.v0_5 import ModelDescr
@@ -182,7 +182,7 @@ def write_package(path: Path, folder: Path, description: dict[str, Any]) -> None
         for file in sorted(folder.iterdir()):
             entry = zipfile.ZipInfo(file.name, LONG_AGO)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o644 << 16  # else nobody but the owner may read it
+            entry.external_attr = 0o644 << 16  # otherwise only the owner may read it
             with file.open("rb") as source, package.open(entry, "w") as target:
                 shutil.copyfileobj(source, target)
 
@@ -212,7 +212,7 @@ def check_package(path: Path) -> str:
 
 
 def _difference(path: Path, weights: Any) -> float:
-    """Between the test output and what bioimageio.core makes of the test input."""
+    """Return the largest difference of bioimageio.core's output from the test output."""
     from bioimageio.core import create_prediction_pipeline, load_model_description
     from bioimageio.core.digest_spec import get_test_input_sample
 

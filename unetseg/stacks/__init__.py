@@ -1,7 +1,7 @@
-"""Stacks of slices on disk, whatever they are stored in; nothing here knows of stages.
+"""Stacks of slices on disk in any supported format; nothing here depends on the stages.
 
-`opening` finds the reader of a path: `tiff`, `slicefolder`, `omezarr`. All of them are a `volume`,
-which is read a slice or a part at a time. `slicewriter`, `tiffwriter`, `npy` and `pieces` write,
-slice by slice or piece by piece. `voxel` is how large a pixel is, `files` replaces files whole or
-not at all.
+`opening` finds the reader for a path, such as `tiff`, `slicefolder` or `zarrvolume`. Each reader is
+a `volume`, which is read a slice or a part at a time. `slicewriter`, `tiffwriter`, `npy`, `pieces`
+and `omezarr` write slice by slice or piece by piece. `voxel` is the size of a voxel, `files`
+replaces files atomically.
 """

@@ -12,10 +12,10 @@ from unetseg.arrays.tiles import Box
 from unetseg.errors import InputError
 
 EXACT = {"bool": "uint8", "int8": "float32", "int16": "float32", "float16": "float32"}
-"""Pixels that no stack of ours holds, and those that hold the same numbers."""
+"""Pixel types that are not supported, and supported ones that hold the same numbers."""
 
 SINGLE = "."
-"""An axis of length 1 that says nothing."""
+"""The letter of an axis of length 1 that is dropped."""
 
 
 def find_axes(path: Path, shape: Sequence[int], names: Sequence[str] | None = None) -> str:
@@ -61,7 +61,7 @@ def find_axes(path: Path, shape: Sequence[int], names: Sequence[str] | None = No
 
 
 def _unnamed(shape: Sequence[int]) -> str:
-    """Of three axes all count, but for a last one of length 1, which is that of channels."""
+    """Drop axes of length 1 beyond three, and a last one (channels) of three; name the others."""
     axes = range(len(shape))
     single: set[int] = set()
     for axis in (*axes[-1:], *axes[:-1]):
@@ -80,13 +80,13 @@ def shape_of(letters: str, shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def place(letters: str, index: int, box: Box) -> tuple[int | slice, ...]:
-    """Where in the array a part of a slice is."""
+    """Return the index of a part of a slice in the array."""
     places: dict[str, int | slice] = {SINGLE: 0, "z": index, "y": box[0], "x": box[1]}
     return tuple(places[letter] for letter in letters)
 
 
 def pixels_as(path: Path, dtype: np.dtype[Any], dtypes: tuple[str, ...]) -> np.dtype[Any]:
-    """The type, in the machine's byte order, that pixels of another are read as.
+    """Return the type, in the machine's byte order, as which pixels of `dtype` are read.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where zarr puts chunks: each is hashed while it is in memory, and synced once, by its writer."""
+"""Storage of zarr's chunks: the writer hashes each one in memory, and syncs it once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unetseg.stacks.hashing import Hashed
 
 
 class ChunkStore(LocalStore):
-    """A folder of chunks, whose names stand for whole files that are on the disk.
+    """A folder of chunks; a file that has its final name is complete and synced to the disk.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class ChunkStore(LocalStore):
     Attributes
     ----------
     written : list of Hashed
-        What was written since this list was emptied.
+        Files written since this list was emptied.
     """
 
     def __init__(self, root: Path | str, *, read_only: bool = False) -> None:
@@ -42,7 +42,7 @@ class ChunkStore(LocalStore):
         self._check_writable()
         content = memoryview(value.as_numpy_array())
         path = self.root / key
-        # Not of one name: two workers may write the same chunk, one of which was given up.
+        # A unique name: two workers may write the same chunk if one of them was given up.
         draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}{DRAFT}")
         self._make_room(path.parent)
         try:
@@ -59,7 +59,7 @@ class ChunkStore(LocalStore):
         self.written.append(Hashed(key, state.st_size, state.st_mtime_ns, sha256))
 
     def _make_room(self, folder: Path) -> None:
-        # Not the root: who is late must not begin anew what has been published.
+        # Not the root: a late worker must not recreate a folder that was published (renamed).
         if folder != self.root:
             self.root.stat()
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Stacks that are kept compressed on the disk, and of which any part is read by itself: HDF5.
+"""Stacks that are stored compressed, in HDF5, so that any part can be read by itself.
 
-Labels become a sixteenth of their size, weights, which follow from labels, a tenth.
+Labels shrink to a sixteenth of their size; weights, which are computed from labels, to a tenth.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEVEL = 4  # of deflate: with 6 weights are a twentieth smaller, and take a quar
 
 
 class _Sink(io.FileIO):
-    """A file that keeps from HDF5 what goes wrong with it, such as a full disk.
+    """A file that hides its errors, such as a full disk, from HDF5.
 
     HDF5 cannot close a file that it cannot write to, and later crashes the process.
 
@@ -38,7 +38,7 @@ class _Sink(io.FileIO):
     error: OSError | None = None
 
     def write(self, content: Any) -> int:
-        """Write all of it, or keep why not."""
+        """Write all of the content, or keep the error."""
         rest = memoryview(content).cast("B")
         size = len(rest)
         try:
@@ -49,7 +49,7 @@ class _Sink(io.FileIO):
         return size
 
     def truncate(self, size: int | None = None) -> int:
-        """Give the file that size, or keep why not."""
+        """Resize the file, or keep the error."""
         try:
             if self.error is None:
                 return super().truncate(size)
@@ -106,13 +106,13 @@ class CompressedWriter(Closing):
 
 
 def open_compressed(path: Path, *, dtype: npt.DTypeLike) -> Any:
-    """Open such a file, to be indexed like an array; parts that are not asked for are not read.
+    """Open such a file, to be indexed like an array; only the indexed parts are read.
 
     Parameters
     ----------
     path : Path
     dtype : dtype-like
-        What the array must hold.
+        The pixel type that it must have.
 
     Returns
     -------
@@ -122,10 +122,10 @@ def open_compressed(path: Path, *, dtype: npt.DTypeLike) -> Any:
     Raises
     ------
     InputError
-        If it is no such file.
+        If it is not such a file.
     """
     try:
-        # Locks are for those who write, and not every file system has them.
+        # Only writers need locks, and not every file system has them.
         stack = h5py.File(path, "r", locking="best-effort")[DATASET]
         shape, found = stack.shape, stack.dtype
     except (OSError, KeyError, AttributeError) as error:

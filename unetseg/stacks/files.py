@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all, and that survive a power cut."""
+"""Replace files atomically, so that they survive a power cut."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-DRAFT = ".draft"  # ending of what is being written
+DRAFT = ".draft"  # ending of files that are being written
 
 
 class Closing(ABC):
-    """What holds files open, and lets go of them at the end of a `with` block."""
+    """Base class of what holds files open and closes them at the end of a `with` block."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
 
     def __enter__(self) -> Self:
         return self
@@ -36,7 +36,7 @@ class Closing(ABC):
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file beside its place; when the block ends well it takes the place of the old one."""
+    """Write a temporary file, which replaces `path` when the block ends without an error."""
     draft = path.with_name(f".{path.name}{DRAFT}")
     try:
         with draft.open("wb") as file:
@@ -49,13 +49,13 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def require_room(folder: Path, size: int) -> None:
-    """Raise the OSError of a full disk now, not in hours, if so many bytes will not fit."""
+    """Raise the OSError of a full disk now, not after hours, if `size` bytes do not fit."""
     if shutil.disk_usage(folder).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def files_under(folder: Path | str) -> Iterator[str]:
-    """Names of all files in a folder and those in it, with slashes, sorted by their parts."""
+    """Yield the names of all files under a folder, with slashes, sorted by their parts."""
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
@@ -67,17 +67,17 @@ def files_under(folder: Path | str) -> Iterator[str]:
 
 
 def flush_names(folder: Path) -> None:
-    """Bring to the disk which files are in a folder; what is in them is left alone."""
+    """Sync the entries of a folder to the disk, but not the contents of its files."""
     try:
         sync(folder)
     except OSError as error:
-        # Some file systems, such as SMB, have no such thing.
+        # Some file systems, such as SMB, cannot sync a folder.
         if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
             raise
 
 
 def sync(path: Path) -> None:
-    """Bring what is in a file to the disk."""
+    """Sync a file to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,8 +1,7 @@
-"""What a file or folder holds, in one sha256; that of many files is a hash of their hashes.
+"""Hash a file or folder to one sha256; that of many files is a hash of their hashes.
 
-Files are hashed in batches, by threads or by whoever else is given (`Hasher`), and what its writer
-has hashed while it was in memory is not read again: a journal beside a folder names size, time and
-sha256 of its files.
+Files are hashed in batches, by threads or by another `Hasher`. Files that their writer has hashed
+in memory are not read again: a journal beside a folder lists size, time and sha256 of its files.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from unetseg.stacks.files import files_under, flush_names, sync
 from unetseg.stacks.location import locate
 from unetseg.stacks.opening import files_of, names_of
 
-# A batch is as large as either of these says.
+# A batch is complete when it reaches either limit.
 FILES_IN_A_BATCH = 256
 BYTES_IN_A_BATCH = 2**28
 
-BATCHES_AHEAD = 256  # handed out, and not yet asked for
+BATCHES_AHEAD = 256  # submitted, with results not yet fetched
 
 
 class Hashed(NamedTuple):
-    """A file as its writer left it: name as seen from the folder, size, time and contents."""
+    """A file as its writer left it: name relative to the folder, size, time and hash."""
 
     name: str
     size: int
@@ -43,10 +42,10 @@ class Hashes(Protocol):
     """Hashes that are being computed somewhere."""
 
     def result(self) -> list[str]:
-        """Wait for them."""
+        """Wait for the hashes."""
 
 
-# Within its block, what takes a batch of files and hashes them elsewhere.
+# A context manager that gives a function to submit a batch of files for hashing.
 Hasher = Callable[[], AbstractContextManager[Callable[[list[Path]], Hashes]]]
 Known = dict[tuple[str, int, int], str]  # name, size, mtime_ns: sha256
 
@@ -59,29 +58,29 @@ class _Found(NamedTuple):
 
 @contextmanager
 def in_threads() -> Iterator[Callable[[list[Path]], Hashes]]:
-    """Hash with all cores of this machine."""
+    """Hash in threads, on all cores of this machine."""
     with ThreadPoolExecutor() as pool:
         yield lambda paths: pool.submit(hash_each, paths)
 
 
 def hash_each(paths: list[Path]) -> list[str]:
-    """The sha256 of each file."""
+    """Return the sha256 of each file."""
     return [hash_file(path) for path in paths]
 
 
 def hash_file(path: Path) -> str:
-    """The sha256 of a file."""
+    """Return the sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def size(path: Path) -> int:
-    """Size in bytes of what is read from a path, as of `fingerprint`; 0 if there is nothing."""
+    """Return the size in bytes of the files that `fingerprint` hashes; 0 if there are none."""
     return sum(file.state.st_size for file in _find(path))
 
 
 def state(path: Path) -> str:
-    """What changes when a file, or a file of a folder, is written to or replaced."""
+    """Return a hash that changes when a file, or a file of a folder, is written or replaced."""
     states = hashlib.sha256()
     for name, _, found in _find(path):
         written = (name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
@@ -92,24 +91,24 @@ def state(path: Path) -> str:
 def fingerprint(
     path: Path, *, hasher: Hasher = in_threads, known: Known | None = None
 ) -> tuple[int, str]:
-    """Size in bytes and sha256 of a file, or of the files that hold the stack at a path.
+    """Return size in bytes and sha256 of a file, or of the files that hold the stack at a path.
 
     That of a folder is the sha256 of ``[(name, size, sha256), ...]`` as Python writes it: names
-    as seen from the folder, with slashes, sorted by their parts. Who hashed what, and when,
-    changes nothing.
+    relative to the folder, with slashes, sorted by their parts. It does not depend on who hashed
+    which file, or when.
 
     Parameters
     ----------
     path : Path
     hasher : callable
-        Who hashes, where it is not one file.
+        Hashes the files, if it is not just one.
     known : dict, optional
-        Hashes by name, size and time, which need not be computed.
+        Hashes by name, size and time, which are not computed again.
 
     Raises
     ------
     FileNotFoundError
-        If there is nothing.
+        If the path does not exist.
     """
     file, _ = locate(path)
     if file.is_file() and files_of(path) == [file]:
@@ -128,7 +127,7 @@ def fingerprint(
 
 
 def _find(path: Path) -> Iterator[_Found]:
-    """What lies at a path, in the order in which it is hashed."""
+    """Yield the files at a path, in the order in which they are hashed."""
     folder, names = names_of(path)
     for name in names:
         file = f"{folder}/{name}"
@@ -149,7 +148,7 @@ def _batches(files: Iterable[_Found]) -> Iterator[list[_Found]]:
 
 
 def _hashed(files: Iterable[_Found], hasher: Hasher, known: Known) -> Iterator[tuple[_Found, str]]:
-    """Each file and its sha256, in the same order; only so many are under way at a time."""
+    """Yield each file and its sha256 in the same order; at most `BATCHES_AHEAD` are pending."""
     ahead: deque[tuple[list[_Found], list[str], Hashes | None]] = deque()
 
     def first() -> Iterator[tuple[_Found, str]]:
@@ -173,12 +172,12 @@ def _hashed(files: Iterable[_Found], hasher: Hasher, known: Known) -> Iterator[t
 
 
 def seal(path: Path, *, hasher: Hasher = in_threads) -> tuple[int, str]:
-    """Bring a file or folder to the disk, and give size and sha256 as `fingerprint` does.
+    """Sync a file or folder to the disk, and return size and sha256 as `fingerprint` does.
 
-    What its journal vouches for is on the disk and hashed already; folders are synced here.
+    Files in its journal are synced and hashed already; the others, and folders, are synced here.
     """
     known = read_journal(path)
-    if not known:  # all of it, though slices alone may be what is read and hashed
+    if not known:  # all files, even if only slices are read and hashed
         for name in files_under(path) if path.is_dir() else [""]:
             sync(path / name)
         content = fingerprint(path, hasher=hasher)
@@ -193,7 +192,7 @@ def seal(path: Path, *, hasher: Hasher = in_threads) -> tuple[int, str]:
 
 @contextmanager
 def _synced(hasher: Hasher) -> Iterator[Callable[[list[Path]], Hashes]]:
-    """Sync what is given to be hashed."""
+    """Sync files before they are hashed."""
     with hasher() as submit:
 
         def sync_first(paths: list[Path]) -> Hashes:
@@ -205,13 +204,13 @@ def _synced(hasher: Hasher) -> Iterator[Callable[[list[Path]], Hashes]]:
 
 
 def journal_of(path: Path) -> Path:
-    """Where it is written what is known of the files of a folder."""
+    """Return the path of the journal of a folder's files."""
     return path.with_name(f".{path.name}.hashes")
 
 
 def record(path: Path, files: Iterable[Hashed]) -> None:
-    """Vouch for files of a folder, which must be on the disk, in its journal."""
-    # The end of a line comes first: it also ends one that a kill has cut off.
+    """Add files of a folder, which must be synced to the disk already, to its journal."""
+    # The newline comes first: it also ends a line that was cut off when its writer was killed.
     text = "".join("\n" + json.dumps(file) for file in files)
     if text:
         with journal_of(path).open("a", encoding="utf-8") as journal:
@@ -219,7 +218,7 @@ def record(path: Path, files: Iterable[Hashed]) -> None:
 
 
 def read_journal(path: Path) -> Known:
-    """The hashes that a journal vouches for; a line that was cut off counts for none."""
+    """Return the hashes in a folder's journal, without lines that were cut off."""
     known: Known = {}
     try:
         with journal_of(path).open(encoding="utf-8", errors="replace") as journal:
@@ -229,7 +228,7 @@ def read_journal(path: Path) -> Known:
                 except (ValueError, TypeError):
                     continue
                 key = (file.name, file.size, file.mtime_ns)
-                # Of two processes that wrote the same file at once either may have been the last.
+                # If two processes wrote the same file at once, either may have been the last.
                 known[key] = file.sha256 if known.get(key, file.sha256) == file.sha256 else ""
     except FileNotFoundError:
         pass

@@ -33,7 +33,7 @@ class Hdf5Volume(SlicedVolume):
     path : Path
         file.h5:/dataset, or the file alone where only one dataset in it can be a stack.
     dtypes : tuple of str
-        Pixels that may be in it. Others are read as one of them that holds the same numbers.
+        Allowed pixel types. Others are read as one of them that holds the same numbers.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class Hdf5Volume(SlicedVolume):
         self.path = path
         file, inside = locate(path)
         with self._damage_is_an_error():
-            # Locks are for those who write, and not every file system has them.
+            # Only writers need locks, and not every file system has them.
             self._file = h5py.File(file, "r", rdcc_nbytes=RECENT_BYTES, locking="best-effort")
         try:
             with self._damage_is_an_error():
@@ -80,7 +80,7 @@ class Hdf5Volume(SlicedVolume):
         )
 
     def _check_place(self, dataset: Any, file: Path) -> None:
-        """Refuse pixels in other files: HDF5 gives zeros for missing ones, without a word."""
+        """Refuse pixels in other files, because HDF5 silently returns zeros for missing ones."""
         elsewhere = Path(dataset.file.filename) != file
         if elsewhere or dataset.is_virtual or dataset.external:
             raise InputError(
@@ -91,7 +91,7 @@ class Hdf5Volume(SlicedVolume):
             )
 
     def _check_filters(self, dataset: Any) -> None:
-        """Say which compression is missing before the first slice is read."""
+        """Raise an InputError for a compression that is missing, before the first slice is read."""
         filters = dataset.id.get_create_plist()
         for number in range(filters.get_nfilters()):
             code, _, _, name = filters.get_filter(number)
@@ -126,7 +126,7 @@ def _stacks_in(group: Any) -> list[str]:
 
 
 def _voxel(dataset: Any) -> Voxel | None:
-    """What attributes say."""
+    """Return the size of a voxel that the attributes declare."""
     for name, unit in SIZES.items():
         edges = np.ravel(dataset.attrs.get(name, ()))
         if len(edges) == 3:

@@ -16,17 +16,17 @@ from unetseg.stacks.volume import Volume
 
 
 class Joined(Volume):
-    """Slices of several stacks, one stack after another, each at the top left of the largest size.
+    """Slices of several stacks in sequence, padded at the bottom and right to the largest size.
 
-    What pads a slice is missing. Grey levels are as in the files; only their type is that which
-    holds those of all.
+    Padding counts as missing. Grey levels are as in the files, in a type that holds those of all
+    stacks.
 
     Parameters
     ----------
     volumes : sequence of Volume
-        One at least. They stay the caller's to close.
+        At least one. The caller closes them.
     padding : int
-        Value of what pads a slice.
+        Value of the padding.
     """
 
     def __init__(self, volumes: Sequence[Volume], *, padding: int = 0) -> None:
@@ -39,12 +39,12 @@ class Joined(Volume):
         self.path = self._volumes[0].path
 
     def _of(self, index: int) -> tuple[Volume, int]:
-        """The stack of a slice, and its number there."""
+        """Return the stack that holds a slice, and the number of the slice there."""
         which = bisect.bisect_right(self._firsts, index) - 1
         return self._volumes[which], index - self._firsts[which]
 
     def own_size(self, index: int) -> tuple[int, int]:
-        """That in its own stack."""
+        """Return the size of a slice in its own stack."""
         volume, number = self._of(index)
         return volume.own_size(number)
 
@@ -52,7 +52,7 @@ class Joined(Volume):
         """Read a part of a slice."""
         volume, number = self._of(index)
         return read_padded(
-            partial(volume.part, number),  # an error is to name that stack
+            partial(volume.part, number),  # so that errors name that stack
             box,
             size=volume.shape[1:],
             dtype=self.dtype,
@@ -64,4 +64,4 @@ class Joined(Volume):
         return volume.tissue(number).padded(volume.shape[1:], self.shape[1:])
 
     def close(self) -> None:
-        """They are not ours."""
+        """Do nothing: the caller closes the stacks."""

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes: files that are not read are called by their name."""
+"""Recognise types of files by their first bytes, so that errors can name unsupported ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from unetseg.errors import InputError, first_of
 
 TIFF, PNG, NPY, HDF5, MRC, ZIP = "TIFF", "PNG", "NumPy", "HDF5", "MRC", "ZIP"
-"""Kinds that are read."""
+"""Types of files that can be read."""
 
 BEGINNINGS = {
     b"II*\0": TIFF,
@@ -45,7 +45,7 @@ BEGINNINGS = {
     b"{": "JSON",
     b"version https://git-lfs": "Git LFS pointer",
 }
-# Signs further on: kind, place and bytes.
+# Signatures further into the file: type, position and bytes.
 SIGNS = (
     (MRC, 208, b"MAP"),
     ("NIfTI", 344, b"n+1\0"),
@@ -60,7 +60,7 @@ MRC_ENDINGS = (".mrc", ".mrcs", ".rec", ".map", ".st", ".ali", ".preali")
 
 LOOKED_AT = max(HDF5_PLACES) + 8
 
-# What to do about those that are not read.
+# What to do about files that cannot be read.
 FIJI = "save it as TIFF (in Fiji: File > Save As > Tiff)"
 UNPACK = "unpack it and give what is in it"
 REMEDIES = {
@@ -78,7 +78,7 @@ REMEDIES = {
 
 
 def kind_of(path: Path) -> str | None:
-    """Say what a file is by its content.
+    """Recognise the type of a file by its content.
 
     Parameters
     ----------
@@ -88,11 +88,11 @@ def kind_of(path: Path) -> str | None:
     Returns
     -------
     str or None
-        One of the kinds that are read, the name of another, or None for what nobody knows.
+        One of the types that can be read, the name of another type, or None if unknown.
     """
     with path.open("rb") as file:
         head = file.read(LOOKED_AT)
-    # Those further on first: the beginning of an MRC file is a number, which may be anything.
+    # Signatures further on first: an MRC file begins with a number, which may be anything.
     for kind, place, sign in SIGNS:
         if head[place : place + len(sign)] == sign:
             return kind
@@ -106,12 +106,12 @@ def kind_of(path: Path) -> str | None:
 
 
 def not_read(path: Path, *, expected: str = "a stack of slices") -> InputError:
-    """The error that calls a file by its name, and says how it could be read.
+    """Return the error that names the type of an unsupported file and says how to convert it.
 
     Parameters
     ----------
     path : Path
-        Of a file that was not read.
+        Of the unsupported file.
     expected : str
         What should be there.
     """
@@ -133,7 +133,7 @@ def not_read(path: Path, *, expected: str = "a stack of slices") -> InputError:
 
 
 def _packed(path: Path) -> str:
-    """What is in a ZIP file, in a few words."""
+    """Describe briefly what a ZIP file holds."""
     try:
         with zipfile.ZipFile(path) as packed:
             names = packed.namelist()

@@ -1,4 +1,4 @@
-"""In which form labels have come: what their values are, and what those can mean."""
+"""Recognise the form of labels: which values they have, and what those can mean."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ OURS = {float(MEMBRANE), float(UNCOUNTED), float(INTERIOR)}
 EXPECTED = "labels, of two values (0 on membrane, 255 inside cells)"
 SHOWN = 4  # values that an error names
 
-# Numbers of cells are told from classes and grey levels by the middle of some slices.
+# Cell numbers are distinguished from classes and grey levels by the middle of some slices.
 LOOKS = 5
 MIDDLE = 1024
-SMALLEST_AREA = 4  # px, which half of the cells have at least
+SMALLEST_AREA = 4  # px: at least half of the cells must have it
 
-PART = 2**24  # pixels that are looked at at once
+PART = 2**24  # pixels that are read at a time
 
 
 @dataclass
 class Seen:
-    """What one look at all pixels has shown.
+    """What reading all pixels once has shown.
 
     Attributes
     ----------
     values : set of int or float
-        Those that occur, but for NaN and the one that does not count; 127 beside 0 and 255.
+        Those that occur, except NaN and the value given as unlabelled; 127 is included even
+        where it means unlabelled, beside 0 and 255.
     unlabelled : bool
-        Whether the one that does not count occurs.
+        Whether the value of unlabelled pixels occurs.
     numbered : bool
-        Whether they look like numbers of cells.
+        Whether the values look like cell numbers.
     whole : bool
-        Whether all of it has been looked at.
+        Whether all pixels were read.
     """
 
     values: set[float] = field(default_factory=set)
@@ -50,18 +51,18 @@ class Seen:
 
 
 def find_interior(source: Volume, understanding: Understanding) -> tuple[float | None, Seen]:
-    """Find what labels mean.
+    """Find what the values of labels mean.
 
     Returns
     -------
     interior : int, float or None
-        The value inside cells; None if values number the cells.
+        The value inside cells; None if values are cell numbers.
     seen : Seen
 
     Raises
     ------
     InputError
-        If it is not what is said of them, nor anything else that labels are.
+        If they contradict what the user says, or have no known form.
     """
     understanding.check_slices(source.path, len(source))
     seen = _look(source, understanding)
@@ -88,11 +89,11 @@ def find_interior(source: Volume, understanding: Understanding) -> tuple[float |
 
 
 def look_numbered(source: Volume) -> bool:
-    """Whether the pixels of a stack look like numbers of cells: not two values, nor grey levels."""
+    """Whether the pixels of a stack look like cell numbers, not like two classes or grey levels."""
     seen = _look(source, AS_THEY_LOOK)
     if len(seen.values) < 3 or not _may_number(seen):
         return False
-    # Of 16 bits, most grey levels of a small slice occur once, and so on one piece.
+    # In a small 16-bit slice most grey levels occur once, and so look like connected cells.
     areas = []
     for index in range(min(LOOKS, len(source))):
         box = middle_of(source.own_size(index), most=MIDDLE)
@@ -103,7 +104,7 @@ def look_numbered(source: Volume) -> bool:
 
 
 def _look(source: Volume, understanding: Understanding) -> Seen:
-    """See every pixel once, unless it is soon clear that they are grey levels or classes."""
+    """Read every pixel once, but stop as soon as they are clearly grey levels or classes."""
     seen, looks = Seen(), 0
     unlabelled = _as_pixel(source, understanding.unlabelled)
     for index in range(len(source)):
@@ -136,14 +137,14 @@ def _look(source: Volume, understanding: Understanding) -> Seen:
 
 
 def _as_pixel(source: Volume, value: float | None) -> float | None:
-    """A value as a pixel has it: of a floating-point one, only so many digits."""
+    """Round a value to the precision of the pixels, where these are floating-point."""
     if value is None or source.dtype.kind != "f":
         return value
     return float(source.dtype.type(value))
 
 
 def _values(pixels: npt.NDArray[Any]) -> list[float]:
-    """Those that occur, but for NaN."""
+    """Return the values that occur, without NaN."""
     if pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2:  # a fifth of the time
         found = np.flatnonzero(np.bincount(pixels.ravel()))
     else:
@@ -153,7 +154,7 @@ def _values(pixels: npt.NDArray[Any]) -> list[float]:
 
 
 def _is_number(value: float) -> bool:
-    """Whether it may be that of a cell, or 0."""
+    """Whether a value may be the number of a cell, or 0."""
     return value >= 0 and value == value // 1
 
 
@@ -167,7 +168,7 @@ def _show(value: float) -> str:
 
 
 def _check_cells(path: Path, seen: Seen, understanding: Understanding) -> None:
-    """Raise an InputError unless values number cells, so that there is membrane between them."""
+    """Raise an InputError unless values are cell numbers that leave membrane between cells."""
     others = {value for value in seen.values if not _is_number(value)}
     if others:
         negative = {value for value in others if value < 0}
@@ -190,7 +191,7 @@ def _check_cells(path: Path, seen: Seen, understanding: Understanding) -> None:
 
 
 def _only(seen: Seen, understanding: Understanding) -> str:
-    """What there is, where that is too little."""
+    """Describe the values of labels that have too few of them."""
     partly = seen.unlabelled or understanding.unlabelled_slices
     if not seen.values:
         return "nothing that is labelled" if partly else "NaN everywhere"
@@ -198,7 +199,7 @@ def _only(seen: Seen, understanding: Understanding) -> str:
 
 
 def _interior(path: Path, seen: Seen, understanding: Understanding) -> float | None:
-    """The value inside cells; None if values number the cells."""
+    """Return the value inside cells; None if values are cell numbers."""
     values, shown = sorted(seen.values), _list(seen.values)
     if seen.values == OURS:
         return float(INTERIOR)
@@ -234,8 +235,8 @@ def _interior(path: Path, seen: Seen, understanding: Understanding) -> float | N
 
 
 def _may_number(seen: Seen) -> bool:
-    """Whether more than two values are numbers of cells."""
+    """Whether more than two values may be cell numbers."""
     whole = all(_is_number(value) for value in seen.values)
-    # Two values and a third one that says, as 127 and 255 do elsewhere, that nobody has looked.
+    # Two classes, and a third value for unlabelled pixels, as 127 and 255 are elsewhere.
     masked = len(seen.values) == 3 and bool(seen.values & {float(UNCOUNTED), float(INTERIOR)})
     return whole and seen.numbered and not masked

@@ -1,4 +1,4 @@
-"""Labels in the forms that people bring, read as one: 0 membrane, 255 interior, 127 neither."""
+"""Read labels of all supported forms as one: 0 membrane, 255 interior, 127 unlabelled."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from unetseg.stacks.opening import open_numbers
 from unetseg.stacks.understanding import AS_THEY_LOOK, Understanding
 from unetseg.stacks.volume import Volume, name_in
 
-AT_ONCE = 2**24  # pixels in which membrane is drawn
+AT_ONCE = 2**24  # pixels in which membrane is drawn at a time
 
 
 class Labels(Volume):
-    """Labels as stages want them, turned into that form as they are read.
+    """Labels that are converted to the form that stages need as they are read.
 
     Attributes
     ----------
     dtype : numpy.dtype
-        uint8: 0 on membrane, 255 inside cells, 127 where nothing counts.
+        uint8: 0 on membrane, 255 inside cells, 127 on unlabelled pixels.
     source : Volume
         What they are read from.
     partial : bool
-        Whether the value occurs that was said not to count.
+        Whether the value given as unlabelled occurs.
     note : str or None
-        How they were understood, where that may surprise.
+        How they were interpreted, where that may surprise.
 
     Parameters
     ----------
     source : Volume
-        Its pixels are of any integer type, or float32. NaN does not count. Either
+        Its pixels are of any integer type, or float32. NaN is unlabelled. Either
 
         - two values: the lower one is membrane, the higher one interior,
         - 0, 127 and 255, as above,
-        - or numbers of cells, 0 or more: membrane is 0, and wherever two numbers meet.
+        - or cell numbers, 0 or more: membrane is where 0 is, and where two numbers meet.
     understanding : Understanding, optional
-        What is said of it; without, it is what it looks like.
+        What the user says about it; by default its form is recognised.
 
     Raises
     ------
     InputError
         If it is none of these, or damaged.
     UsageError
-        If the width of membrane cannot be told.
+        If the width of membrane cannot be determined.
     """
 
     def __init__(self, source: Volume, understanding: Understanding = AS_THEY_LOOK) -> None:
@@ -79,19 +79,19 @@ class Labels(Volume):
 
     @property
     def numbered(self) -> bool:
-        """Whether they number cells."""
+        """Whether the source holds cell numbers."""
         return self._interior is None
 
     def numbers(self, index: int) -> npt.NDArray[Any]:
-        """Read the numbers of the cells of one slice, (H, W): integers, and 0 on membrane.
+        """Read the cell numbers of one slice, (H, W): integers, and 0 on membrane.
 
-        It is 0 also where nothing counts, and on membrane that is drawn where two numbers touch.
-        Lines of 0 are as wide as they are: here cells are compared, and nothing learns from them.
+        Unlabelled pixels are 0 too, as is membrane that is drawn where two numbers touch. Lines of
+        0 keep their width, because these numbers serve to compare cells, not to train.
 
         Raises
         ------
         ValueError
-            If they number no cells.
+            If the source holds classes.
         InputError
             As for `[index]`.
         """
@@ -104,11 +104,11 @@ class Labels(Volume):
         return numbers.astype(np.int64) if numbers.dtype.kind == "f" else numbers
 
     def own_size(self, index: int) -> tuple[int, int]:
-        """That of what they are read from."""
+        """Return the size of the slice in the source."""
         return self.source.own_size(index)
 
     def read(self, index: int, box: Box) -> npt.NDArray[np.uint8]:
-        """Read a part of a slice; what only pads it does not count."""
+        """Read a part of a slice; padding counts as unlabelled."""
         return self._read_own(index, box, close=True)
 
     def _read_own(self, index: int, box: Box, *, close: bool) -> npt.NDArray[np.uint8]:
@@ -130,7 +130,7 @@ class Labels(Volume):
         return label
 
     def _draw(self, index: int, box: Box, *, close: bool) -> npt.NDArray[np.uint8]:
-        """Draw membrane where numbers meet, in strips: it takes a multiple of their memory."""
+        """Draw membrane where numbers meet, in strips: it takes several times their memory."""
         rows, columns = box
         step = max(1, AT_ONCE // (columns.stop - columns.start))
         tops = range(rows.start, rows.stop, step)
@@ -138,13 +138,13 @@ class Labels(Volume):
         return np.concatenate([self._draw_part(index, strip, close=close) for strip in strips])
 
     def _draw_part(self, index: int, box: Box, *, close: bool) -> npt.NDArray[np.uint8]:
-        """Draw one strip; beyond its edge may be another number."""
+        """Draw one strip, with pixels read beyond its edges, where another number may be."""
         wide, inner = _widen(box, self.shape[1:], reach_of(self._width))
         pixels = self.source.read(index, wide)
         uncounted = self._uncounted(pixels)
         if not self._zero_counts:
             uncounted |= pixels == 0
-        # Not as another type of integer: of 64 bits, only this one holds them all.
+        # Not as another integer type: only this one holds all numbers of 64 bits.
         numbers = np.where(uncounted, 0, pixels)
         if numbers.dtype.kind == "f":
             numbers = numbers.astype(np.int64)
@@ -153,7 +153,7 @@ class Labels(Volume):
         return label[inner]
 
     def _uncounted(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Which pixels hold no label."""
+        """Return the mask of unlabelled pixels."""
         found = np.isnan(pixels) if pixels.dtype.kind == "f" else np.zeros(pixels.shape, bool)
         if self._unlabelled is not None:
             found |= pixels == self._unlabelled
@@ -165,12 +165,12 @@ class Labels(Volume):
 
 
 class LabelsOfTissue(Volume):
-    """Labels of which nothing counts where a prediction is 0: there is no tissue.
+    """Labels that are unlabelled where a prediction is 0, because there is no tissue.
 
     Parameters
     ----------
     labels, prediction : Volume
-        Stay the caller's to close.
+        The caller closes them.
     """
 
     def __init__(self, labels: Volume, prediction: Volume) -> None:
@@ -184,11 +184,11 @@ class LabelsOfTissue(Volume):
         return np.where(missing, UNCOUNTED, self._labels.read(index, box))
 
     def close(self) -> None:
-        """They are not ours."""
+        """Do nothing: the caller closes them."""
 
 
 def open_labels(path: Path, understanding: Understanding = AS_THEY_LOOK) -> Labels:
-    """Open labels in any form that they may have, as `Labels` says.
+    """Open labels in any of the forms that `Labels` lists.
 
     Raises
     ------
@@ -206,7 +206,7 @@ def open_labels(path: Path, understanding: Understanding = AS_THEY_LOOK) -> Labe
 
 
 def find_counted(labels: Volume, slices: Iterable[int], *, remedy: str) -> list[int]:
-    """Which of these slices can be scored: those in which anything counts.
+    """Return the slices that can be scored: those that are not entirely unlabelled.
 
     Parameters
     ----------
@@ -214,12 +214,12 @@ def find_counted(labels: Volume, slices: Iterable[int], *, remedy: str) -> list[
         Of 0, 127 and 255.
     slices : iterable of int
     remedy : str
-        What to do about a slice that cannot.
+        What to do about a slice that cannot be scored.
 
     Raises
     ------
     InputError
-        If one has membrane but no cells, or nothing counts in any of them.
+        If one has membrane but no cells, or all are entirely unlabelled.
     """
     counted = []
     for index in slices:
@@ -244,7 +244,7 @@ def find_counted(labels: Volume, slices: Iterable[int], *, remedy: str) -> list[
 
 
 def _widen(box: Box, shape: tuple[int, int], reach: int) -> tuple[Box, Box]:
-    """A box with so many pixels more on each side, where there are, and where it lies in that."""
+    """Widen a box by `reach` pixels within the slice; return it, and where the box is in it."""
     starts = [max(0, side.start - reach) for side in box]
     rows, columns = (
         slice(start, min(size, side.stop + reach))

@@ -1,4 +1,4 @@
-"""Where a stack lies: a file or folder on disk, and the place inside of it."""
+"""Where a stack is: a file or folder on disk, and a path inside it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 
 def locate(path: Path) -> tuple[Path, str]:
-    """Part a path into what is on disk and what is inside of that.
+    """Split a path into a file or folder on disk and a path inside it.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def locate(path: Path) -> tuple[Path, str]:
     file : Path
         A file or folder, or `path` where there is none.
     inside : str
-        The place in it without a leading slash, such as "volumes/raw"; "" for the whole.
+        The path in it without a leading slash, such as "volumes/raw"; "" for the whole.
     """
     if path.exists():
         return path, ""
@@ -34,12 +34,12 @@ def locate(path: Path) -> tuple[Path, str]:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is a file or folder at a path, or one that it leads into."""
+    """Whether a path exists, or the file or folder that it leads into."""
     return locate(path)[0].exists()
 
 
 def name_of(path: Path) -> str:
-    """What to call a stack: the name of its file, and the place inside where one is named."""
+    """Return the name of a stack: that of its file, and the path inside if one is given."""
     file, sign, inside = str(path).partition(":/")
     named = Path(file)
     # A colon may also follow the letter of a drive.
@@ -47,7 +47,7 @@ def name_of(path: Path) -> str:
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """The shortest ends of paths that tell them from each other, without the ending of a file.
+    """Return the shortest trailing parts that distinguish paths, without file endings.
 
     Parameters
     ----------

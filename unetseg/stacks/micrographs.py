@@ -1,4 +1,4 @@
-"""A folder of separate micrographs: images of different sizes, which are no stack."""
+"""A folder of separate micrographs: images of different sizes, which do not form a stack."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from unetseg.stacks.voxel import Voxel
 
 
 class Micrographs(SliceFolder):
-    """Micrographs as slices of the largest height and width, each at the top left of its own.
+    """Micrographs as slices, padded at the bottom and right to the largest height and width.
 
-    What pads a slice is 0, and missing: `tissue` and `missing` say so. What a micrograph looks like
-    is asked of it alone, so that no measure of one depends on another.
+    Padding is 0, and counts as missing in `tissue` and `missing`. Each micrograph is measured by
+    itself, so that no measure of one depends on another.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Micrographs(SliceFolder):
         self._sizes = [found.size for found in slices]
         super().__init__(path, slices)
         self._overhead = max(found.overhead for found in slices)
-        self._shares: dict[int, float] = {}  # missing, of what is not padding
+        self._shares: dict[int, float] = {}  # without tissue, padding aside
         voxels = {_voxel(found) for found in slices}
         self.voxel = next(iter(voxels)) if len(voxels) == 1 else None
         small, large = (
@@ -63,25 +63,25 @@ class Micrographs(SliceFolder):
         return max(heights), max(widths)
 
     def alone(self, index: int) -> Volume:
-        """Open a micrograph as what it is in a file by itself, for the caller to close."""
+        """Open a micrograph as a stack of its own, which the caller closes."""
         return _open_alone(self._files[index], self._dtypes)
 
     def own_size(self, index: int) -> tuple[int, int]:
-        """That of the micrograph."""
+        """Return the size of the micrograph."""
         return self._sizes[index]
 
     def own_share_missing(self, index: int) -> float:
-        """How much of the micrograph shows no tissue."""
+        """Return the share of the micrograph that shows no tissue."""
         self.tissue(index)
         return self._shares[index]
 
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:
-        """Read a part of a slice, 0 beside the micrograph."""
+        """Read a part of a slice; padding is 0."""
         read = partial(super().read, index)
         return read_padded(read, box, size=self._sizes[index], dtype=self.dtype, padding=0)
 
     def _find_tissue(self, index: int) -> Tissue:
-        """What shows tissue in the micrograph; all that pads it is missing."""
+        """Find the tissue in the micrograph; padding is missing."""
         with self.alone(index) as alone:
             tissue = alone.tissue(0)
         self._shares[index] = tissue.share_missing
@@ -89,7 +89,7 @@ class Micrographs(SliceFolder):
 
     @property
     def overhead(self) -> int:
-        """That of the micrograph that takes most."""
+        """The largest overhead of all micrographs."""
         return self._overhead
 
 
@@ -100,9 +100,9 @@ def _open_alone(file: Path, dtypes: tuple[str, ...]) -> Volume:
 
 
 def _voxel(found: Slice) -> Voxel | None:
-    """Size of a voxel, as the file alone says."""
+    """Return the size of a voxel that the file of a micrograph declares."""
     if found.voxel is not None:
         return found.voxel
-    # What OME-XML says is not seen in a folder's slices.
+    # Slices of a folder are opened without their OME-XML.
     with _open_alone(found.file, found.dtypes) as alone:
         return alone.voxel

@@ -1,4 +1,4 @@
-"""Read MRC files, in which electron tomograms come: .mrc, .rec, .st and .map."""
+"""Read MRC files, the usual format of electron tomograms: .mrc, .rec, .st and .map."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from unetseg.stacks.volume import DTYPES
 from unetseg.stacks.voxel import Voxel
 
 HEADER = 1024  # bytes
-STAMP, LITTLE_ENDIAN = 212, 0x44  # where the order of bytes is said, and one of the two
+STAMP, LITTLE_ENDIAN = 212, 0x44  # position of the byte order, and its value for little-endian
 IMOD_STAMP = 1146047817  # "IMOD", in a part of the header that the format leaves to programs
-IMOD_SIGNED = 1  # of the flags that follow it
+IMOD_SIGNED = 1  # the bit for signed bytes in the flags that follow it
 LARGEST_SIGNED = 127
 
 
 def _import_mrcfile() -> Any:
-    """Import mrcfile, which only those need who use the format."""
+    """Import mrcfile, which is needed only for this format."""
     try:
         import mrcfile
     except ImportError as error:
@@ -42,7 +42,7 @@ class MrcVolume(SlicedVolume):
     ----------
     path : Path
     dtypes : tuple of str
-        Pixels that may be in it. Signed ones, of 8 and 16 bits, are read as float32, which holds
+        Allowed pixel types. Signed ones, of 8 and 16 bits, are read as float32, which holds
         the same numbers.
 
     Raises
@@ -73,7 +73,7 @@ class MrcVolume(SlicedVolume):
         self._file = path.open("rb")
 
     def _check_size(self, end: int | None) -> None:
-        """See that the file goes on to where something ends; None is before its beginning."""
+        """Raise an InputError if the file is shorter than `end`, or `end` is None (no pixels)."""
         present = self.path.stat().st_size
         if end is None or end > present:
             raise InputError(
@@ -92,9 +92,9 @@ class MrcVolume(SlicedVolume):
 
 
 def _second_header(path: Path) -> int | None:
-    """Where the second header ends: mrcfile makes room for it before it looks whether it is there.
+    """Return where the second header ends; mrcfile allocates it before checking that it is there.
 
-    None where its size is below 0.
+    None if its size is negative.
     """
     with path.open("rb") as file:
         head = file.read(HEADER)
@@ -106,7 +106,7 @@ def _second_header(path: Path) -> int | None:
 
 
 def _stored(header: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type of the pixels; bytes are signed in the format, and were not in older programs."""
+    """Return the pixel type; bytes are signed in the format, but older programs used unsigned."""
     if dtype != np.int8:
         return dtype
     order = header.mode.dtype.byteorder
@@ -117,7 +117,7 @@ def _stored(header: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _voxel(header: Any) -> Voxel | None:
-    """Size of a voxel: that of the whole, in angstrom, by the number of voxels in it."""
+    """Return the size of a voxel: size of the volume in angstrom divided by number of voxels."""
     axes = [int(header[name]) for name in ("mapc", "mapr", "maps")]
     counts = [int(header[name]) for name in ("mz", "my", "mx")]
     if axes not in ([1, 2, 3], [0, 0, 0]) or 0 in counts:

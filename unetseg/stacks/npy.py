@@ -1,4 +1,4 @@
-"""Read and write stacks as .npy files, slice by slice; the only room that knows the format."""
+"""Read and write stacks as .npy files, slice by slice; the only module that knows the format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unetseg.stacks.volume import DTYPES
 
 
 def create_npy(path: Path, *, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> SliceWriter:
-    """Start a .npy file of known shape, to append its slices.
+    """Create a .npy file of known shape, to append its slices.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def open_npy(path: Path, *, dtype: npt.DTypeLike | tuple[npt.DTypeLike, ...]) ->
     ----------
     path : Path
     dtype : dtype-like, or several in a tuple
-        What the array must hold, or one of them.
+        The pixel type that the array must have, or several of which it must have one.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def open_npy(path: Path, *, dtype: npt.DTypeLike | tuple[npt.DTypeLike, ...]) ->
     Raises
     ------
     InputError
-        If it is no such array.
+        If it is not such an array.
     """
     dtypes = [np.dtype(one) for one in (dtype if isinstance(dtype, tuple) else (dtype,))]
     expected = f"a .npy array of {' or '.join(map(str, dtypes))} with axes ZYX"
@@ -81,7 +81,7 @@ class NpyVolume(SlicedVolume):
     ----------
     path : Path
     dtypes : tuple of str
-        Pixels that may be in it. Others are read as one of them that holds the same numbers.
+        Allowed pixel types. Others are read as one of them that holds the same numbers.
 
     Raises
     ------
@@ -96,7 +96,7 @@ class NpyVolume(SlicedVolume):
         array = _map(path, expected=self.kind, remedy="save it again with numpy.save")
         self._describe(array.shape, array.dtype, dtypes)
         self._run = Run(int(array.offset), self.shape, array.dtype)
-        # Of columns that lie in one piece, as in Fortran, NumPy finds the parts.
+        # NumPy reads the parts of arrays in Fortran order.
         self._columns = None if array.flags.c_contiguous else array
         self._file = path.open("rb")
 
@@ -106,6 +106,6 @@ class NpyVolume(SlicedVolume):
         return self._run.read(self._file, index, box)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._columns = None
         self._file.close()

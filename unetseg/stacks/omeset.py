@@ -1,4 +1,4 @@
-"""Sets of OME-TIFFs: one stack in several files, each of which says where all of it is."""
+"""Sets of OME-TIFFs: one stack in several files, each of which describes the whole set."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def set_of(path: Path, xml: str | None) -> list[Path]:
     Parameters
     ----------
     path : Path
-        Of one of them.
+        One of them.
     xml : str, optional
-        What it says of itself in OME-XML.
+        Its OME-XML.
 
     Returns
     -------
     list of Path
-        All files, in the order in which they are named; empty where it is the only one.
+        All files, in the order in which they are named; empty if `path` is the only one.
 
     Raises
     ------
     InputError
-        If it only says which other file knows the set.
+        If it only names another file that describes the set.
     """
     try:
         root = ElementTree.fromstring(xml or "")
@@ -70,12 +70,12 @@ def check_complete(path: Path, files: list[Path]) -> None:
 
 
 def members(path: Path) -> list[Path]:
-    """Files that hold the stack of a TIFF: those of its set, or it alone.
+    """Return the files that hold the stack of a TIFF: those of its set, or the file alone.
 
     Parameters
     ----------
     path : Path
-        Of any file; what is no TIFF is alone.
+        Of any file; one that is not a TIFF is returned alone.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def members(path: Path) -> list[Path]:
     try:
         with path.open("rb") as handle, tifffile.TiffFile(handle) as file:
             found = set_of(path, file.ome_metadata)
-    except Exception:  # of every kind, on damaged files: who reads it will say so
+    except Exception:  # of every kind, on damaged files: the reader will report it
         return [path]
     finally:
         logger.setLevel(level)

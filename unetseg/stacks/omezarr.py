@@ -23,19 +23,19 @@ from unetseg.stacks.voxel import Voxel
 CHUNK = 512
 """Edge of the chunks that are written, in pixels: 1 MB of float32."""
 
-# What is left of pixels when they are compressed: of probabilities 0.81 was measured, of numbers of
-# cells 0.03.
+# Size after compression, as a share, with a margin: measured were 0.81 for probabilities, and 0.03
+# for cell numbers.
 LEFT = {"f": 1.0, "u": 0.1}
 
 
 def least_bytes(shape: tuple[int, int, int], dtype: npt.DTypeLike) -> int:
-    """How much room on the disk there should be for an OME-Zarr."""
+    """Return how many bytes must be free on the disk for an OME-Zarr."""
     dtype = np.dtype(dtype)
     return round(math.prod(shape) * dtype.itemsize * LEFT[dtype.kind])
 
 
 def import_zarr() -> Any:
-    """Import zarr, which only those need who use the format."""
+    """Import zarr, which is needed only for this format."""
     try:
         import zarr
     except ImportError as error:
@@ -48,30 +48,31 @@ def import_zarr() -> Any:
 class ZarrPieces(PieceWriter):
     """An OME-Zarr image that is written in whole chunks, by any number of processes.
 
-    One of whole numbers is an image of labels, and says so.
+    An image of integers is marked as an image of labels.
 
-    A process that dies leaves whole chunks: each is written beside its place, synced and renamed.
-    Beside the group lies a journal of what was written, with its hashes, so that nobody reads it
-    again to publish it, or to go on.
+    A process that dies leaves only complete chunks: each is written to a temporary file, synced and
+    renamed. A journal beside the group lists the written files with their hashes, so that they
+    need not be read again to publish the group, or to resume.
 
     Parameters
     ----------
     path : Path
-        Of the group; one that an earlier run began is gone on with.
+        Of the group; one that an earlier run began is continued.
     shape : (Z, Y, X)
     voxel : Voxel, optional
-        Size of a voxel, to write down.
+        Size of a voxel, to record.
     dtype : dtype-like
         float32 for probabilities, unsigned integers for numbers of cells.
     chunk : int
         Edge of the chunks, in pixels.
     create : bool
-        Begin it where there is none. Who only helps must not: what it does not see others may.
+        Create it if it is missing. A helping process must not: others may see a group that it
+        does not see yet.
 
     Raises
     ------
     FileNotFoundError
-        If there is none, and none is to be begun.
+        If it is missing, and `create` is False.
     """
 
     multiple = CHUNK
@@ -90,7 +91,7 @@ class ZarrPieces(PieceWriter):
         from unetseg.stacks.chunkstore import ChunkStore
 
         dtype = np.dtype(dtype)
-        # zarr leaves out chunks that hold nothing else: no probability, and no number of a cell.
+        # Neither a probability nor a cell number: zarr does not write chunks that hold only this.
         self._nothing = np.nan if dtype.kind == "f" else int(np.iinfo(dtype).max)
         self.multiple = chunk
         self._path = path
@@ -99,7 +100,7 @@ class ZarrPieces(PieceWriter):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
             require_room(path.parent, least_bytes(shape, dtype))
             journal_of(path).unlink(missing_ok=True)
-            shutil.rmtree(path, ignore_errors=True)  # begun, and not far enough
+            shutil.rmtree(path, ignore_errors=True)  # begun, but without its array
             path.mkdir()
             store = ChunkStore(path)
             labels: dict[str, Any] = {} if dtype.kind == "f" else {"image-label": {}}
@@ -122,13 +123,13 @@ class ZarrPieces(PieceWriter):
         return read_journal(self._path)
 
     def has(self, piece: Piece) -> bool:
-        """Whether all chunks of a piece are there, and whole."""
+        """Whether all chunks of a piece are there, and complete."""
         try:
             if all(self._is_known(chunk) for chunk in self._chunks(piece)):
                 return True
         except FileNotFoundError:
             return False
-        # Another's, or one of a power cut: a file may have its name, and nothing in it.
+        # From another process, or from before a power cut, which may leave a file empty.
         try:
             pixels = np.asarray(self._array[(piece.index, *piece.box)])
         except Exception:  # of whatever kind the codec raises
@@ -137,20 +138,20 @@ class ZarrPieces(PieceWriter):
         return not absent.any()
 
     def _is_known(self, chunk: str) -> bool:
-        """Whether a chunk is as the journal has it.
+        """Whether a chunk matches its line in the journal.
 
         Raises
         ------
         FileNotFoundError
-            If there is none.
+            If the chunk is missing.
         """
         state = (self._path / chunk).stat()
         return bool(self._known.get((chunk, state.st_size, state.st_mtime_ns)))
 
     def absent(self, pieces: Sequence[Piece]) -> list[Piece]:
-        """Those of the pieces of which a chunk has no file, as seen from here."""
+        """Return the pieces that lack the file of a chunk, as far as this machine can see."""
 
-        # The names of a row of chunks at once: to ask for each file would take minutes.
+        # The names of a row of chunks at once: checking each file would take minutes.
         @lru_cache(maxsize=4096)
         def names(folder: str) -> frozenset[str]:
             try:
@@ -158,7 +159,7 @@ class ZarrPieces(PieceWriter):
             except FileNotFoundError:
                 return frozenset()
             for draft in (file for file in found if file.name.endswith(DRAFT)):
-                draft.unlink(missing_ok=True)  # of who was killed
+                draft.unlink(missing_ok=True)  # of a process that was killed
             return frozenset(file.name for file in found)
 
         def is_there(chunk: str) -> bool:
@@ -168,28 +169,28 @@ class ZarrPieces(PieceWriter):
         return [piece for piece in pieces if not all(map(is_there, self._chunks(piece)))]
 
     def _chunks(self, piece: Piece) -> Iterator[str]:
-        """Names of the files of a piece, as seen from the group."""
+        """Yield the names of the files of a piece, relative to the group."""
         _, height, width = self._array.chunks
         for row in range(piece.top // height, -(-piece.bottom // height)):
             for column in range(piece.left // width, -(-piece.right // width)):
                 yield "0/" + self._array.metadata.encode_chunk_key((piece.index, row, column))
 
     def write(self, piece: Piece, pixels: npt.NDArray[Any]) -> None:
-        """Write the chunks of a piece, and say so in the journal."""
+        """Write the chunks of a piece, and list them in the journal."""
         self.record(self.put(piece, pixels))
 
     def put(self, piece: Piece, pixels: npt.NDArray[Any]) -> list[Hashed]:
-        """Write the chunks of a piece for another process, which keeps the journal."""
+        """Write the chunks of a piece; return the files for the process that keeps the journal."""
         self._store.written.clear()
         self._array[(piece.index, *piece.box)] = pixels
         return list(self._store.written)
 
     def record(self, written: Iterable[Hashed]) -> None:
-        """Put what was written into the journal."""
+        """List written files in the journal."""
         record(self._path, written)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""
 
 
 def _attributes(name: str, voxel: Voxel | None) -> dict[str, Any]:

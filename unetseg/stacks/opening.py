@@ -1,4 +1,4 @@
-"""Which reader opens a path, and which files on disk that means."""
+"""Find the reader for a path, and the files on disk that it reads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STACKS = ("train-volume.tif", "train-labels.tif", "test-volume.tif", "test-label
 
 
 def open_volume(path: Path, *, dtypes: tuple[str, ...] = DTYPES) -> Volume:
-    """Open a stack of slices in whatever form it is stored.
+    """Open a stack of slices in any supported format.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def open_volume(path: Path, *, dtypes: tuple[str, ...] = DTYPES) -> Volume:
         folder of slices (TIFF or PNG, one each, in natural order), which are separate micrographs
         where their sizes differ.
     dtypes : tuple of str
-        Pixels that may be in it.
+        Allowed pixel types.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def open_volume(path: Path, *, dtypes: tuple[str, ...] = DTYPES) -> Volume:
     InputError
         If it is none of these, or is damaged.
     UnetsegError
-        If a package is missing that reads it.
+        If the package that reads it is missing.
     """
     file, inside = locate(path)
     if is_zarr(file) or any(is_zarr(parent) for parent in file.parents if not file.exists()):
@@ -52,7 +52,7 @@ def open_volume(path: Path, *, dtypes: tuple[str, ...] = DTYPES) -> Volume:
     if file.is_dir() and not inside:
         return _open_folder(file, dtypes)
     if not file.is_file() or file.stat().st_size == 0:
-        return Stack(path, dtypes=dtypes)  # which says so
+        return Stack(path, dtypes=dtypes)  # which raises the error
     kind = kinds.kind_of(file)
     if kind == kinds.ZIP:
         from unetseg.stacks.zarrvolume import ZarrVolume
@@ -90,7 +90,7 @@ def _open_file(file: Path, kind: str | None, dtypes: tuple[str, ...]) -> Volume:
 
 
 def _open_folder(folder: Path, dtypes: tuple[str, ...]) -> Volume:
-    """Open a folder of slices; the files of one set are in the order that the set says."""
+    """Open a folder of slices; files of one OME-TIFF set are in the order that the set says."""
     slices = SliceFolder.slices_in(folder)
     members = omeset.members(slices[0]) if slices else []
     if len(members) > 1 and set(members) == set(slices):
@@ -98,7 +98,7 @@ def _open_folder(folder: Path, dtypes: tuple[str, ...]) -> Volume:
         stack.path = folder
         return stack
     looks = look_into(folder, dtypes=dtypes)
-    # Of a stack all are of one size: where they are not, none lies above another.
+    # Slices of a stack are of one size: images of different sizes are separate micrographs.
     one_size = len({look.size for look in looks}) == 1
     volume = SliceFolder(folder, looks) if one_size else Micrographs(folder, looks)
     missing = [file.name for file in members if not file.is_file()]
@@ -111,18 +111,18 @@ def _open_folder(folder: Path, dtypes: tuple[str, ...]) -> Volume:
 
 
 def open_numbers(path: Path) -> Volume:
-    """Open a stack that may hold numbers of cells, of which there are more than 16 bits count."""
+    """Open a stack that may hold cell numbers, which may need more than 16 bits."""
     return open_volume(path, dtypes=LABEL_DTYPES)
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files on disk that hold what is read from a path, as of `names_of`."""
+    """Return the files on disk that hold the stack at a path, as `names_of` does."""
     folder, names = names_of(path)
     return [folder / name for name in names]
 
 
 def names_of(path: Path) -> tuple[Path, Iterable[str]]:
-    """The folder and names of the files on disk that hold what is read from a path.
+    """Return the folder and the names of the files on disk that hold the stack at a path.
 
     Parameters
     ----------
@@ -133,9 +133,9 @@ def names_of(path: Path) -> tuple[Path, Iterable[str]]:
     -------
     folder : Path
     names : iterable of str
-        As seen from the folder, with slashes, sorted by their parts: a file itself, and those of
-        its set of OME-TIFFs; the slices of a folder of slices; all files of another folder. None
-        where there is nothing.
+        Relative to the folder, with slashes, sorted by their parts: a file itself and the other
+        files of its set of OME-TIFFs; the slices of a folder of slices; all files of any other
+        folder. Empty if nothing is there.
     """
     file, inside = locate(path)
     if file.is_file():
@@ -145,18 +145,18 @@ def names_of(path: Path) -> tuple[Path, Iterable[str]]:
     folder = file / inside
     if not folder.is_dir():
         return folder, []
-    # What systems and other programs leave beside slices changes nothing.
+    # Files that the system or other programs leave beside the slices are ignored.
     slices = [] if is_zarr(folder) else SliceFolder.slices_in(folder)
     return folder, sorted(file.name for file in slices) or files_under(folder)
 
 
 def find_stack(path: Path, name: str) -> Path:
-    """The stack itself: `path`, or the file of that name in a folder of stacks.
+    """Return the path of a stack: `path`, or the file `name` in it if it is a folder of stacks.
 
     Raises
     ------
     InputError
-        If it is a folder of something else.
+        If it is a folder that holds neither stacks nor slices.
     """
     if not path.is_dir() or is_zarr(path):
         return path

@@ -1,4 +1,4 @@
-"""Results that are written piece by piece, and that know which pieces are there already."""
+"""Write results piece by piece, and know which pieces are written already."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from unetseg.stacks.slicewriter import SliceWriter
 from unetseg.stacks.tiffwriter import create_stack
 from unetseg.stacks.voxel import Voxel
 
-# What a kill may cost at most, beside the piece at work.
+# Most work that is lost when a run is killed, apart from the current piece.
 SECONDS_BETWEEN_FLUSHES = 5
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A rectangle of one slice, in pixels; `bottom` and `right` are the first ones outside."""
+    """A rectangle of one slice, in pixels; `bottom` and `right` are exclusive."""
 
     index: int
     top: int
@@ -36,7 +36,7 @@ class Piece:
 
     @classmethod
     def of(cls, index: int, box: Box) -> Piece:
-        """The piece that is a box of a slice."""
+        """Return the piece for a box of a slice."""
         rows, columns = box
         return cls(index, rows.start, rows.stop, columns.start, columns.stop)
 
@@ -47,11 +47,11 @@ class Piece:
 
     @property
     def pixels(self) -> int:
-        """How many."""
+        """The number of pixels."""
         return (self.bottom - self.top) * (self.right - self.left)
 
     def without(self, other: Piece) -> list[Piece]:
-        """What another piece of the same slice leaves of this one: up to four pieces."""
+        """Return this piece without another one of the same slice, as up to four pieces."""
         top, bottom = max(self.top, other.top), min(self.bottom, other.bottom)
         left, right = max(self.left, other.left), min(self.right, other.right)
         if top >= bottom or left >= right:
@@ -66,12 +66,12 @@ class Piece:
 
 
 class PieceWriter(Closing):
-    """A stack that is written in pieces, in any order: of probabilities, or numbers of cells.
+    """Write a stack of probabilities or cell numbers in pieces, in any order.
 
     Attributes
     ----------
     multiple : int
-        Where pieces must end, in pixels, but for the end of a slice.
+        Pieces must start and end at multiples of it, in pixels, except at the end of a slice.
     """
 
     multiple: int
@@ -95,12 +95,12 @@ class PieceWriter(Closing):
         """Write a piece."""
 
     def absent(self, pieces: Sequence[Piece]) -> list[Piece]:
-        """Those of the pieces that have been written and are not there: of one file, none."""
+        """Return the pieces that were written but are missing; in a single file, none can be."""
         return []
 
     @abstractmethod
     def close(self) -> None:
-        """Bring all pieces to the disk."""
+        """Sync all pieces to the disk."""
 
 
 class TiffPieces(PieceWriter):
@@ -109,10 +109,10 @@ class TiffPieces(PieceWriter):
     Parameters
     ----------
     path : Path
-        Of the stack; one that an earlier run began is gone on with.
+        Of the stack; one that an earlier run began is continued.
     shape : (Z, Y, X)
     voxel : Voxel, optional
-        Size of a voxel, to write down.
+        Size of a voxel, to record.
     dtype : dtype-like
         float32 for probabilities, uint16 or uint32 for numbers of cells.
     colours : int
@@ -153,7 +153,7 @@ class TiffPieces(PieceWriter):
             self._journal = self._journal_path.open("a", encoding="ascii")
 
     def _read_journal(self) -> int | None:
-        """Where the pixels begin, and which are there; a line cut off by a kill counts for none."""
+        """Read where pixels begin and which pieces are written; drop a line that was cut off."""
         if not self._journal_path.exists():
             return None
         text = self._journal_path.read_text(encoding="ascii")
@@ -167,7 +167,7 @@ class TiffPieces(PieceWriter):
 
     def has(self, piece: Piece) -> bool:
         """Whether an earlier run has written a piece."""
-        # It may have cut the slice in other pieces, for another --memory.
+        # That run may have cut the slice into other pieces, for another --memory.
         rest = [piece]
         for done in self._done.get(piece.index, ()):
             rest = [left for part in rest for left in part.without(done)]
@@ -183,7 +183,7 @@ class TiffPieces(PieceWriter):
             self._flush()
 
     def _flush(self) -> None:
-        # Pixels before the lines that vouch for them.
+        # Sync pixels before the journal lists them.
         self._out.flush()
         self._record(*(astuple(piece) for piece in self._unflushed))
         self._unflushed.clear()
@@ -195,7 +195,7 @@ class TiffPieces(PieceWriter):
         os.fsync(self._journal.fileno())
 
     def close(self) -> None:
-        """Bring all pieces to the disk."""
+        """Sync all pieces to the disk, and close the files."""
         try:
             self._flush()
         finally:

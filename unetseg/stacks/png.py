@@ -17,9 +17,9 @@ from unetseg.errors import InputError
 from unetseg.stacks.kinds import PNG, kind_of, not_read
 from unetseg.stacks.volume import LARGEST_SLICE, Volume, describe
 
-COPIES = 3  # of its pixels at once, while Pillow hands them over: measured, 3.00
+COPIES = 3  # of the pixels in memory while Pillow decodes them: measured, 3.00
 
-# Modes of Pillow that hold one channel, as pixels.
+# Modes of Pillow that hold one channel, and their pixel types.
 MODES = {"1": np.uint8, "L": np.uint8, "I;16": np.uint16, "I;16B": np.uint16}
 
 
@@ -44,7 +44,7 @@ class PngSlice(Volume):
         self._pixels: npt.NDArray[Any] | None = None
 
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:
-        """Read a part of it, and keep the whole: many parts of one slice are wanted in a row."""
+        """Read a part of it, and keep the whole, because many parts are read in a row."""
         if self._pixels is None:
             self._pixels = _read(self.path)
         return self._pixels[box]
@@ -55,7 +55,7 @@ class PngSlice(Volume):
         return COPIES * math.prod(self.shape) * self.dtype.itemsize
 
     def close(self) -> None:
-        """Let go of the pixels."""
+        """Release the pixels."""
         self._pixels = None
 
 
@@ -91,7 +91,7 @@ def _open(file: Path) -> Image.Image:
 
 @contextmanager
 def _without_limit() -> Iterator[None]:
-    """Keep Pillow from its own opinion of what is too large; nothing is decoded yet."""
+    """Switch off Pillow's own limit on the size of images; nothing is decoded yet."""
     limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:

@@ -1,4 +1,4 @@
-"""Parts of slices that lie uncompressed, in one run, in a file."""
+"""Read parts of slices that are stored uncompressed and contiguously in a file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ENDS_EARLY = "the file ends within its pixels"
 
 @dataclass(frozen=True)
 class Run:
-    """Where the pixels of a stack lie in a file, and what they are.
+    """Position, shape and type of the pixels of a stack in a file.
 
     Parameters
     ----------
     start : int
-        Where they begin.
+        Position of the first pixel, in bytes.
     shape : (Z, Y, X)
     dtype : numpy.dtype
         With the file's byte order.
@@ -33,7 +33,7 @@ class Run:
 
     @property
     def end(self) -> int:
-        """Where they end."""
+        """Position after the last pixel, in bytes."""
         slices, height, width = self.shape
         return self.start + slices * height * width * self.dtype.itemsize
 
@@ -56,12 +56,12 @@ class Run:
         Raises
         ------
         ValueError
-            If the file ends before.
+            If the file ends early.
         """
         rows, columns = box
         _, height, width = self.shape
         part = np.empty((rows.stop - rows.start, columns.stop - columns.start), self.dtype)
-        # Whole rows lie in one piece.
+        # Whole rows are contiguous.
         pieces = [part] if part.shape[1] == width else part
         for row, piece in enumerate(pieces, start=rows.start):
             before = (index * height + row) * width + columns.start

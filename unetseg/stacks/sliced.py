@@ -1,4 +1,4 @@
-"""What the readers of arrays share: .npy, HDF5, MRC and Zarr know axes by their number at most."""
+"""Base class of readers of arrays (.npy, HDF5, MRC and Zarr), whose axes are often unnamed."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class SlicedVolume(Volume):
         names: Sequence[str] | None = None,
         chunks: Sequence[int] | None = None,
     ) -> None:
-        """Find slices, rows and columns, and look at sizes before anything is decoded.
+        """Find slices, rows and columns, and check sizes before anything is decoded.
 
         Parameters
         ----------
         shape, dtype
             Of the array in the file.
         dtypes : tuple of str
-            Pixels that may be in it.
+            Allowed pixel types.
         names : sequence of str, optional
             Of its axes.
         chunks : sequence of int, optional
-            Shape of the parts that are decoded at once.
+            Shape of the parts that are decoded as a whole.
         """
         self.dtype = pixels_as(self.path, dtype, dtypes)
         self._axes = find_axes(self.path, shape, names)
@@ -56,7 +56,7 @@ class SlicedVolume(Volume):
 
     @property
     def overhead(self) -> int:
-        """Bytes of the chunks that are read side by side, as they are stored and decoded."""
+        """Bytes of the chunks that are read at the same time, both as stored and decoded."""
         return 2 * self._chunk * self._chunks_at_once()
 
     def _chunks_at_once(self) -> int:
@@ -64,16 +64,16 @@ class SlicedVolume(Volume):
 
     @abstractmethod
     def _part(self, index: int, box: Box) -> Any:
-        """A part of a slice as it is in the file, (H, W)."""
+        """Read a part of a slice as it is in the file, (H, W)."""
 
     def _place(self, index: int, box: Box) -> tuple[int | slice, ...]:
-        """Where in the array a part of a slice is."""
+        """Return the index of a part of a slice in the array."""
         return place(self._axes, index, box)
 
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:
-        """Read a part of a slice; what is outside of it is left alone, but for whole chunks."""
+        """Read a part of a slice; outside it, only the rest of its chunks is read."""
         with self._damage_is_an_error():
-            # A copy, because what was mapped goes with the file.
+            # A copy, because mapped pixels are gone when the file is closed.
             return np.array(self._part(index, box), self.dtype)
 
     @contextmanager

@@ -22,7 +22,7 @@ PNG = (".png",)
 # Images that are not read.
 OTHERS = (".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2", ".dm3", ".dm4", ".mrc", ".nrrd", ".npy")
 
-# What programs put behind or before the name of an image to name its mask.
+# What programs append or prepend to the name of an image to name its mask.
 _WORDS = "masks?|labels?|seg|segmentation|gt"
 MASK = re.compile(rf"[-_. ]({_WORDS})$|^({_WORDS})[-_. ]", re.IGNORECASE)
 
@@ -31,9 +31,9 @@ SHOWN = 3  # names that a remark lists
 
 @dataclass(frozen=True)
 class Slice:
-    """A file of a folder of slices, as far as its header says.
+    """A file of a folder of slices, as its header describes it.
 
-    `dtypes` are the pixels that may be in it.
+    `dtypes` are the allowed pixel types.
     """
 
     file: Path
@@ -45,7 +45,7 @@ class Slice:
 
     @property
     def name(self) -> str:
-        """The name without what says how the file is written."""
+        """The name of the file without its ending, such as .tif or .ome.tif."""
         return _stem(self.file)
 
 
@@ -55,8 +55,8 @@ class SliceFolder(Volume):
     Parameters
     ----------
     path : Path
-        Of the folder. Hidden files, and files that are no images, are left alone; images of other
-        kinds are left out, and named in `remarks`.
+        Of the folder. Hidden files, and files that are not images, are ignored; images of other
+        types are left out, and named in `remarks`.
     slices : list of Slice
         What `look_into` has found there.
 
@@ -76,7 +76,7 @@ class SliceFolder(Volume):
         others = images_not_read(path)
         if others:
             self.remarks = (f"{path}: not read, because they are no TIFF or PNG: {_few(others)}",)
-        # Many parts of one slice are wanted in a row.
+        # Stays open, because many parts of one slice are read in a row.
         self._opened: tuple[int, Volume] | None = None
 
     def _size(self, slices: list[Slice]) -> tuple[int, int]:
@@ -105,7 +105,7 @@ class SliceFolder(Volume):
 
     @property
     def overhead(self) -> int:
-        """Bytes of one slice: of a PNG, which is read whole, if there is one."""
+        """Overhead of the first PNG, which is read whole, or else of the first slice."""
         first = next((f for f in self._files if f.suffix.lower() in PNG), self._files[0])
         with self._open(first) as opened:
             return opened.overhead
@@ -114,14 +114,14 @@ class SliceFolder(Volume):
         return open_slice(file, dtypes=self._dtypes)
 
     def close(self) -> None:
-        """Let go of the slice that was read last."""
+        """Close the slice that was read last."""
         if self._opened is not None:
             self._opened[1].close()
         self._opened = None
 
 
 def images_not_read(path: Path) -> list[Path]:
-    """Images of a folder that are no slices of it, because their kind is not read there."""
+    """Return the images in a folder whose type is not supported in a folder of slices."""
     return sorted(_files_in(path, OTHERS), key=_natural)
 
 
@@ -138,12 +138,12 @@ def _few(files: list[Path]) -> str:
 
 
 def _stem(file: Path) -> str:
-    """The name without what says how the file is written."""
+    """The name of the file without its ending, such as .tif or .ome.tif."""
     return re.sub(r"\.ome$", "", file.stem, flags=re.IGNORECASE)
 
 
 def _check_names(path: Path, files: list[Path]) -> None:
-    """Raise an InputError where two files are of one slice: twice the image, or its mask."""
+    """Raise an InputError if two files belong to one slice: duplicates, or image and mask."""
     first: dict[str, Path] = {}
     for file in files:
         twin = first.setdefault(_stem(file).lower(), file)
@@ -165,28 +165,28 @@ def _check_names(path: Path, files: list[Path]) -> None:
 
 
 def _natural(file: Path) -> tuple[list[tuple[int, str]], str]:
-    """Numbers count as numbers, letters without regard to case, and a shorter name comes first."""
+    """Return the sort key: numbers by value, letters regardless of case, shorter names first."""
     parts = re.findall(r"(\d+)|(\D+)", _stem(file))
-    # Of s1 and s01 the same one is first on every disk.
+    # The name settles ties, such as s1 and s01, so that the order is the same on every disk.
     return [(int(digits or 0), text.lower()) for digits, text in parts], file.name
 
 
 def open_slice(file: Path, *, dtypes: tuple[str, ...]) -> Volume:
-    """One slice."""
+    """Open one slice."""
     if file.suffix.lower() in PNG:
         return PngSlice(file)
-    # Its own pixels, if it is one of a set of OME-TIFFs: each of them describes them all.
+    # Only its own pixels: each file of a set of OME-TIFFs describes the whole set.
     return Stack(file, dtypes=dtypes, alone=True)
 
 
 def look_into(path: Path, *, dtypes: tuple[str, ...]) -> list[Slice]:
-    """Slices of a folder, in natural order, without their pixels.
+    """Read the headers of a folder's slices, in natural order, without their pixels.
 
     Raises
     ------
     InputError
-        If there is none, one is there twice, or has its mask beside it, or slices differ in the
-        type of their pixels.
+        If there is no slice, a file holds several, one is there twice or beside its mask, or pixel
+        types differ.
     """
     files = SliceFolder.slices_in(path)
     if not files:
@@ -217,7 +217,7 @@ def _unlike(found: Slice, first: Slice) -> InputError:
 
 
 def _look(file: Path, dtypes: tuple[str, ...]) -> Slice:
-    """Size and type of a slice, without its pixels."""
+    """Read the header of a slice, without its pixels."""
     with open_slice(file, dtypes=dtypes) as stack:
         if len(stack) > 1:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Write slices into a file whose header is already there: what .npy and TIFF have in common."""
+"""Write slices into a file that already has its header; shared by .npy and TIFF."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from unetseg.stacks.files import Closing, require_room
 
 
 class SliceWriter(Closing):
-    """Write slices, one after another or in parts, into room that is reserved first.
+    """Write slices, one after another or in parts, into space that is reserved first.
 
-    As a context manager it wants all slices appended.
+    As a context manager it raises a ValueError at the end unless all slices were appended.
 
-    A full disk is an OSError here, where a memory-mapped file would end the process with SIGBUS.
+    A full disk raises an OSError here; a memory-mapped file would kill the process with SIGBUS.
 
     Parameters
     ----------
     path : Path
         An existing file.
     offset : int
-        Where the first pixel belongs, in bytes.
+        Position of the first pixel in the file, in bytes.
     shape : (Z, Y, X)
     dtype : numpy.dtype
     """
@@ -58,7 +58,7 @@ class SliceWriter(Closing):
         self._appended += 1
 
     def write(self, index: int, box: Box, pixels: npt.NDArray[Any]) -> None:
-        """Write a part of a slice, as large as the box; the caller sees to it that none is left."""
+        """Write a part of a slice, as large as the box; the caller ensures that none is missing."""
         rows, columns = box
         if columns.stop - columns.start == self.shape[2]:
             self._write(index, rows.start, 0, pixels)
@@ -73,12 +73,12 @@ class SliceWriter(Closing):
         self._file.write(np.ascontiguousarray(pixels, self.dtype).data)
 
     def flush(self) -> None:
-        """Bring what was written to the disk."""
+        """Sync what was written to the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Close the file, whatever is missing in it."""
+        """Close the file, even if slices are missing."""
         self._file.close()
 
     def __exit__(

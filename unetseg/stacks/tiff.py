@@ -47,15 +47,15 @@ class Stack(Volume):
         A TIFF, BigTIFF or OME-TIFF file, or one of a set of OME-TIFFs, which is read whole. One
         slice ("YX") counts as a stack of one.
     dtypes : tuple of str
-        Pixels that may be in it.
+        Allowed pixel types.
     alone : bool
-        Read what is in this very file, even if it says that it is one of a set of OME-TIFFs.
+        Read only this file, even if it is one of a set of OME-TIFFs.
 
     Raises
     ------
     InputError
-        If the file is missing, empty, damaged or cut off, is one of a set of which another is
-        missing, has several channels or slices of different sizes, or holds another type of pixel.
+        If the file is missing, empty, damaged or cut off, belongs to a set that lacks a file, has
+        several channels or slices of different sizes, or holds another type of pixel.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Stack(Volume):
                     raise not_read(path, expected="a TIFF stack")
                 self._handle.seek(0)
                 self._file = tifffile.TiffFile(self._handle, is_ome=False if alone else None)
-                # Which closes the others of its set, too.
+                # Also closes the other files of its set.
                 opened.callback(self._file.close)
                 check_chain(self._handle)
                 if self._file.is_ome:
@@ -133,11 +133,11 @@ class Stack(Volume):
             )
 
     def _check_whole(self) -> None:
-        """See that no pixels are missing, and that none would decode to more than is bearable."""
+        """Check that no pixels are missing, and that no strip or tile is too large to decode."""
         series, path = self._series, self.path
         dtype = series.dtype.newbyteorder(self._file.byteorder)
         start = series.dataoffset if self._pages is None else None
-        # If all of them lie in one uncompressed piece, whatever the structure of pages.
+        # If all pixels are uncompressed and contiguous, whatever the structure of pages.
         self._run = None if start is None else Run(start, self.shape, dtype)
         if self._run is None:
             self._check_pages()
@@ -161,7 +161,7 @@ class Stack(Volume):
             )
 
     def _check_segments(self, pages: Any) -> None:
-        """Look at the sizes of compressed strips and tiles before the first is decoded."""
+        """Check the sizes of compressed strips and tiles before the first is decoded."""
         layout = pages.keyframe
         size = int(np.prod(layout.chunks, dtype=np.int64)) * pages.dtype.itemsize
         remedy = "save it with smaller ones, or uncompressed"
@@ -171,7 +171,7 @@ class Stack(Volume):
             raise _cut_off(self.path, f"{len(layout.dataoffsets)} of {declared} strips or tiles")
 
     def read(self, index: int, box: Box) -> npt.NDArray[Any]:
-        """Read a part of a slice; strips and tiles outside of it are left alone."""
+        """Read a part of a slice; strips and tiles outside of it are not read."""
         with _damage_is_an_error(self.path):
             if self._run is None:
                 return self._decode(index, box)
@@ -180,7 +180,7 @@ class Stack(Volume):
 
     @property
     def overhead(self) -> int:
-        """Bytes of a strip or tile as it is stored, decoded and copied."""
+        """Bytes of the largest strip or tile as it is stored, decoded and copied."""
         if self._run is not None:
             return 0
         pages = [page.keyframe for page in self._pages or [self._series]]
@@ -188,14 +188,14 @@ class Stack(Volume):
         return 3 * largest * self.dtype.itemsize
 
     def close(self) -> None:
-        """Close the file, and that of its set that was read last."""
+        """Close the file, and the file of its set that was read last."""
         self._opened.close()
         if self._member is not None:
             self._member[1].close()
             self._member = None
 
     def _handle_of(self, page: Any) -> BufferedReader:
-        """The file in which a page is: of a set each in its own."""
+        """Return the open file of a page; in a set, each page has its own file."""
         if page.parent is self._file:
             return self._handle
         path = page.parent.filehandle.path
@@ -206,7 +206,7 @@ class Stack(Volume):
         return self._member[1]
 
     def _decode(self, index: int, box: Box) -> npt.NDArray[Any]:
-        """A part of a slice that is compressed, tiled or in scattered strips."""
+        """Read a part of a slice that is compressed, tiled or in scattered strips."""
         page = (self._pages or self._series.pages)[index]
         if page is None:
             raise ValueError(f"slice {index} has no page")
@@ -226,7 +226,7 @@ class Stack(Volume):
         return part
 
     def _segment(self, page: Any, index: int, number: int) -> npt.NDArray[Any]:
-        """A decoded strip or tile, (H, W). Neighbouring boxes share some: the last are kept."""
+        """Return a decoded strip or tile, (H, W); recent ones are cached for neighbouring boxes."""
         key = index, number
         if key in self._recent:
             return self._recent[key]
@@ -246,20 +246,20 @@ class Stack(Volume):
         if decoded is None:  # a strip that was never written
             decoded = np.full(shape, layout.nodata, self.dtype)
         segment: npt.NDArray[Any] = decoded.reshape(shape)[0, :, :, 0]
-        with suppress(ValueError):  # larger than all that is kept
+        with suppress(ValueError):  # larger than the cache
             self._recent[key] = segment
         return segment
 
 
 def _check_set(path: Path, xml: str | None) -> None:
-    """Look at the files of a set before tifffile opens them all."""
+    """Check the files of a set before tifffile opens them all."""
     files = set_of(path, xml)
     check_complete(path, files)
     for file in files:
         with file.open("rb") as handle:
             check_chain(handle)
             handle.seek(0)
-            # Pages that are not there, or cannot be parsed: tifffile would leave that file open.
+            # Fails for pages that are missing or invalid: tifffile would leave that file open.
             pages = tifffile.TiffFile(handle, is_ome=False).pages
             pages.set_keyframe(0)
             list(pages)

@@ -1,4 +1,4 @@
-"""What the structure of a TIFF says: which pages are slices, and what their axes are."""
+"""The structure of a TIFF: which pages are slices, and what their axes are."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import tifffile
 from unetseg.errors import InputError
 from unetseg.stacks.voxel import Voxel
 
-BIGTIFF = 43  # version of that layout, as headers say it
+BIGTIFF = 43  # version number in the header of that layout
 REMEDY = "save it from Fiji as a single-channel TIFF stack"
 
 GREY = "convert it in Fiji (Image > Type > 8-bit)"
 
-# ImageJ shows no more channels than these: more of them are slices that were not called so.
+# ImageJ shows at most this many channels: more of them are slices that were declared wrongly.
 IMAGEJ_CHANNELS = 7
 AS_SLICES = (
     "in Fiji: Image > Properties; in Python: "
@@ -79,15 +79,15 @@ def grey_shape(path: Path, series: tifffile.TiffPageSeries) -> tuple[int, int, i
 
 
 def called_channels(series: tifffile.TiffPageSeries) -> bool:
-    """Whether slices are called channels, as tifffile's imagej=True does that is told no axes."""
+    """Whether slices are declared as channels, as by tifffile's imagej=True without axes."""
     channels: int = series.shape[0]
     return bool(series.kind == "imagej" and series.axes == "CYX" and channels > IMAGEJ_CHANNELS)
 
 
 def single_pages(series: Sequence[tifffile.TiffPageSeries]) -> list[Any] | None:
-    """The pages of a stack that was written page by page, which tifffile takes for several stacks.
+    """Return the pages of a stack written page by page, which tifffile takes for several stacks.
 
-    None where they are of different sizes or types, or belong together in some other way.
+    None if they differ in size or type, or are grouped in some other way.
     """
     if len(series) == 1 or any(
         s.kind != "generic" and (s.kind != "shaped" or len(s.pages) > 1) for s in series
@@ -101,7 +101,7 @@ def single_pages(series: Sequence[tifffile.TiffPageSeries]) -> list[Any] | None:
 
 
 def pages_of_set(path: Path, series: tifffile.TiffPageSeries) -> list[Any]:
-    """The pages of a set of files, each of which knows its own file.
+    """Return the pages of a set of files; each page refers to its own file.
 
     Raises
     ------
@@ -130,15 +130,15 @@ def pages_of_set(path: Path, series: tifffile.TiffPageSeries) -> list[Any]:
 
 
 def check_chain(file: IO[bytes]) -> None:
-    """Raise a ValueError if the pages, each of which names the next, go round in a circle.
+    """Raise a ValueError if the chain of pages, each of which points to the next, has a cycle.
 
-    tifffile notices some circles, and follows the others for ever.
+    tifffile notices some cycles, and follows the others for ever.
     """
     file.seek(0)
     order = {b"II": "<", b"MM": ">"}[file.read(2)]
 
     def number(kind: str) -> int:
-        # Beyond the end there is no next page; that something is missing others will notice.
+        # Beyond the end of the file there is no next page; missing data is detected elsewhere.
         content = file.read(struct.calcsize(kind)).ljust(struct.calcsize(kind), b"\0")
         return int(struct.unpack(order + kind, content)[0])
 
@@ -157,13 +157,13 @@ def check_chain(file: IO[bytes]) -> None:
 
 
 def voxel_of(file: tifffile.TiffFile) -> Voxel | None:
-    """What ImageJ's or OME's metadata say.
+    """Return the size of a voxel in ImageJ's or OME's metadata.
 
-    Resolution without them is left alone: mostly it is meant for a printer, and never for slices.
+    Resolution without them is ignored: it is mostly meant for a printer, and lacks the Z axis.
     """
     if file.is_imagej:
         metadata = file.imagej_metadata or {}
-        # Pixels in a unit. Like ImageJ we take a missing distance of slices for 1.
+        # Pixels per unit. As in ImageJ, a missing distance between slices is 1.
         across, down = file.pages.first.get_resolution()
         width, height = (1 / pixels if pixels else 0 for pixels in (across, down))
         edges = metadata.get("spacing", 1.0), height, width
@@ -182,7 +182,7 @@ def voxel_of(file: tifffile.TiffFile) -> Voxel | None:
 
 
 def no_data_of(file: tifffile.TiffFile) -> float | None:
-    """The value that stands for no data, as GDAL writes it down; None for NaN, which says so."""
+    """Return the value for no data in GDAL's tag; None for NaN, which needs no declaration."""
     tag = file.pages.first.tags.get("GDAL_NODATA")
     try:
         value = float(str(tag.value).strip("\0 ")) if tag is not None else math.nan

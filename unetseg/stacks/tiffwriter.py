@@ -1,4 +1,4 @@
-"""Write stacks of slices as TIFF files, such as Fiji opens; `tiff` reads them."""
+"""Write stacks of slices as TIFF files that Fiji opens; `tiff` reads them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ STRIP = 64  # rows that are compressed together
 
 
 def label_dtype(highest: int) -> npt.DTypeLike:
-    """Pixels for numbers of cells up to `highest`: ImageJ's own where they suffice."""
+    """Return the pixel type for cell numbers up to `highest`: ImageJ's uint16 if it suffices."""
     return np.uint16 if highest <= np.iinfo(np.uint16).max else np.uint32
 
 
 def _label_colours() -> npt.NDArray[np.uint8]:
-    """A table of 256 colours, (3, 256): black for what is no cell, then bright ones in no order."""
+    """Return a table of 256 colours, (3, 256): black for 0 (no cell), then random bright ones."""
     table = np.random.default_rng(0).integers(64, 256, (3, 256)).astype(np.uint8)
     table[:, 0] = 0
     return table
@@ -42,10 +42,10 @@ def create_stack(
     colours: int = 0,
     voxel: Voxel | None = None,
 ) -> SliceWriter:
-    """Start a ZYX stack that Fiji opens, to append its slices.
+    """Create a ZYX stack that Fiji opens, to append its slices.
 
-    An uncompressed ImageJ TIFF, or OME-TIFF where the name ends in .ome.tif or ImageJ's 4 GB do
-    not suffice (then in the BigTIFF layout).
+    An uncompressed ImageJ TIFF, or OME-TIFF if the name ends in .ome.tif, pixels are uint32, or
+    ImageJ's 4 GB do not suffice (then in the BigTIFF layout).
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ def create_stack(
         metadata["min"], metadata["max"] = display_range
     if colours and not ome:
         metadata |= {"min": 0.0, "max": float(colours), "LUTs": [_label_colours()]}
-    if ome:  # tifffile would draw one at random, and equal stacks be no equal files
+    if ome:  # tifffile's is random: equal stacks would not be equal files
         metadata["UUID"] = uuid.uuid5(uuid.NAMESPACE_OID, f"{path.name} {shape} {dtype}").urn
     if voxel is not None:
         metadata |= _physical_sizes(voxel) if ome else {"spacing": voxel.z, "unit": "nm"}
-    # Of slices of width 1 tifffile would take the columns for channels.
+    # In slices of width 1 tifffile would take the columns for channels.
     narrow = shape[2] == 1 and not ome
     if narrow:
         metadata["axes"] = "ZYXS"
@@ -96,7 +96,7 @@ def create_stack(
 
 
 class LabelsWriter(Closing):
-    """Write labels of three values as a compressed ImageJ TIFF, a twentieth of the pixels.
+    """Write labels of three values as a compressed ImageJ TIFF, a twentieth of their size.
 
     Parameters
     ----------
@@ -109,9 +109,9 @@ class LabelsWriter(Closing):
     def __init__(self, path: Path, *, shape: tuple[int, int, int]) -> None:
         self._shape = shape
         self._appended = 0
-        # Of all slices, with the first: tifffile would write it if it were given all at once.
+        # Describes all slices, and goes with the first, as tifffile does if given all at once.
         self._description: str | None = tifffile.imagej_description(shape, axes="ZYX")
-        # Three values take two bits at most, of eight.
+        # Three values compress to at most two of their eight bits.
         large = int(np.prod(shape, dtype=np.int64)) // 4 > IMAGEJ_LIMIT
         self._file = tifffile.TiffWriter(path, bigtiff=large)
 
@@ -147,7 +147,7 @@ class LabelsWriter(Closing):
 
 
 def _physical_sizes(voxel: Voxel) -> dict[str, Any]:
-    """The size of a voxel in the words of OME-XML."""
+    """Return the size of a voxel as attributes of OME-XML."""
     sizes: dict[str, Any] = {}
     for axis, edge in zip("ZYX", voxel.edges, strict=True):
         sizes |= {f"PhysicalSize{axis}": edge, f"PhysicalSize{axis}Unit": "nm"}

@@ -1,4 +1,4 @@
-"""How values of labels are meant: what a user says of them, ready for who reads them."""
+"""What the values of labels mean according to the user, parsed for the readers of labels."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from unetseg.stacks.voxel import Voxel
 
 @dataclass(frozen=True, kw_only=True)
 class Understanding:
-    """What is said of labels.
+    """What the user says about labels.
 
     Attributes
     ----------
     labels_as : str
         'classes', 'cells', or 'auto' for whichever they look like.
     unlabelled : int or float, optional
-        The value that does not count.
+        The value of unlabelled pixels.
     must_occur : bool
         Whether labels without that value are refused.
     unlabelled_slices : frozenset of int
-        Slices that do not count.
+        Slices that count as unlabelled.
     zero_counts : bool
-        Whether 0, among numbers of cells, is membrane, and not something that does not count.
+        Whether 0, among cell numbers, is membrane rather than unlabelled.
     membrane : (float, str), optional
-        Width of what is drawn between numbers of cells, in 'px' or 'nm'.
+        Width of the membrane that is drawn between cell numbers, in 'px' or 'nm'.
     voxel : Voxel, optional
-        Where it is known better than by the file of the labels.
+        Size of a voxel from elsewhere; it overrides that in the file of the labels.
     """
 
     labels_as: str
@@ -45,13 +45,13 @@ class Understanding:
 
     @property
     def only_for_cells(self) -> str | None:
-        """What is said that makes no sense of classes."""
+        """The given option that applies only to cell numbers, if any."""
         if self.membrane is not None:
             return "--membrane"
         return None if self.zero_counts else "--background unlabelled"
 
     def width(self, voxel: Voxel | None) -> float:
-        """How wide membranes are drawn, in pixels.
+        """Return the width of drawn membranes, in pixels.
 
         Parameters
         ----------
@@ -61,7 +61,7 @@ class Understanding:
         Raises
         ------
         UsageError
-            If it cannot be told, or is too much.
+            If it cannot be determined, or is too large.
         """
         known = self.voxel or voxel
         pixel = None if known is None else math.sqrt(known.y * known.x)
@@ -82,7 +82,7 @@ class Understanding:
         return max(NARROWEST, found)
 
     def check_slices(self, path: Path, count: int) -> None:
-        """Raise an InputError unless the slices that do not count are there."""
+        """Raise an InputError if `unlabelled_slices` names one that is not there."""
         beyond = [index for index in self.unlabelled_slices if index >= count]
         if beyond:
             raise InputError(
@@ -94,7 +94,7 @@ class Understanding:
 
 
 def understand(options: LabelOptions, voxel: Voxel | None) -> Understanding:
-    """Read what options say of labels.
+    """Parse the options that describe labels.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def understand(options: LabelOptions, voxel: Voxel | None) -> Understanding:
     Raises
     ------
     UsageError
-        If it makes no sense.
+        If an option is invalid, or two of them contradict each other.
     """
     understanding = Understanding(
         labels_as=options.labels_as,
@@ -128,18 +128,18 @@ def understand(options: LabelOptions, voxel: Voxel | None) -> Understanding:
 
 
 def parse_numbers(text: str | None, *, flag: str, expected: str) -> frozenset[int]:
-    """Understand an option that names numbers, one by one or from a first to a last.
+    """Parse an option that lists numbers and ranges of numbers, such as '3,7-9'.
 
     Raises
     ------
     UsageError
-        If it makes no sense.
+        If it is invalid.
     """
     found: set[int] = set()
     for part in [] if text is None else text.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part, re.ASCII)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        # Numbers that no stack has need no set of that size.
+        # Ranges longer than any stack would only fill the memory.
         if first > last or last - first > MOST_NUMBERS:
             raise UsageError(f"{flag}: expected {expected}, found {text!r}")
         found.update(range(first, last + 1))
@@ -159,4 +159,4 @@ def _parse_width(text: str | None) -> tuple[float, str] | None:
 
 
 AS_THEY_LOOK = understand(LabelOptions(), None)
-"""Nothing is said of them."""
+"""For labels about which the user says nothing."""

@@ -1,4 +1,4 @@
-"""A stack seen in another way: its contrast turned round, its pixels larger or smaller."""
+"""Views of a stack: with inverted contrast, or resampled to another pixel size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unetseg.stacks.volume import Volume
 
 
 class _View(Volume):
-    """What views share. The stack stays its owner's to close."""
+    """Base class of views. Closing a view does not close the stack."""
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
@@ -25,15 +25,15 @@ class _View(Volume):
 
     @property
     def overhead(self) -> int:
-        """That of the stack itself."""
+        """Overhead of the stack itself."""
         return self._volume.overhead
 
     def close(self) -> None:
-        """The stack is not ours."""
+        """Do nothing: the caller closes the stack."""
 
 
 class Inverted(_View):
-    """A stack whose dark is bright, and whose bright is dark.
+    """A stack with inverted contrast: dark becomes bright, and bright becomes dark.
 
     Parameters
     ----------
@@ -54,15 +54,15 @@ class Inverted(_View):
         return self._sum - pixels if self._sum else -pixels
 
     def own_size(self, index: int) -> tuple[int, int]:
-        """That of the slice itself."""
+        """Return the size of the slice in the stack."""
         return self._volume.own_size(index)
 
     def own_share_missing(self, index: int) -> float:
-        """As much as of the slice itself."""
+        """Return the share of the slice in the stack."""
         return self._volume.own_share_missing(index)
 
     def _find_tissue(self, index: int) -> Tissue:
-        """What shows tissue there shows it here too."""
+        """Return the tissue of the stack, with its grey levels inverted."""
         tissue = self._volume.tissue(index)
         if tissue.lost:
             return tissue
@@ -71,13 +71,13 @@ class Inverted(_View):
 
 
 class Resampled(_View):
-    """A stack whose slices have another number of pixels; the number of slices stays.
+    """A stack resampled to another pixel size within slices; the number of slices stays.
 
     Parameters
     ----------
     volume : Volume
     scale : (float, float)
-        How many of the new pixels one of the old is high and wide.
+        Height and width of an old pixel in new pixels.
     """
 
     def __init__(self, volume: Volume, scale: tuple[float, float]) -> None:
@@ -88,7 +88,7 @@ class Resampled(_View):
         self.dtype = np.dtype(np.float32)
 
     def read(self, index: int, box: Box) -> npt.NDArray[np.float32]:
-        """Resample a part of a slice; missing pixels count as tissue of middling grey."""
+        """Resample a part of a slice; missing pixels get the middle of the tissue's grey levels."""
         taps = _taps(box, old=self._volume.shape, new=self.shape)
         seen = taps[0].seen, taps[1].seen
         pixels, missing = self._volume.part_and_missing(index, seen)
@@ -97,7 +97,7 @@ class Resampled(_View):
         return resample(np.where(missing, middling, pixels).astype(np.float32), *taps)
 
     def own_size(self, index: int) -> tuple[int, int]:
-        """That of the slice itself, in new pixels."""
+        """Return the size of the slice in the stack, in new pixels."""
         height, width = (
             max(1, own * new // old)
             for own, new, old in zip(
@@ -107,19 +107,19 @@ class Resampled(_View):
         return height, width
 
     def back(self, box: Box) -> Box:
-        """What must be known of this view to resample it back to a part of the stack."""
+        """Return the part of this view that is needed to resample back to a part of the stack."""
         taps = self._taps_back(box)
         return taps[0].seen, taps[1].seen
 
     def resample_back(self, pixels: npt.NDArray[np.float32], box: Box) -> npt.NDArray[np.float32]:
-        """Pixels of `back(box)`, on the grid of the stack."""
+        """Resample pixels of `back(box)` to the grid of the stack."""
         return resample(pixels, *self._taps_back(box))
 
     def _taps_back(self, box: Box) -> tuple[Taps, Taps]:
         return _taps(box, old=self.shape, new=self._volume.shape)
 
     def _find_tissue(self, index: int) -> Tissue:
-        """What shows tissue there shows it here too; its grey levels are other ones."""
+        """Return the tissue of the stack, scaled, with grey levels measured in this view."""
         tissue = self._volume.tissue(index)
         if tissue.lost:
             return tissue
@@ -149,7 +149,7 @@ class Resampled(_View):
 
 
 def _taps(box: Box, *, old: tuple[int, int, int], new: tuple[int, int, int]) -> tuple[Taps, Taps]:
-    """Which pixels of a stack of the one shape make a box of one of the other."""
+    """Return the pixels of the old shape, and their weights, that make a box of the new shape."""
     rows, columns = (
         Taps.of(side, old=before, new=after)
         for side, before, after in zip(box, old[1:], new[1:], strict=True)

@@ -1,4 +1,4 @@
-"""What stages read: slices of equal size, whatever they are stored in."""
+"""The interface by which stages read slices of equal size, whatever their format."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from unetseg.stacks.voxel import Voxel
 DTYPES = ("uint8", "uint16", "float32")
 LABEL_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "int64", "uint64", "float32")
 
-# A megabyte can decode to a gigabyte: larger slices are only read in parts.
+# Bytes. A megabyte can decode to a gigabyte: larger slices are only read in parts.
 LARGEST_SLICE = 10**9
 LARGEST_SEGMENT = 500 * 10**6
-"""Bytes of a strip, tile or chunk, which is decoded at once."""
+"""Most bytes of a strip, tile or chunk, which is decoded as a whole."""
 
-# Pixels of a slice that are read at once to measure it, whatever the memory: another number could
-# round differently.
+# Pixels read at a time to measure a slice. It does not depend on the memory, because another number
+# could round differently.
 READ_AT_ONCE = 2**22
 
-# Bytes of what is known of slices, and of one: a few numbers, and of its borders 8 bytes for each
-# row and column.
+# Bytes of the cache of tissue, and of one slice in it without its borders: a few numbers. The
+# borders take 8 bytes for each row and column.
 TISSUES_KEPT = 2**26
 TISSUE = 500
 
@@ -39,7 +39,7 @@ SHOWN = 4  # names that a message lists
 
 
 def check_segment(path: Path, size: int, *, kind: str, remedy: str) -> None:
-    """Raise an InputError if what is decoded at once takes more than is bearable, in bytes."""
+    """Raise an InputError if a strip, tile or chunk has more than `LARGEST_SEGMENT` bytes."""
     if size > LARGEST_SEGMENT:
         raise InputError(
             path,
@@ -58,19 +58,19 @@ class Volume(Closing):
         Where they are.
     shape : (Z, Y, X)
     dtype : numpy.dtype
-        uint8, uint16 or float32, in the machine's byte order.
+        uint8, uint16 or float32, or one of `LABEL_DTYPES` for labels; in the machine's byte order.
     voxel : Voxel or None
         Size of a voxel, where the file declares one.
     no_data : float or None
         Value of pixels that hold no data, where the file declares one.
     overhead : int
-        Bytes that reading a part takes at most, beside its pixels.
+        Most bytes that reading a part takes in addition to its pixels.
     remarks : tuple of str
-        What to tell the user of how it was read, or of what was left out.
+        What to tell the user about how it was read, or about what was left out.
     names : tuple of str
         Of the slices, where each has a file of its own.
     separate : bool
-        Whether slices have nothing to do with each other, and sizes of their own: `own_size`.
+        Whether slices are unrelated images, each with a size of its own: `own_size`.
     """
 
     path: Path
@@ -83,17 +83,17 @@ class Volume(Closing):
     separate: bool = False
 
     def own_size(self, index: int) -> tuple[int, int]:
-        """Height and width of what is not there to pad the slice to the size of larger ones."""
+        """Return the height and width of a slice without its padding."""
         _, height, width = self.shape
         return height, width
 
     def own_share_missing(self, index: int) -> float:
-        """How much of the slice without its padding shows no tissue."""
+        """Return the share of a slice, without its padding, that shows no tissue."""
         return self.tissue(index).share_missing
 
     @property
     def overhead(self) -> int:
-        """Bytes that reading a part takes at most, beside its pixels."""
+        """Most bytes that reading a part takes in addition to its pixels."""
         return 0
 
     @abstractmethod
@@ -124,7 +124,7 @@ class Volume(Closing):
         return pixels
 
     def strips(self, index: int) -> Iterator[Strip]:
-        """Go through a slice from its first row to its last, as the file has it."""
+        """Read a slice strip by strip from top to bottom, with the values of the file."""
         _, height, width = self.shape
         rows = max(8, READ_AT_ONCE // width // 8 * 8)
         for top in range(0, height, rows):
@@ -132,7 +132,7 @@ class Volume(Closing):
             yield top, self.read(index, box)
 
     def tissue(self, index: int) -> Tissue:
-        """What shows tissue in a slice; looked at once."""
+        """Find the tissue in a slice; the result is cached."""
         found = self._tissues.get(index)
         if found is None:
             found = self._tissues[index] = self._find_tissue(index)
@@ -141,12 +141,12 @@ class Volume(Closing):
     def part_and_missing(
         self, index: int, box: Box
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-        """Read a part of a slice, as `part` does; and which of its pixels show no tissue."""
+        """Read a part of a slice as `part` does, and the mask of its pixels without tissue."""
         pixels = self.part(index, box)
         return pixels, self.tissue(index).missing(box, pixels)
 
     def missing(self, index: int, box: Box) -> npt.NDArray[np.bool_]:
-        """Which pixels of a part of a slice show no tissue."""
+        """Return the mask of the pixels without tissue in a part of a slice."""
         tissue = self.tissue(index)
         if tissue.share_missing == 0:
             return np.zeros([side.stop - side.start for side in box], bool)
@@ -179,7 +179,7 @@ class Volume(Closing):
         return self._whole(index, self.shape[1:])
 
     def own(self, index: int) -> npt.NDArray[Any]:
-        """Read one slice without its padding; else as `[index]`."""
+        """Read one slice as `[index]` does, but without its padding."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         return self._whole(index, self.own_size(index))
@@ -210,13 +210,13 @@ class ArrayVolume(Volume):
     name : str
         What the user calls it, for errors.
     array : (Y, X) or (Z, Y, X) array-like
-        Sliced as NumPy's are; of Dask's only the parts that are read are computed. Pixels that no
-        file of ours can hold, such as float64, are read as float32.
+        Indexed like a NumPy array; of a Dask array only the parts that are read are computed.
+        Pixels of types not in `DTYPES`, such as float64, are read as float32.
 
     Raises
     ------
     InputError
-        If it has other axes, or pixels that are no grey levels.
+        If it has other axes, or pixels that are not grey levels.
     """
 
     def __init__(self, name: str, array: Any) -> None:
@@ -240,11 +240,11 @@ class ArrayVolume(Volume):
         return np.asarray(self._array[(index, *box)]).astype(self.dtype)
 
     def close(self) -> None:
-        """The array is not ours."""
+        """Do nothing: the array belongs to the other program."""
 
 
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
-"""Files at the top of a Zarr, one of them at least."""
+"""Files at the top of a Zarr; at least one of them is there."""
 
 
 def is_zarr(path: Path) -> bool:
@@ -253,7 +253,7 @@ def is_zarr(path: Path) -> bool:
 
 
 def name_slices(slices: Sequence[int]) -> str:
-    """Say which slices these are, in rising order: slice 7, slices 24-29, slices 0-2, 5."""
+    """Name slices, given in ascending order: slice 7, slices 24-29, slices 0-2, 5."""
     runs: list[list[int]] = []
     for index in slices:
         if runs and index == runs[-1][1] + 1:
@@ -265,20 +265,20 @@ def name_slices(slices: Sequence[int]) -> str:
 
 
 def name_in(volume: Volume, slices: Sequence[int]) -> str:
-    """Say which slices of a stack these are, or which of separate micrographs."""
+    """Name slices of a stack by their numbers, and separate micrographs by their names."""
     if not volume.separate:
         return name_slices(slices)
     return count_of([volume.names[index] for index in slices], most=SHOWN)
 
 
 def count_of(names: Sequence[str], *, most: int) -> str:
-    """List names, and say how many more there are than so many."""
+    """List the first names, `most` of them, and say how many more there are."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def describe(shape: tuple[int, ...], dtype: npt.DTypeLike | None = None) -> str:
-    """Say in words what a stack holds."""
+    """Describe a stack in words."""
     slices = "1 slice" if shape[0] == 1 else f"{shape[0]} slices"
     pixels = "" if dtype is None else f", {np.dtype(dtype)}"
     return f"{slices} of {shape[1]} x {shape[2]}{pixels}"
@@ -333,20 +333,20 @@ def _and_more(names: Sequence[str]) -> str:
     return "" if len(names) == 1 else f", nor of {len(names) - 1} other{'s' * (len(names) > 2)}"
 
 
-# Of images a prediction is to be made first; probabilities may be stored as whole numbers.
+# Images must be predicted first; probabilities may be stored as whole numbers.
 NO_PROBABILITY = (
     "of images, run unetseg predict first; else divide the pixels by their largest value"
 )
 
 
 def check_probabilities(prediction: Volume, *, remedy: str = NO_PROBABILITY) -> None:
-    """Refuse a stack that cannot be a probability: thresholds 0 to 1 would say nothing of it."""
+    """Raise an ImprobableError unless all pixels of a stack are from 0 to 1, as thresholds are."""
     for index in range(len(prediction)):
         check_probable(prediction.own(index), index, prediction, remedy=remedy)
 
 
 class ImprobableError(InputError):
-    """A stack of something else than probabilities: nothing made of it is worth keeping."""
+    """A stack does not hold probabilities, so that nothing made from it is worth keeping."""
 
 
 def check_probable(
@@ -356,7 +356,7 @@ def check_probable(
     *,
     remedy: str = NO_PROBABILITY,
 ) -> None:
-    """Raise an ImprobableError if some pixels of a slice are no probabilities."""
+    """Raise an ImprobableError unless all pixels of a slice are from 0 to 1."""
     low, high = float(pixels.min()), float(pixels.max())
     if low < 0 or high > 1:
         raise ImprobableError(

@@ -1,4 +1,4 @@
-"""How large a voxel is: what files say of it, in one unit."""
+"""The size of a voxel in nanometres, and the units in which files declare it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NANOMETRES = {
 }
 
 
-# Two sizes of a pixel that differ by less are alike to a network.
+# Pixel sizes that differ by a smaller factor are alike to a network.
 CLEARLY_LARGER = 1.1
 
 
@@ -53,7 +53,7 @@ class Voxel:
 
     @property
     def edges(self) -> tuple[float, float, float]:
-        """Of axes ZYX."""
+        """Edges in the order ZYX."""
         return self.z, self.y, self.x
 
     @property
@@ -62,14 +62,14 @@ class Voxel:
         return f"{self.y:g} x {self.x:g} nm"
 
     def in_pixels_of(self, other: Voxel) -> tuple[float, float] | None:
-        """How many pixels of another voxel this one is high and wide; None if nearly 1 and 1."""
+        """Return height and width in pixels of another voxel; None if both are nearly 1."""
         height, width = self.y / other.y, self.x / other.x
         alike = all(abs(math.log(side)) <= math.log(CLEARLY_LARGER) for side in (height, width))
         return None if alike else (height, width)
 
     @classmethod
     def parse(cls, text: str) -> Voxel:
-        """Understand '50 4 4': nanometres, of axes ZYX.
+        """Parse '50 4 4': nanometres in the order ZYX.
 
         Raises
         ------
@@ -81,13 +81,13 @@ class Voxel:
 
     @classmethod
     def recorded(cls, details: Mapping[str, Any]) -> Voxel | None:
-        """What the details of a manifest say, if anything."""
+        """Return the size of a voxel in the details of a manifest, if there is one."""
         edges = details.get("voxel")
         return None if edges is None else cls(*edges)
 
     @classmethod
     def of(cls, edges: tuple[object, ...], units: tuple[object, ...]) -> Voxel | None:
-        """What a file declares, of axes ZYX; None where it is incomplete or makes no sense."""
+        """Return what a file declares, in the order ZYX; None if it is incomplete or invalid."""
         try:
             z, y, x = (
                 # Rounded, because files hold quotients: 1 / 0.27027 for 3.7.

@@ -1,4 +1,4 @@
-"""Which array of a Zarr is the image, and what its metadata say of it."""
+"""Find the array of a Zarr that is the image, and what its metadata say about it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def find_image(node: Any, path: Path) -> Image:
     ----------
     node : zarr.Array or zarr.Group
     path : Path
-        What the user called it, for errors.
+        As the user gave it, for errors.
 
     Returns
     -------
     Image
-        The array itself; of an OME-Zarr image that of full resolution; of a group the only image
-        or array of two or three axes in it.
+        The array itself; in an OME-Zarr image, the one of full resolution; in a group, the only
+        image or array of two or three axes.
 
     Raises
     ------
@@ -68,12 +68,12 @@ def find_image(node: Any, path: Path) -> Image:
 
 
 def _attributes(group: Any) -> Any:
-    """Those of OME-Zarr, which version 0.5 has put under a name of their own."""
+    """Return the attributes of OME-Zarr, which version 0.5 puts under the key "ome"."""
     return group.attrs.get("ome", group.attrs)
 
 
 def _stacks_in(group: Any, prefix: str) -> list[str]:
-    """Paths of images, and of arrays outside of images."""
+    """Return the paths of images, and of arrays outside of images."""
     found: list[str] = []
     for name, member in sorted(group.members()):
         if not hasattr(member, "members"):
@@ -87,14 +87,14 @@ def _stacks_in(group: Any, prefix: str) -> list[str]:
 
 
 def _dimension_names(array: Any) -> list[str] | None:
-    """The names of an array's axes, where they are names that say what those are."""
+    """Return the names of an array's axes, if all of them are known: t, c, z, y or x."""
     names = getattr(array.metadata, "dimension_names", None) or ()
     known = names and all(str(name).lower() in OLDEST_AXES for name in names)
     return [str(name) for name in names] if known else None
 
 
 def _image(group: Any, image: dict[str, Any]) -> Image:
-    """The image that metadata of OME-Zarr describe."""
+    """Return the image that metadata of OME-Zarr describe."""
     array = group[image["datasets"][0]["path"]]
     axes = image.get("axes")
     if axes is None:
@@ -106,7 +106,7 @@ def _image(group: Any, image: dict[str, Any]) -> Image:
 
 
 def _voxel(image: dict[str, Any], axes: list[dict[str, Any]]) -> Voxel | None:
-    """Size of a voxel at full resolution; each scale multiplies those before."""
+    """Return the size of a voxel at full resolution: the product of all scales."""
     size = [1.0] * len(axes)
     for holder in (image["datasets"][0], image):
         for step in holder.get("coordinateTransformations", []):

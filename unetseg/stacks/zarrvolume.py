@@ -1,7 +1,7 @@
 """Read images and arrays of any Zarr, in a folder or zipped; `omezarr` writes them.
 
-Read are OME-Zarr 0.1 to 0.5 at full resolution, bioformats2raw's layout where it holds one image,
-and plain arrays, of versions 2 and 3.
+It reads OME-Zarr 0.1 to 0.5 at full resolution, bioformats2raw's layout if it holds one image, and
+plain arrays, of versions 2 and 3.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ZarrVolume(SlicedVolume):
     path : Path
         Of the Zarr, or of an image or array in it: x.zarr/0, or x.zarr.zip:/0.
     dtypes : tuple of str
-        Pixels that may be in it. Others are read as one of them that holds the same numbers.
+        Allowed pixel types. Others are read as one of them that holds the same numbers.
 
     Raises
     ------
@@ -53,7 +53,7 @@ class ZarrVolume(SlicedVolume):
         self._packed: Any = None
         try:
             with self._damage_is_an_error(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of what is no part of a Zarr
+                warnings.simplefilter("ignore")  # about files that are no part of a Zarr
                 if file.is_file():
                     inside = _root_in(file) + inside
                     self._packed = zarr.storage.ZipStore(file, mode="r")
@@ -62,7 +62,7 @@ class ZarrVolume(SlicedVolume):
                     node = zarr.open(file / inside, mode="r")
                 image = find_image(node, path)
                 self._array, self.voxel = image.array, image.voxel
-                # Of chunks that are packed into one file each is decoded alone.
+                # Chunks that are packed into one file (a shard) are decoded one by one.
                 layout = {"names": image.names, "chunks": image.array.chunks}
                 self._describe(image.array.shape, image.array.dtype, dtypes, **layout)
         except BaseException:
@@ -84,12 +84,12 @@ class ZarrVolume(SlicedVolume):
 
 
 def _root_in(file: Path) -> str:
-    """Where in a ZIP file the Zarr begins: at its top, or in its only folder.
+    """Return where the Zarr begins in a ZIP file: at its top, or in its only folder.
 
     Raises
     ------
     InputError
-        If there is none in it, or a part of it would unpack to more than a chunk may take.
+        If there is none in it, or a file in it would unpack to more than a chunk may take.
     """
     with zipfile.ZipFile(file) as packed:
         members = packed.infolist()

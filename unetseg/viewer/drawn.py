@@ -1,4 +1,4 @@
-"""What is drawn over a stack in napari, as labels for training on the disk, and back."""
+"""Save what is drawn over a stack in napari as labels for training, and load it again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unetseg.stacks.tiffwriter import create_stack, label_dtype
 from unetseg.stacks.volume import describe
 from unetseg.stacks.voxel import Voxel
 
-# In the layer; what is neither is 0, which napari shows as nothing and its eraser paints.
+# In the layer; other pixels are 0, which napari shows as transparent and its eraser paints.
 PAINTED_MEMBRANE, PAINTED_INTERIOR = 1, 2
 
 _TO_LABELS = np.full(256, UNCOUNTED, np.uint8)
@@ -24,7 +24,7 @@ _TO_LABELS[[PAINTED_MEMBRANE, PAINTED_INTERIOR]] = MEMBRANE, INTERIOR
 
 
 class Drawn(Protocol):
-    """Pixels that are drawn, and the labels that they are.
+    """Pixels drawn in a layer, which are saved as labels.
 
     Attributes
     ----------
@@ -35,18 +35,18 @@ class Drawn(Protocol):
     path: Path
 
     def load(self) -> npt.NDArray[Any]:
-        """Pixels for a layer: what is on the disk, if there is any."""
+        """Return the pixels for a layer, including what was saved before."""
 
     def save(self, pixels: npt.NDArray[Any]) -> bool:
-        """Keep the pixels of the layer; says whether there was anything to write."""
+        """Save the pixels of the layer; return whether there was anything to write."""
 
     def settings(self) -> dict[str, Any]:
-        """What `unetseg augment` must be told of the labels.
+        """Return the options of `unetseg augment` that describe the labels.
 
         Raises
         ------
         InputError
-            If there are none.
+            If nothing is labelled.
         """
 
 
@@ -68,7 +68,7 @@ class Painted:
         self._kept = np.zeros(shape, np.uint8)
 
     def load(self) -> npt.NDArray[np.uint8]:
-        """Pixels for a layer, uint8: 1 on membrane, 2 on interior, else 0."""
+        """Return the pixels for a layer, uint8: 1 on membrane, 2 on interior, else 0."""
         if self.path.exists():
             labels = _read(self.path, self._shape)
             self._kept[labels == MEMBRANE] = PAINTED_MEMBRANE
@@ -76,7 +76,7 @@ class Painted:
         return self._kept.copy()
 
     def save(self, pixels: npt.NDArray[Any]) -> bool:
-        """Keep them: 0 membrane, 255 interior, 127 unlabelled."""
+        """Save the pixels as labels: 0 membrane, 255 interior, 127 unlabelled."""
         if np.array_equal(pixels, self._kept):
             return False
         _write(self.path, _TO_LABELS[np.minimum(pixels, 255)], self._voxel)
@@ -84,7 +84,7 @@ class Painted:
         return True
 
     def settings(self) -> dict[str, Any]:
-        """They say themselves what they are."""
+        """Return that the labels are classes; they need no other option."""
         if not self._kept.any():
             raise InputError(
                 self.path,
@@ -98,7 +98,7 @@ class Painted:
 class Corrected:
     """Cells that were corrected in some slices: the others are unlabelled.
 
-    A slice counts from when it was changed, or marked as right.
+    A slice counts as labelled as soon as it is changed, or marked as right.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Corrected:
     Attributes
     ----------
     looked_at : set of int
-        Slices that count.
+        Slices that count as labelled.
     """
 
     def __init__(self, path: Path, cells: npt.NDArray[Any], voxel: Voxel | None) -> None:
@@ -122,7 +122,7 @@ class Corrected:
         self._marked = False
 
     def load(self) -> npt.NDArray[np.uint32]:
-        """Pixels for a layer, uint32: what was corrected before, and the cells elsewhere."""
+        """Return the pixels for a layer, uint32: corrected slices, and `cells` in the others."""
         if self.path.exists():
             before = _read(self.path, self._kept.shape)
             self._unlabelled = np.iinfo(before.dtype).max
@@ -133,12 +133,12 @@ class Corrected:
         return self._kept.copy()
 
     def mark(self, index: int) -> None:
-        """Say that a slice is right as it is."""
+        """Mark a slice as right as it is."""
         self._marked |= index not in self.looked_at
         self.looked_at.add(index)
 
     def save(self, pixels: npt.NDArray[Any]) -> bool:
-        """Keep them: the highest value that pixels can have where nobody has looked."""
+        """Save the pixels; slices that nobody has looked at get the highest value of the type."""
         changed = [
             i for i, pair in enumerate(zip(pixels, self._kept, strict=True)) if _differ(pair)
         ]
@@ -155,7 +155,7 @@ class Corrected:
         return True
 
     def settings(self) -> dict[str, Any]:
-        """Numbers of cells, and the value of what nobody has looked at."""
+        """Return that the labels are cell numbers, and the value of unlabelled pixels."""
         if not self.looked_at:
             raise InputError(
                 self.path,

@@ -1,4 +1,4 @@
-"""The form of the window that paints and trains: what there is to fill in and to press."""
+"""The form of the window for painting and training: its fields and buttons."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WIDEST, CURVE = 380, (340, 180)  # of the form, and the curve in it, pixels
 
 
 class Form(Container):
-    """Fields and buttons, and a line that says what happens."""
+    """Fields, buttons and a status line."""
 
     def __init__(self) -> None:
         self.stack = FileEdit(label="stack", mode="r", value=DATA / "test-volume.tif")
@@ -70,7 +70,7 @@ class Form(Container):
         self.native.setMaximumWidth(WIDEST)
 
     def tell(self, line: str) -> None:
-        """Say what happens, in a line."""
+        """Show a line as the status."""
         self.status.value = line
 
 
@@ -87,7 +87,7 @@ AForm = TypeVar("AForm", bound=Form)
 def telling(
     act: Callable[Concatenate[AForm, Given], None],
 ) -> Callable[Concatenate[AForm, Given], None]:
-    """Let what a user can mend be a line in the form, not a traceback."""
+    """Make a method show errors that a user can fix as a line in the form, not a traceback."""
 
     @wraps(act)
     def act_or_tell(form: AForm, /, *given: Given.args, **named: Given.kwargs) -> None:

@@ -1,7 +1,7 @@
-"""A command of unetseg at work, in a process of its own.
+"""Run a command of unetseg in a process of its own.
 
-It needs no window: where that is closed, or dies, the command goes on to its end. What it says goes
-to a file, which outlives both.
+The command does not need the window: if that is closed or crashes, the command runs to its end. Its
+output goes to a file, which outlives both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Job:
     words : sequence of str
         What follows `unetseg`.
     log : Path
-        What it says is added to this file.
+        The command's output is appended to this file.
     """
 
     def __init__(self, words: Sequence[str], log: Path) -> None:
@@ -44,22 +44,22 @@ class Job:
         self._rest = b""
 
     def lines(self) -> list[str]:
-        """What it has said since this was asked last."""
+        """Return the lines of output since the last call."""
         *whole, self._rest = (self._rest + self._said.read()).split(b"\n")
         return [line.decode(errors="replace") for line in whole if line.strip()]
 
     @property
     def code(self) -> int | None:
-        """Its exit code; None as long as it works."""
+        """The exit code; None while it runs."""
         return self._process.poll()
 
     def kill(self) -> None:
-        """End it at once; the same command resumes from there."""
+        """Kill it at once; the same command resumes its work."""
         self.killed = True
         self._process.kill()
 
     def close(self) -> None:
-        """Leave it alone."""
+        """Stop reading its output; the command goes on."""
         self._said.close()
-        # Nobody waits for it any more, and that is as it should be.
+        # Keeps Popen from warning that nobody waits for a running process.
         self._process.returncode = self._process.poll() or 0

@@ -1,4 +1,4 @@
-"""The layers of the window in which a model is trained, and which slices of them are seen."""
+"""The layers of the window in which a model is trained, and its visible slice."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ BRUSH = 6  # pixels across
 
 
 class Layers:
-    """A stack, and what is predicted of it and drawn over it.
+    """Layers of a stack, of its prediction and of what is drawn over it.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
         Gets the layers.
     volume : Volume
-        Read as long as it is shown.
+        Must stay open while it is shown.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer, volume: Volume) -> None:
@@ -52,15 +52,15 @@ class Layers:
 
     @property
     def visible_slice(self) -> int:
-        """Number of the slice that is looked at."""
+        """Number of the visible slice."""
         return min(int(self._viewer.dims.current_step[0]), len(self.volume) - 1)
 
     def layer(self, name: str) -> Any:
-        """One of them, None if it is not there."""
+        """Return the layer of that name, or None if there is none."""
         return next((layer for layer in self._viewer.layers if layer.name == name), None)
 
     def show_prediction(self, folder: Path) -> bool:
-        """Show what `unetseg predict` left in a folder, if it is of this stack."""
+        """Show the prediction in a folder if it is of this stack; return whether it is."""
         manifest = find_manifest(folder)
         if manifest is None or manifest.stage != "predict" or len(manifest.outputs) != 1:
             return False
@@ -74,15 +74,15 @@ class Layers:
         return True
 
     def show_slice(self, index: int, probability: npt.NDArray[np.float32]) -> None:
-        """Show a slice as the network sees it now; of the others what is known."""
+        """Show the current prediction of one slice; the others stay as they are."""
         if self.layer(PROBABILITY) is None:
-            self._show(np.ones(self.volume.shape, np.float32))  # which is drawn as nothing
+            self._show(np.ones(self.volume.shape, np.float32))  # which is transparent
         layer = self.layer(PROBABILITY)
         layer.data[index] = probability
         layer.refresh()
 
     def _show(self, pixels: npt.NDArray[np.float32]) -> None:
-        """Show probabilities below what is drawn."""
+        """Show probabilities below the layers that are drawn on."""
         layer = self.layer(PROBABILITY)
         if layer is not None:
             layer.data = pixels
@@ -96,7 +96,7 @@ class Layers:
             self._viewer.layers.selection.active = self.layer(chosen[-1])
 
     def show_drawn(self, name: str, pixels: npt.NDArray[Any]) -> Any:
-        """A layer to draw on, on top of the others; another one of that name goes."""
+        """Add a layer to draw on above the others, in place of one of the same name."""
         if self.layer(name) is not None:
             self._viewer.layers.remove(name)
         place = place_of(self.volume.voxel)
@@ -111,7 +111,7 @@ class Layers:
 
 
 def read_cells(folder: Path, volume: Volume) -> npt.NDArray[Any]:
-    """The cells that `unetseg segment` left in a folder.
+    """Read the cells that `unetseg segment` wrote to a folder.
 
     Raises
     ------

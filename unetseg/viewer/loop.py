@@ -1,7 +1,7 @@
-"""The napari plugin that goes round: predict, paint, train, and predict again.
+"""The napari plugin for a cycle of steps: predict, paint, train, and predict again.
 
-It computes nothing. Every button writes files and starts a command, and what is to be seen is read
-from files again; so it does not matter whether this window, another one or a shell began the work.
+It computes nothing. Every button writes files and starts a command, and results are read from
+files; so it does not matter whether this window, another one or a shell started the work.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY, SAVE_AFTER = 300, 300  # milliseconds
 
-# What is said when a command has ended well.
+# Messages after a command has succeeded.
 DONE = {
     "predict": "predicted; paint what is wrong, and Train",
     "segment": "cells are there: correct some slices, and Train on them",
@@ -79,12 +79,12 @@ class PaintAndTrain(Form):
 
     @property
     def loop(self) -> Loop:
-        """What the form says.
+        """The stack, the work folder and the options in the form.
 
         Raises
         ------
         UnetsegError
-            If that is nothing to work with.
+            If they are invalid.
         """
         stack = find_stack(Path(self.stack.value), "test-volume.tif")
         return Loop(stack, Path(self.work.value), self.extra.value)
@@ -94,7 +94,7 @@ class PaintAndTrain(Form):
         self._open(self.loop)
 
     def _open(self, loop: Loop) -> None:
-        """Show a stack, and all that there is of it in the work folder."""
+        """Show a stack, and what the work folder holds for it."""
         self._keep()
         volume = open_volume(loop.stack)
         if volume.separate:
@@ -121,7 +121,7 @@ class PaintAndTrain(Form):
         self._look()
 
     def _remember(self, loop: Loop) -> None:
-        """Say what was said for the last training, which may have been cut off."""
+        """Fill in the settings of the last training, which may have been interrupted."""
         last = loop.last_training()
         if last is None:
             return
@@ -138,7 +138,7 @@ class PaintAndTrain(Form):
 
     @telling
     def _on_next_place(self) -> None:
-        """Go on through the list; where that is at its end, ask for another one."""
+        """Go to the next place in the list; at its end, run the command for a new list."""
         loop = self._of_what_is_shown()
         if self._places.left:
             self.tell(self._places.go_on())
@@ -174,7 +174,7 @@ class PaintAndTrain(Form):
 
     @telling
     def _on_save(self) -> None:
-        """Everything is on the disk already but what was drawn a moment ago."""
+        """Save what was drawn a moment ago; all else is on the disk already."""
         loop = self._of_what_is_shown()
         self._keep()
         kept = [drawn.path for drawn, _ in self._drawn.values() if drawn.path.exists()]
@@ -184,7 +184,7 @@ class PaintAndTrain(Form):
 
     @telling
     def _on_stop(self) -> None:
-        """End a training after its epoch; what is asked twice, and all else, at once."""
+        """Stop training after its epoch; if pressed twice, or for other commands, stop at once."""
         loop = self.loop
         wishes = Wishes(loop.model)
         if wishes.begun and not wishes.stop and loop.is_at_work():
@@ -196,7 +196,7 @@ class PaintAndTrain(Form):
             self.tell("nothing is running; Train resumes a stopped training")
 
     def _on_brush(self) -> None:
-        """Paint with what was chosen."""
+        """Paint with the chosen class."""
         layer = None if self._layers is None else self._layers.layer(PAINTED)
         if layer is not None:
             layer.selected_label = self.brush.value
@@ -215,12 +215,12 @@ class PaintAndTrain(Form):
         self.tell(f"{len(drawn.looked_at)} slices of cells to train on")
 
     def _of_what_is_shown(self) -> Loop:
-        """What the form says, once its stack and its work folder are open."""
+        """Return `loop`, with its stack and its work folder opened if they are not shown."""
         loop = self.loop
         shown_now = self._opened and (self._opened.stack, self._opened.work)
         if shown_now != (loop.stack, loop.work):
             self._open(loop)
-        return self.loop  # which may remember options now
+        return self.loop  # again: opening may have filled in options
 
     def _start(self, loop: Loop, words: list[str]) -> None:
         """Start a command."""
@@ -232,19 +232,19 @@ class PaintAndTrain(Form):
         self.tell("starting ...")
 
     def _enable(self) -> None:
-        """Let those buttons be pressed that do something."""
+        """Enable the buttons that can be used now."""
         for button in (self.open, self.predict, self.cells, self.train):
             button.enabled = self._job is None
         self.next_place.enabled = self._job is None or self._places.left > 0
         self.stop.enabled = self._job is not None or Wishes(self.loop.model).begun
 
     def _show_drawn(self, name: str, drawn: Drawn) -> None:
-        """Show what is drawn, and keep it when that changes."""
+        """Show what is drawn, and save it when it changes."""
         if self._layers is None:
             return
         layer = self._layers.show_drawn(name, drawn.load())
         self._drawn[name] = drawn, layer
-        # Whatever changes pixels, undo too, draws them again.
+        # Every change of pixels, even undo, emits one of these.
         for event in (layer.events.paint, layer.events.set_data):
             event.connect(self._on_drawn)
 
@@ -253,7 +253,7 @@ class PaintAndTrain(Form):
 
     @telling
     def _keep(self) -> None:
-        """Keep what is drawn."""
+        """Save what is drawn."""
         for drawn, layer in self._drawn.values():
             drawn.save(layer.data)
 
@@ -268,7 +268,7 @@ class PaintAndTrain(Form):
 
     @telling
     def _look(self) -> None:
-        """See what the command says, and what has changed on the disk."""
+        """Update the window from the command's output and from changes on the disk."""
         if self._layers is None:
             return
         loop, layers = self.loop, self._layers
@@ -294,13 +294,13 @@ class PaintAndTrain(Form):
         self._enable()
 
     def _ask(self, wishes: Wishes, wish: Wish) -> None:
-        """Have the visible slice predicted as training goes on."""
+        """Ask the training to predict the visible slice as it goes on."""
         if wish != self._wished or not wishes.path(WATCH).exists():
             wishes.ask_to_see(wish)
             self._wished = wish
 
     def _is_new(self, path: Path) -> bool:
-        """Whether a file has come, or is another than when this was asked last."""
+        """Whether a file has appeared or changed since the last call."""
         try:
             state = path.stat().st_mtime_ns
         except OSError:
@@ -316,7 +316,7 @@ class PaintAndTrain(Form):
             self.curve.visible = True
 
     def _end(self, job: Job, code: int) -> None:
-        """What to do when a command has ended."""
+        """React to the end of a command."""
         job.close()
         self._job = None
         if job.killed:
@@ -336,7 +336,7 @@ class PaintAndTrain(Form):
             self.tell(self._places.go_on())
 
     def _on_closed(self) -> None:
-        """Keep what is drawn; what is at work goes on."""
+        """Save what is drawn; a running command goes on."""
         self._looking.stop()
         self._keep()
         if self._job is not None:

@@ -1,4 +1,4 @@
-"""Places that are worth labelling, in a window that goes from one to the next."""
+"""Show the places that are worth labelling, one after another, in a window."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 HERE, ELSEWHERE = "#ffe11a", "#ffffff"  # outlines
 OUTLINE = 2  # pixels wide
-AROUND = 2.0  # how much more than the place is to be seen, in its height and width
+AROUND = 2.0  # height and width of the view, relative to those of the place
 
 
 class Places:
-    """A list of them, and how far it has been gone through.
+    """A list of places, and how many of them have been shown.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Gets a layer with their outlines, and is moved.
+        Gets a layer with their outlines, and its camera is moved.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -37,7 +37,7 @@ class Places:
         self._seen = 0
 
     def take(self, places: Sequence[Place], voxel: Voxel | None) -> None:
-        """Begin with another list, of places in a stack with such voxels."""
+        """Start a new list, of places in a stack with voxels of this size."""
         self._all, self._voxel, self._seen = list(places), voxel, 0
         if SUGGESTIONS in self._viewer.layers:
             self._viewer.layers.remove(SUGGESTIONS)
@@ -48,11 +48,11 @@ class Places:
         return len(self._all) - self._seen
 
     def forget(self) -> None:
-        """Go to none of them any more; their outlines stay."""
+        """Skip the remaining places; their outlines stay."""
         self._seen = len(self._all)
 
     def go_on(self) -> str:
-        """Show the next one, of which there must be one; a line that says which it is."""
+        """Show the next place, of which one must be left; return a line that names it."""
         place = self._all[self._seen]
         self._seen += 1
         self._outline()
@@ -67,7 +67,7 @@ class Places:
         return f"place {self._seen} of {len(self._all)}, in slice {place.index}: label some of it"
 
     def _outline(self) -> None:
-        """Outline all of them, the one that is shown in a colour of its own."""
+        """Outline all places, the current one in a different colour."""
         layers = self._viewer.layers
         if SUGGESTIONS not in layers:
             active = layers.selection.active
@@ -79,14 +79,14 @@ class Places:
                 edge_width=OUTLINE,
                 **place_of(self._voxel),
             )
-            layers.selection.active = active  # who paints goes on painting
+            layers.selection.active = active  # so that the user can go on painting
         colours = [ELSEWHERE] * len(self._all)
         colours[self._seen - 1] = HERE
         layers[SUGGESTIONS].edge_color = colours
 
 
 def _corners(place: Place) -> npt.NDArray[Any]:
-    """Corners of its outermost pixels, (4, 3)."""
+    """Return the outer corners of a place, (4, 3)."""
     top, left = place.top - 0.5, place.left - 0.5
     bottom, right = top + place.height, left + place.width
     corners = ((top, left), (top, right), (bottom, right), (bottom, left))

@@ -1,7 +1,7 @@
-"""Prediction in a process of its own, for a program that shows pictures.
+"""Prediction in a process of its own, separate from napari.
 
-TensorFlow and some OpenGL drivers (those of Mesa that use LLVM) end a process that loads both. And
-what ends the prediction, such as a lack of memory, leaves napari alone.
+A process that loads both TensorFlow and some OpenGL drivers (those of Mesa that use LLVM) crashes.
+And if the prediction is killed, for instance for lack of memory, napari goes on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from unetseg.errors import UnetsegError
 from unetseg.options import PredictOptions
 from unetseg.stacks.volume import ArrayVolume
 
-LARGEST_SHARE = 0.3  # of the memory, that a slice takes from the network
+LARGEST_SHARE = 0.3  # of the memory: the most that is reserved for a slice
 
 
 class Prediction:
@@ -50,13 +50,13 @@ class Prediction:
         self._process: SpawnProcess | None = None
 
     def stop(self) -> None:
-        """End the work; from any thread."""
+        """Stop the prediction; any thread may call this."""
         self._stopped = True
         if self._process is not None:
             self._process.kill()
 
     def run(self) -> Generator[float, None, npt.NDArray[np.float32] | str | None]:
-        """Do the work.
+        """Run the prediction.
 
         Yields
         ------
@@ -66,8 +66,8 @@ class Prediction:
         Returns
         -------
         array like `pixels`, float32
-            The probability of cell interior, as `unetseg predict` writes it; or a line that says
-            what the user can mend; or None if it was stopped.
+            The probability of cell interior, as `unetseg predict` writes it; or a message about
+            what the user can fix; or None if it was stopped.
         """
         try:
             volume = ArrayVolume(self._name, self._pixels)
@@ -76,7 +76,7 @@ class Prediction:
             with ours:
                 # A daemon: napari does not wait for it to end.
                 process = context.Process(target=serve, args=(theirs, *self._settings), daemon=True)
-                with theirs, without_main():  # closed here, it ends when the process does
+                with theirs, without_main():  # closed here, so that it ends when the process does
                     process.start()
                 self._process = process
                 try:
@@ -117,19 +117,19 @@ def _predict(
 
 
 def serve(connection: Connection[Any, Any], name: str, model: Path, tta: bool) -> None:
-    """Predict slices until nobody wants them; the other end is `Prediction`.
+    """Predict slices until the connection is closed; its other end is `Prediction`.
 
     Parameters
     ----------
     connection : Connection
-        Brings one slice after another, takes a Piece and its probabilities, or a line that says
-        what is wrong.
+        Delivers one slice after another; is sent each Piece with its probabilities, or an error
+        message.
     name, model, tta
         As in `Prediction`.
     """
     follow_the_parent()
     with suppress(OSError):  # programs without a terminal may have neither
-        os.dup2(2, 1)  # what libraries print is no output of napari's
+        os.dup2(2, 1)  # what libraries print must not mix with napari's output
     with suppress(EOFError, ConnectionError):  # the other end has gone
         try:
             from unetseg.engine.ensemble import Ensemble, Member, Treatment
@@ -140,8 +140,8 @@ def serve(connection: Connection[Any, Any], name: str, model: Path, tta: bool) -
             memory = parse_memory(PredictOptions().memory)
             while True:
                 image = connection.recv()
-                # As it came and as it is. What a large one takes beside is on top: the user has
-                # it in memory anyway, and no --memory to give.
+                # Two copies: as received, and as an array. A large slice may exceed the limit: the
+                # user has it in memory anyway, and cannot set --memory here.
                 overhead = min(2 * image.nbytes, LARGEST_SHARE * memory)
                 edge = ensemble.largest_box(memory=memory, overhead=overhead)
                 with ArrayVolume(name, image) as volume:

@@ -1,4 +1,4 @@
-"""What the buttons of the window do, as commands that anybody may type."""
+"""The commands behind the buttons of the window, as a user could type them."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from unetseg.running import STAGES, nearest, path_flags
 from unetseg.stacks.files import replacing
 
 TRAINING = ("augment", "preprocess", "train", "predict")
-TOLD = (*TRAINING, "suggest")  # of what a user says beside
+TOLD = (*TRAINING, "suggest")  # stages that get the options that a user types
 
-# What the window says itself, of every stage.
+# Options of any stage that the window sets itself.
 OURS = {"volume", "labels", "labels-as", "unlabelled", "input", "output", "from", "model", "only"}
 
-HOLDER = "the window of unetseg"  # of a lock, for a moment
-SAID = "# options: "  # before those that the user has typed
+HOLDER = "the window of unetseg"  # named in a lock that is held for a moment
+SAID = "# options: "  # precedes those that the user has typed
 
 
 @dataclass(frozen=True)
 class LastTraining:
-    """What was said for a training.
+    """Settings of a training.
 
     Attributes
     ----------
     options : str
     model : Path
-        That it began with.
+        That it started from.
     of_cells : bool
         Whether the labels were corrected cells.
     """
@@ -52,7 +52,7 @@ class LastTraining:
 
 @dataclass(frozen=True)
 class Loop:
-    """A stack, the folder that its results are in, and what a user says beside.
+    """A stack, the folder of its results, and the options that a user types.
 
     Parameters
     ----------
@@ -60,12 +60,12 @@ class Loop:
         In any form that `unetseg predict` reads.
     work : Path
     options : str
-        As on the command line, such as '--epochs 5 --no-tta', for whichever stages know them.
+        As on the command line, such as '--epochs 5 --no-tta', for the stages that have them.
 
     Raises
     ------
     UsageError
-        If no stage knows one of them.
+        If they cannot be parsed, or no stage has one of them.
     """
 
     stack: Path
@@ -77,7 +77,7 @@ class Loop:
 
     @property
     def model(self) -> Path:
-        """Where training leaves one."""
+        """Folder of the model that is trained."""
         return self.work / MODEL.name
 
     @property
@@ -97,36 +97,36 @@ class Loop:
 
     @property
     def painted(self) -> Path:
-        """Labels that are painted."""
+        """File of the painted labels."""
         return self.work / "drawn" / "painted.tif"
 
     @property
     def corrected(self) -> Path:
-        """Cells that are corrected."""
+        """File of the corrected cells."""
         return self.work / "drawn" / "corrected.tif"
 
     @property
     def labels(self) -> Path:
-        """What training reads of either: it stays as it is while more is drawn."""
+        """The copy of either that training reads: it does not change while more is drawn."""
         return self.work / "drawn" / "train-labels.tif"
 
     @property
     def labelled(self) -> Path:
-        """What `unetseg suggest` reads of either, for the same reason."""
+        """The copy of either that `unetseg suggest` reads, for the same reason."""
         return self.work / "drawn" / "suggest-labels.tif"
 
     @property
     def _experiment(self) -> Path:
-        """What `train` writes down."""
+        """The experiment file that `train` writes."""
         return self.work / "train.toml"
 
     def model_at_hand(self) -> Path:
-        """The model that was trained last, or starter."""
+        """Return the model that was trained last, or starter."""
         known = [self.model, *reversed(_earlier(self.model))]
         return next((model for model in known if (model / MANIFEST).is_file()), STARTER)
 
     def is_at_work(self) -> bool:
-        """Whether anybody trains the model now."""
+        """Whether a run is training the model now."""
         try:
             with FolderLock(self.model, holder=HOLDER):
                 return False
@@ -134,25 +134,25 @@ class Loop:
             return True
 
     def predict(self, model: Path) -> list[str]:
-        """The command that predicts the stack."""
+        """Return the command that predicts the stack."""
         paths = {"model": model, "volume": self.stack, "output": self.prediction}
         return _words("predict", paths, self._tables()["predict"])
 
     def suggest(self, model: Path, drawn: Path | None, settings: dict[str, Any]) -> list[str]:
-        """The command that says where to label next.
+        """Return the command that suggests where to label next.
 
         Parameters
         ----------
         model : Path
-            That is to say where it is unsure.
+            Whose uncertainty decides.
         drawn : Path or None
             Labels, if anything is labelled.
         settings : dict
-            What it must be told of them.
+            Options that describe the labels.
         """
         paths = {"model": model, "volume": self.stack, "output": self.suggestions}
         said = self._tables()["suggest"]
-        said.pop("tta", None)  # of one model there is nothing else to compare
+        said.pop("tta", None)  # needed: with one model there is nothing else to compare
         if drawn is None:
             of_labels = {flag_of(field.name) for field in dataclasses.fields(LabelOptions)}
             said = {flag: value for flag, value in said.items() if flag not in of_labels}
@@ -162,29 +162,29 @@ class Loop:
         return _words("suggest", paths, said | settings)
 
     def segment(self) -> list[str]:
-        """The command that makes cells of the prediction, to be corrected slice by slice."""
+        """Return the command that segments cells, to be corrected slice by slice."""
         paths = {"prediction": self.prediction, "output": self.cells}
         return ["segment", "--no-link", *path_flags("segment", paths.items())]
 
     def train(self, model: Path, drawn: Path, settings: dict[str, Any]) -> list[str]:
-        """The command that trains on what is drawn, from a model, and predicts the stack.
+        """Return the command that trains a model further on what is drawn, and predicts the stack.
 
-        The labels are copied to where it reads them, and an experiment is written for it. A model
-        that is finished makes room: it, or what stands in for it, is told by `--from`.
+        The labels are copied to where it reads them, and an experiment is written for it. A
+        finished model in the output folder is renamed first; `from` then has its new name.
 
         Parameters
         ----------
         model : Path
-            To begin with.
+            To start from.
         drawn : Path
             Labels.
         settings : dict
-            What `unetseg augment` must be told of them.
+            Options of `unetseg augment` that describe the labels.
 
         Raises
         ------
         OutputError
-            If a run is in the model's folder.
+            If another run is using the model's folder.
         """
         tables = self._tables()
         del tables["suggest"]
@@ -203,7 +203,7 @@ class Loop:
         return ["run", str(self._experiment)]
 
     def last_training(self) -> LastTraining | None:
-        """What `train` wrote down last, if it can be read."""
+        """Return the settings that `train` wrote last; None if they cannot be read."""
         try:
             text = self._experiment.read_text(encoding="utf-8")
             raw = tomllib.loads(text)
@@ -217,7 +217,7 @@ class Loop:
             return None
 
     def wish(self, index: int) -> Wish:
-        """To see a slice while a model is trained, as it will be predicted."""
+        """Return the request to predict a slice during training, as it will be predicted later."""
         said = self._tables()["predict"]
         voxel = said.get("voxel")
         edges = None if voxel is None else [float(edge) for edge in voxel.split()]
@@ -229,7 +229,7 @@ class Loop:
         )
 
     def _tables(self) -> dict[str, dict[str, Any]]:
-        """Options of the stages of a training, by their flags."""
+        """Return the options of each stage, by their flags."""
         given = _parse(self.options)
         tables: dict[str, dict[str, Any]] = {}
         known: set[str] = set()
@@ -249,7 +249,7 @@ class Loop:
 
 
 def _parse(text: str) -> dict[str, str | bool]:
-    """Options as they are typed, by their flags."""
+    """Parse options as they are typed; return their values by flag."""
     given: dict[str, str | bool] = {}
     try:
         words = shlex.split(text)
@@ -271,7 +271,7 @@ def _parse(text: str) -> dict[str, str | bool]:
 
 
 def _words(stage: str, paths: dict[str, Path], said: dict[str, Any]) -> list[str]:
-    """A command of paths and of options by their flags."""
+    """Return the words of a command with these paths and options."""
     words = [stage, *path_flags(stage, paths.items())]
     for flag, value in said.items():
         if isinstance(value, bool):
@@ -288,14 +288,14 @@ def _copy(drawn: Path, path: Path) -> None:
 
 
 def _kinds(stage: str) -> dict[str, Any]:
-    """Types of a stage's options that users may give here."""
+    """Return the types of a stage's options that users may give here."""
     hints = typing.get_type_hints(STAGES[stage])
     fields = dataclasses.fields(STAGES[stage])
     return {flag_of(f.name): hints[f.name] for f in fields if flag_of(f.name) not in OURS}
 
 
 def _read(text: str | bool, kind: Any) -> Any:
-    """A value as TOML has it; whether it is allowed, the stage says."""
+    """Convert a value to its type in TOML; the stage checks whether it is allowed."""
     kinds = typing.get_args(kind) or (kind,)
     for number in (int, float):
         if isinstance(text, str) and number in kinds:
@@ -307,7 +307,7 @@ def _read(text: str | bool, kind: Any) -> Any:
 
 
 def _as_toml(said: str, raw: dict[str, Any]) -> str:
-    """An experiment: values first, then tables."""
+    """Write an experiment as TOML: values first, then tables."""
     lines = ["# Written by the window; unetseg run does what its button Train does.", SAID + said]
     lines += [f"{key} = {json.dumps(one)}" for key, one in raw.items() if not isinstance(one, dict)]
     for name, table in raw.items():
@@ -317,7 +317,7 @@ def _as_toml(said: str, raw: dict[str, Any]) -> str:
 
 
 def _earlier(model: Path) -> list[Path]:
-    """Models that have made room for it, the oldest first."""
+    """Return the earlier models, which were renamed, the oldest first."""
     found = [path for path in model.parent.glob(f"{model.name}-*") if _number(path) > 0]
     return sorted(found, key=_number)
 
@@ -328,10 +328,10 @@ def _number(path: Path) -> int:
 
 
 def _set_aside(model: Path) -> Path | None:
-    """Let a finished model make room; where it is then, None if there is none."""
+    """Rename a finished model to make room; return its new path, or None if there is none."""
     if not (model / MANIFEST).is_file():
         return None
     with FolderLock(model, holder=HOLDER):
-        pass  # nobody is at work there
+        pass  # no run is using it
     last = max(map(_number, _earlier(model)), default=0)
     return model.rename(model.with_name(f"{model.name}-{last + 1}"))

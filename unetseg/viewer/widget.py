@@ -20,14 +20,14 @@ DEFAULTS = PredictOptions()
 
 THOUSAND = 1000  # steps of the progress bar
 
-# What of a layer says where it lies.
+# Attributes of a layer that define its position.
 PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 class PredictMembranes(Container):
     """A form: an image, a model, a button. It adds a layer with the probability of cell interior.
 
-    Pixels are those that `unetseg predict` writes.
+    Its pixels are the same as `unetseg predict` writes.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class PredictMembranes(Container):
         self._prediction: Prediction | None = None
         self.start.changed.connect(self._on_start)
         self.stop.changed.connect(self._on_stop)
-        # The work must not outlive what it reports to.
+        # The prediction must not outlive the form that it reports to.
         self.native.destroyed.connect(self._on_stop)
 
     def _on_start(self) -> None:
@@ -105,7 +105,7 @@ class PredictMembranes(Container):
 
 
 def _tell(line: str) -> None:
-    """Show what the user can mend, without a traceback."""
+    """Show an error that the user can fix, without a traceback."""
     from napari.utils.notifications import show_error
 
     show_error(line)

@@ -1,4 +1,4 @@
-"""Stacks as layers of napari, which reads of them what it shows."""
+"""Show stacks as layers of napari, which reads only what it shows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "cells": {"opacity": 0.3},
 }
 LABELS = ("true labels", "cells")
-# From above and the side, in degrees: seen along z, cells would be as in a slice.
+# From above and the side, in degrees: seen along z, cells would look as in a slice.
 OBLIQUE = (-20.0, 25.0, 110.0)
 
 
@@ -48,7 +48,7 @@ class Shown:
     slices : sequence of int, optional
         Which of its slices; all of them by default.
     only : set of int, optional
-        Which of its numbers, if it is one of cells; all of them by default.
+        Which cells, by number, of a stack of cells; all of them by default.
     """
 
     kind: str
@@ -58,13 +58,13 @@ class Shown:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of what is shown, (Z, Y, X)."""
+        """Shape of what is shown, (Z, Y, X)."""
         depth = len(self.volume if self.slices is None else self.slices)
         return depth, *self.volume.shape[1:]
 
 
 class _Slices:
-    """What Dask needs of an array, for a stack of which it reads whole slices."""
+    """An array-like for Dask, which reads whole slices of a stack from it."""
 
     ndim = 3
 
@@ -75,7 +75,7 @@ class _Slices:
         self.shape = shown.shape
         self.dtype = shown.volume.dtype
         if shown.kind in LABELS and self.dtype.kind == "f":
-            self.dtype = np.dtype(np.uint32)  # napari wants whole numbers
+            self.dtype = np.dtype(np.uint32)  # napari needs integers
 
     def __getitem__(self, key: tuple[slice, slice, slice]) -> npt.NDArray[Any]:
         depth, rows, columns = key
@@ -92,12 +92,12 @@ class _Slices:
 
 
 def import_napari() -> Any:
-    """Import napari with its Qt, which only those need who look.
+    """Import napari with its Qt, which is needed only to view stacks.
 
     Raises
     ------
     UnetsegError
-        If it is not installed, or there is no screen: Qt would end the process.
+        If it is not installed, or there is no screen, in which case Qt would end the process.
     """
     try:
         import napari
@@ -116,7 +116,7 @@ def import_napari() -> Any:
 
 
 def place_of(voxel: Voxel | None) -> dict[str, Any]:
-    """What napari is told of where a stack of such voxels lies."""
+    """Return the axis labels, scale and units of a layer with voxels of this size."""
     place: dict[str, Any] = {"axis_labels": ("z", "y", "x")}
     if voxel is not None:
         place |= {"scale": voxel.edges, "units": ("nm", "nm", "nm")}
@@ -145,8 +145,8 @@ def add_layers(viewer: Any, stacks: Iterable[Shown], *, voxel: Voxel | None) -> 
         array = dask.array.from_array(
             slices,
             chunks=(1, *shown.shape[1:]),
-            name=False,  # its hash would take reading it all
-            lock=True,  # files are read from one place at a time
+            name=False,  # hashing it would read the whole stack
+            lock=True,  # files are read by one thread at a time
             meta=np.empty((0, 0, 0), slices.dtype),
         )
         add = viewer.add_labels if shown.kind in LABELS else viewer.add_image
@@ -157,7 +157,7 @@ def add_layers(viewer: Any, stacks: Iterable[Shown], *, voxel: Voxel | None) -> 
 def show_in_three_dimensions(viewer: Any) -> None:
     """Turn the view to three dimensions, with the cells as solids if there are some.
 
-    What lies over them would hide them: only they are left to be seen.
+    Other layers are hidden, because they would cover the cells.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""The report: one HTML page that needs nothing from outside."""
+"""The report: one self-contained HTML page."""

@@ -1,4 +1,4 @@
-"""Linked cells of the report: the longest through their slices, and the least sure links."""
+"""Pictures of linked cells in the report: the longest cells, and the least certain links."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from unetseg.figures.report.pictures import (
 )
 
 CELL, CELL_TINT = (47, 190, 120), (150, 230, 185)
-# The smaller section of a link, and the larger: apart for all kinds of colour vision.
+# Colours of the smaller and larger section of a link, distinct for all kinds of colour vision.
 ONE, OTHER = MARKS["split"], MARKS["merge"]
 ONE_TINT, OTHER_TINT = TINTS["split"][2], TINTS["merge"][2]
-STEP = 176  # edge in pixels above which a step of a strip is made smaller
+STEP = 176  # edge in pixels above which a picture of a strip is made smaller
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def draw_strip(cell: int, slices: list[Seen]) -> list[tuple[str, Picture]]:
 
 
 def draw_link(name: str, small: Seen, large: Seen) -> list[tuple[str, Picture]]:
-    """Draw two sections, both in each of their slices, each with a caption."""
+    """Draw both sections of a link in each of their slices, each with a caption."""
     lines = [(large.section, OTHER), (small.section, ONE)]
     sides = [(small, "orange", ONE_TINT), (large, "blue", OTHER_TINT)]
     if small.number == large.number:
@@ -78,7 +78,7 @@ def draw_link(name: str, small: Seen, large: Seen) -> list[tuple[str, Picture]]:
 
 
 def pick_section(cell: Mask, middle: tuple[float, float]) -> Mask:
-    """Of the sections of a cell in a slice, the one whose mean row and column is nearest."""
+    """Return the section of a cell whose mean row and column are nearest to `middle`."""
     sections = label_cells(cell)
     count = int(sections.max(initial=0))
     if count < 2:
@@ -90,7 +90,7 @@ def pick_section(cell: Mask, middle: tuple[float, float]) -> Mask:
 
 
 def find_contact(one: Mask, other: Mask) -> tuple[int, int]:
-    """Where two sections overlap or, within a slice, touch: mean row and column."""
+    """Return mean row and column of where two sections overlap or, within a slice, touch."""
     wide = one
     for _ in range(3):  # across the line between neighbours, which is a pixel wide
         if (wide & other).any():
@@ -109,7 +109,7 @@ def _middle(mask: Mask) -> tuple[int, int]:
 def _outlined(
     colours: Pixels, lines: list[tuple[Mask, tuple[int, int, int]]], *, width: int
 ) -> npt.NDArray[np.uint8]:
-    """Paint the outlines of areas, inside of them."""
+    """Paint the outlines of areas, along their inside."""
     painted = colours.copy()
     for mask, colour in lines:
         inner = ndimage.binary_erosion(mask, np.ones((3, 3)), iterations=width, border_value=1)

@@ -1,10 +1,10 @@
-"""Charts of the report: where lines and labels go. chart.svg draws them.
+"""Layout of the report's charts: positions of lines and labels. chart.svg draws them.
 
-Not matplotlib: it knows neither classes nor currentColor, and what it writes for three lines of 19
-points (9.2 kB; ours: 2.4) is all black on the page, whose policy refuses its 27 inline styles; two
-such charts share 43 of their 44 ids. Its text can be rewritten until it follows light and dark, but
-that is hardly less code, and must know how each version spells it: 3.9 writes `font`, where 3.11
-writes `font-size` and `font-family`.
+Not with matplotlib: it supports neither CSS classes nor currentColor, and its SVG of three lines of
+19 points (9.2 kB; ours: 2.4) is all black on the page, whose policy blocks its 27 inline styles;
+two such charts share 43 of their 44 ids. Rewriting its SVG to follow light and dark mode is hardly
+less code, and depends on its version: 3.9 writes `font`, where 3.11 writes `font-size` and
+`font-family`.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart with all its coordinates, and the numbers for those who do not see it.
+    """A chart with all its coordinates, and a table of its values for those who cannot see it.
 
-    `chosen` is where a vertical line stands, and `value` what the first line is there.
+    `chosen` is the x of a vertical line, and `value` the place and value of the first series there.
     """
 
     title: str
@@ -80,15 +80,15 @@ def make_chart(
     ----------
     title, x_label : str
     series : sequence of Series
-        The first is the one that matters.
+        The first is the main one, whose value at `chosen` is shown.
     chosen : float or None
         An x to mark.
     summary : str
         What the chart says, in a sentence.
     top : float or None
-        Upper end of the y axis; None to take what the points need, and to begin at 0.
+        Upper end of the y axis; None for an axis from 0 to the highest point.
     bottom : float or None
-        What need not be shown below: lines are cut off there.
+        Lowest y that must be shown: lines are cut off below it.
     dots : bool
         Mark the points.
     """
@@ -112,7 +112,7 @@ def make_chart(
     for line in series:
         places = [(f"{across(x):.1f}", f"{down(y):.1f}") for x, y in line.points]
         corners = " ".join(f"{x},{y}" for x, y in places)
-        few = dots or len(places) == 1  # a line of one point is not seen
+        few = dots or len(places) == 1  # a line of one point is invisible
         lines.append(Line(line.name, line.look, corners, places if few else []))
     value = None
     if chosen is not None:
@@ -138,9 +138,9 @@ def _cell(line: Series, x: float) -> str:
 
 
 def nice_ticks(low: float, high: float, *, most: int, whole: bool = False) -> list[float]:
-    """Round numbers that enclose a range, in steps of 1, 2 or 5 times a power of ten.
+    """Return round numbers that enclose a range, in steps of 1, 2 or 5 times a power of ten.
 
-    If `whole`, none between the whole numbers.
+    If `whole`, only whole numbers.
     """
     span = high - low or abs(high) or 1.0
     power = 10.0 ** math.floor(math.log10(span / most))

@@ -1,4 +1,4 @@
-"""What the template of the report is given: each part of the page, from arrays and manifests."""
+"""Contents for the report's template: each part of the page, from arrays and manifests."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WORTH_A_LOOK = 0.2
 
 
 def choose(ranked: Sequence[T], most: int) -> list[T]:
-    """Take items evenly from first to last; the middle one if there is to be only one."""
+    """Pick items evenly from first to last, or the middle one if `most` is 1."""
     if most == 1:
         return [ranked[len(ranked) // 2]]
     count = min(most, len(ranked))
@@ -100,9 +100,9 @@ def scored(
     scores : dict
         Contents of scores.json.
     errors : sequence of dict
-        For each held-out slice its splits and merges.
+        Splits and merges of each held-out slice.
     numbers : list of int
-        Which source slices they are.
+        Numbers of the held-out slices in the source.
     look : function
         Gives a slice by its index among the held-out ones.
     slices, places : int
@@ -159,9 +159,9 @@ def _describe_place(
 
 
 def threshold_charts(scores: dict[str, Any]) -> list[Chart]:
-    """Each score over the thresholds; its sides too where scores.json has them."""
+    """Chart each score over thresholds, with its merge and split parts if scores.json has them."""
     curves = scores["curves"]
-    # At 0 and at 1 everything is one cell, or nothing is: they would squeeze the rest.
+    # Without 0 and 1, where everything is one cell or nothing is: they would compress the rest.
     inner = range(1, len(curves["threshold"]) - 1)
     charts = []
     for key, title in (("v_rand", "V_Rand"), ("v_info", "V_Info"), ("pixel_error", "Pixel error")):
@@ -198,12 +198,12 @@ def training(
     preview: bytes | None,
     weights: tuple[int, npt.NDArray[np.float32]] | None,
 ) -> dict[str, Any]:
-    """Parts of a page on how the model came about.
+    """Parts of a page on how the model was trained.
 
     Parameters
     ----------
     history : list of dict
-        Rows of history.csv; none of a model that comes without.
+        Rows of history.csv; empty for a model without one.
     preview : bytes or None
         preview.png of `unetseg augment`.
     weights : (int, (H, W) float32) or None
@@ -330,6 +330,6 @@ def stage(name: str, manifest: Manifest, command: str) -> dict[str, Any]:
 
 
 def _in_words(value: Any) -> str:
-    """A value of an option."""
+    """Return the value of an option in words."""
     words = {"None": "none", "True": "yes", "False": "no"}
     return words.get(str(value), str(value))

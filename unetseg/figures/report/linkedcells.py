@@ -1,4 +1,4 @@
-"""What the report shows of cells that were linked through the slices."""
+"""The part of the report on cells that were linked through the slices."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from unetseg.figures.report.cellpictures import (
 from unetseg.figures.report.contents import choose
 from unetseg.stacks.volume import Volume
 
-# The longest cells that are listed, those of them that are drawn, and in how many slices.
+# How many of the longest cells are listed, how many are drawn, and in how many slices each.
 LISTED, DRAWN, STEPS = 10, 3, 8
-# Pixels around a drawn cell, and the most of one that is shown.
+# Margin around a drawn cell, and largest edge of its picture, in pixels.
 ROOM, LARGEST = 24, 640
-# Around a link: what is searched for where its sections meet, and edges of what is shown.
+# Around a link, in pixels: edge of the area searched for the contact, and limits of that shown.
 SEARCHED, CROP = 512, (96, 256)
 
 
@@ -43,7 +43,7 @@ class Linked:
     labels : Volume
         Their numbers.
     shown : Volume
-        What lies under them: the images, or the prediction.
+        What is shown under them: the images, or the prediction.
     """
 
     cells: Stage
@@ -51,7 +51,7 @@ class Linked:
     shown: Volume
 
     def see(self, z: int, box: Box, cell: int) -> Seen:
-        """A part of a slice, and the sections of a cell in it."""
+        """Read a part of a slice, and the sections of a cell in it."""
         return Seen(z, self.shown.part(z, box), self.labels.part(z, box) == cell)
 
 
@@ -62,8 +62,7 @@ def linked_parts(linked: Linked, *, places: int) -> dict[str, Any]:
     ----------
     linked : Linked
     places : int
-        How many of the least sure links to show: of those that join, and as many of those that do
-        not.
+        How many of the least certain links to show: this many that join, and as many that do not.
     """
     folder, depth = linked.cells.folder, len(linked.labels)
     with (folder / "cells-3d.csv").open(newline="", encoding="utf-8") as file:
@@ -95,7 +94,7 @@ def linked_parts(linked: Linked, *, places: int) -> dict[str, Any]:
 
 
 def _row(cell: dict[str, str]) -> dict[str, Any]:
-    """A row of the table of whole cells, as far as it is shown."""
+    """Return what is shown of a row of the table of whole cells."""
     whole = {
         key: int(value)
         for key, value in cell.items()
@@ -111,7 +110,7 @@ def _row(cell: dict[str, str]) -> dict[str, Any]:
 
 
 def _strip(linked: Linked, row: dict[str, Any]) -> Any:
-    """A cell in slices evenly from its first to its last."""
+    """Draw a cell in slices picked evenly from its first to its last."""
     sides = [(row[f"{axis}_first"], row[f"{axis}_last"]) for axis in "yx"]
     edge = max(last - first + 1 for first, last in sides) + 2 * ROOM
     middle = (sum(sides[0]) // 2, sum(sides[1]) // 2)
@@ -123,7 +122,7 @@ def _strip(linked: Linked, row: dict[str, Any]) -> Any:
 def _link(
     linked: Linked, name: str, link: Link, middles: dict[int, tuple[float, float, int]]
 ) -> Any:
-    """Both sections of a link, enlarged around where they meet."""
+    """Draw both sections of a link, enlarged around their contact."""
     size = linked.labels.shape[1:]
     wide = square_around((round(link.y), round(link.x)), edge=SEARCHED, size=size)
     sides = (
@@ -149,7 +148,7 @@ def _link(
 
 
 def _middles_of(table: Path, links: Iterable[Link]) -> dict[int, tuple[float, float, int]]:
-    """Mean row and column, and area, of the sections of some links, by their labels."""
+    """Read mean row and column, and area, of the sections of some links, by their labels."""
     wanted = {label for link in links for label in (link.label, link.other_label)}
     with table.open(newline="", encoding="utf-8") as file:
         return {

@@ -1,4 +1,4 @@
-"""The page itself: template, style and script put together, and closed to everything outside."""
+"""Render the page from template, style and script, with nothing loaded from outside."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from markupsafe import Markup
 
 
 def render(contents: dict[str, Any]) -> str:
-    """Make the page.
+    """Render the page.
 
-    Every text is escaped by the template: names of files come from strangers. The page's own
-    security policy forbids all that is not in it, and allows its style and its script by hash.
+    The template escapes every text, because names of files are not to be trusted. The page's own
+    security policy forbids everything from outside, and allows its style and script by hash.
 
     Parameters
     ----------
     contents : dict
-        What template.html names.
+        The variables of template.html.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def render(contents: dict[str, Any]) -> str:
     environment.filters.update(
         thousands=thousands, span=span, duration=duration, score=score, measure=measure
     )
-    # Ours, and with nothing of the user's in them: safe as they are.
+    # Our own files, without anything from the user: safe unescaped.
     style, script = (Markup(_text(name)) for name in ("style.css", "script.js"))
     policy = (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
@@ -67,13 +67,13 @@ def score(value: float) -> str:
 
 
 def measure(name: str) -> Markup:
-    """Set what stands behind the line of V_Rand and V_Info below it."""
+    """Write what follows the underscore of V_Rand and V_Info as a subscript."""
     letter, _, index = name.partition("_")
     return Markup("{}<sub>{}</sub>").format(letter, index) if index else Markup("{}").format(name)
 
 
 def duration(minutes: float) -> str:
-    """Say how long, in words."""
+    """Write a duration in words."""
     if minutes < 1:
         seconds = max(1, round(minutes * 60))
         return f"{seconds} second{'' if seconds == 1 else 's'}"
@@ -83,7 +83,7 @@ def duration(minutes: float) -> str:
 
 
 def span(numbers: list[int]) -> str:
-    """Write slice numbers as blocks, such as 24-29, 31, with a dash of print."""
+    """Write slice numbers as blocks, such as 24-29, 31, with an en dash."""
     blocks: list[list[int]] = []
     for number in sorted(numbers):
         if blocks and number == blocks[-1][-1] + 1:

@@ -53,7 +53,7 @@ def as_grey(share: Pixels) -> npt.NDArray[np.uint8]:
 
 
 def photo(pixels: npt.NDArray[np.uint8], alt: str, *, most: int = LARGEST) -> Picture:
-    """Encode greys or colours that vary smoothly: JPEG.
+    """Encode greys or colours that vary smoothly, as JPEG.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def photo(pixels: npt.NDArray[np.uint8], alt: str, *, most: int = LARGEST) -> Pi
 
 
 def drawing(pixels: npt.NDArray[np.uint8], alt: str) -> Picture:
-    """Encode flat areas: PNG. Parameters as for `photo`."""
+    """Encode flat areas, as PNG. Parameters as for `photo`."""
     image = _fitted(Image.fromarray(pixels), Image.Resampling.LANCZOS)
     if pixels.ndim == 3:
         image = image.quantize(64, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
@@ -76,26 +76,26 @@ def drawing(pixels: npt.NDArray[np.uint8], alt: str) -> Picture:
 
 
 def layer(mask: Mask, colour: tuple[int, int, int], alt: str) -> Picture:
-    """Encode a layer to lay over a picture: one colour where the mask is true, else nothing."""
+    """Encode a layer to lay over a picture: one colour where the mask is true, else clear."""
     image = _fitted(Image.fromarray(mask.astype(np.uint8)), Image.Resampling.NEAREST)
     image.putpalette([0, 0, 0, *colour])
     return _encoded(image, alt, "PNG", transparency=0, bits=1, optimize=True)
 
 
 def reencoded(data: bytes, alt: str) -> Picture:
-    """Make a picture file fit for a page."""
+    """Re-encode a picture file, small enough for a page."""
     with Image.open(io.BytesIO(data)) as image:
         return photo(np.asarray(image.convert("RGB")), alt)
 
 
 def thick(mask: Mask, by: int) -> Mask:
-    """Make lines so many pixels wider."""
+    """Make lines wider by `by` pixels."""
     widened: Mask = ndimage.binary_dilation(mask, np.ones((by + 1, by + 1)))
     return widened
 
 
 def tinted(grey: npt.NDArray[np.uint8], areas: list[tuple[Mask, tuple[int, int, int]]]) -> Pixels:
-    """Colour areas of a grey picture; what is dark stays dark."""
+    """Colour areas of a grey picture; dark pixels stay dark."""
     colours = np.repeat(grey[..., np.newaxis], 3, axis=2).astype(np.float64)
     for area, colour in areas:
         colours[area] *= np.array(colour) / 255
@@ -118,7 +118,7 @@ def heat(values: Pixels, alt: str) -> Picture:
 
 def coloured_cells(cells: Pixels) -> Pixels:
     """Give every cell a soft colour of its own, and leave what is between them black."""
-    # Steps of the golden ratio around the circle of hues keep numbers that follow far apart.
+    # Steps of the golden ratio around the circle of hues give consecutive numbers distant hues.
     hue = np.mod(cells.astype(np.float64) * 0.618033988749895, 1.0)
     light = 0.72 + 0.2 * np.mod(cells.astype(np.float64) * 0.7548776662466927, 1.0)
     phase = hue[..., np.newaxis] * 2 * np.pi + np.array([0, 2, 4]) * np.pi / 3

@@ -1,4 +1,4 @@
-"""Held-out slices of the report: image, label, prediction, and where the last two disagree."""
+"""Held-out slices of the report: image, label, prediction, and the errors of the prediction."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from unetseg.figures.report.pictures import (
     tinted,
 )
 
-# Thinner parts are borders drawn a little beside the true ones: they do no harm to a tracing.
+# In pixels: thinner errors are borders slightly beside the true ones, which do not affect tracing.
 DEPTH = 3.0
 BORDER = (255, 255, 255)
 # The crop around a place: room around what is marked, and its limits, in pixels.
@@ -45,7 +45,7 @@ class HeldOutSlice:
         Source slice, counted from 0.
     image : (H, W) array or None
     label : (H, W) array
-        0 on membrane, 255 inside cells, 127 where nothing counts.
+        0 on membrane, 255 inside cells, 127 on unlabelled pixels.
     probability : (H, W) float
         Of interior.
     """
@@ -58,13 +58,13 @@ class HeldOutSlice:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """A held-out slice, its label and its prediction as segments and as errors.
+    """A held-out slice, with the segments of its label and prediction, and its errors.
 
     Attributes
     ----------
     image : (H, W) array or None
     cells, segments : (H, W) int32
-        The truth, and the prediction at the threshold after border thinning: what is scored.
+        True cells, and the prediction at the threshold after border thinning, as they are scored.
     errors : dict
         Its splits and merges, by kind: split, merge.
     """
@@ -76,13 +76,13 @@ class Compared:
 
 
 def compare(held_out: HeldOutSlice, *, threshold: float) -> Compared:
-    """Segment a slice as the scores do, and find where it goes wrong.
+    """Segment a slice as for its scores, and find its splits and merges.
 
     Parameters
     ----------
     held_out : HeldOutSlice
     threshold : float
-        What is higher is interior.
+        Higher probabilities are interior.
     """
     interior = (
         held_out.probability.astype(np.float64) > threshold
@@ -111,7 +111,7 @@ class Place:
     kind : str
         split or merge.
     index : int
-        Which of the held-out slices.
+        Index among the held-out slices.
     error : Disagreement
     """
 
@@ -128,7 +128,7 @@ class Place:
 
 
 def worst_places(errors: Sequence[dict[str, list[Disagreement]]], *, most: int) -> list[Place]:
-    """The splits and the merges of all slices that affect most pixels, so many of each.
+    """Return the splits and the merges that affect the most pixels, at most `most` of each.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ class Panels:
 
 
 def draw_slice(held_out: HeldOutSlice, compared: Compared | None) -> Panels:
-    """Draw a slice three times, and its errors if they are known."""
+    """Draw image, label and prediction of a slice, and its errors if they are known."""
     number, image = held_out.number, held_out.image
     membrane = "cells white, membrane black"
     height, width = held_out.label.shape
