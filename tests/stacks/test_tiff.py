@@ -463,7 +463,9 @@ def test_slices_that_were_called_channels(tmp_path: Path, stack: np.ndarray):
             f"{tmp_path / 'many.tif'}: 12 channels, more than ImageJ has, are read as slices",
         )
     tifffile.imwrite(tmp_path / "few.tif", stack[:5], imagej=True)
-    with pytest.raises(InputError, match=r"found CYX .* metadata=\{'axes': 'ZYX'\}"):
+    with pytest.raises(
+        InputError, match=r"found several channels \(CYX .* metadata=\{'axes': 'ZYX'\}"
+    ):
         Stack(tmp_path / "few.tif")
 
 

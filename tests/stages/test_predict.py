@@ -237,7 +237,7 @@ def test_a_result_that_lost_a_chunk_is_not_published(
         patch.setattr(ZarrPieces, "put", put_and_lose)
         *_, line = cli(*common, code=1).stderr.splitlines()
     assert re.search(
-        r"p\.zarr: expected all of the 3 pieces that were written, found 2; the same command", line
+        r"p\.zarr: expected all of the 3 pieces that were written, found 2; run the same", line
     )
     assert [path.name for path in Path("work/prediction").iterdir()] == [".unfinished"]
     assert "resuming: 67% is done" in cli(*common).stderr

@@ -60,7 +60,10 @@ def test_what_is_faint_is_suggested_first(faint: np.ndarray, tmp_path: Path, cli
     assert min(inside) > 32
     assert first["score"] > 1.2 * max(row["score"] for row in others)
     assert [row["rank"] for row in (first, *others)] == [1, 2, 3]
-    assert details_of("work/suggestions") == {"apart": 3}  # 150 nm, if it were of ISBI 2012
+    assert details_of("work/suggestions") == {
+        "apart": 3,
+        "patch": 64,
+    }  # 150 nm, if it were of ISBI 2012
     assert {(row["height"], row["width"]) for row in (first, *others)} == {(64, 64)}
     line = f"1: slice 1, y {first['y']:g}, x {first['x']:g} (64 x 64), score {first['score']:.4f}"
     assert line in shown
@@ -151,7 +154,7 @@ def test_slices_apart_follow_the_voxel(faint: np.ndarray, model: Path, tmp_path:
     common = ("suggest", "--model", model, "--volume", volume, "--no-rescale", "--count", 1)
     for options, apart in ((("--voxel", "30 4 4"), 5), (("--voxel", "900 4 4", "--apart", 7), 7)):
         cli(*common, *options)
-        assert details_of("work/suggestions") == {"apart": apart}
+        assert details_of("work/suggestions") == {"apart": apart, "patch": 64}
 
 
 @pytest.mark.slow
