@@ -13,7 +13,7 @@ from scipy import ndimage
 from unetseg.arrays.synthetic import synthesize
 from unetseg.progress import Silent
 from unetseg.stacks.volume import ArrayVolume
-from unetseg.stages.inputchecks import warn_of_axes
+from unetseg.stages.stackchecks import warn_of_axes
 
 
 def change(path: Path, how: object) -> None:

@@ -247,15 +247,17 @@ def matches(path: Path, record: Source | Output, *, hasher: Hasher = in_threads)
         return False
 
 
-def written_by(path: Path, stage: str) -> bool:
-    """Whether a stage wrote a file, which is unchanged and still in that stage's folder."""
+def written_by(path: Path, *stages: str) -> str | None:
+    """Return which of these stages wrote a file, if it is unchanged and still in their folder."""
     try:
         manifest = Manifest.read(path.parent / MANIFEST)
     except (InputError, OSError):
-        return False
-    return manifest.stage == stage and any(
+        return None
+    # Only a file of these stages is hashed.
+    ours = manifest.stage in stages and any(
         output.name == path.name and matches(path, output) for output in manifest.outputs
     )
+    return manifest.stage if ours else None
 
 
 def recorded_path(path: Path, *, folder: Path) -> str:

@@ -21,6 +21,7 @@ from unetseg.stacks.kinds import TIFF, kind_of, not_read
 from unetseg.stacks.omeset import check_complete, set_of
 from unetseg.stacks.rawpixels import ENDS_EARLY, Run
 from unetseg.stacks.tifflayout import (
+    GREY,
     REMEDY,
     called_channels,
     check_chain,
@@ -129,7 +130,7 @@ class Stack(Volume):
                 path,
                 expected="grey levels, black the lowest",
                 found=f"pixels of kind {getattr(photometric, 'name', photometric)}",
-                remedy="convert it in Fiji (Image > Type > 8-bit)",
+                remedy=GREY,
             )
 
     def _check_whole(self) -> None:

@@ -24,13 +24,7 @@ from unetseg.progress import Progress
 from unetseg.stacks.labels import Labels
 from unetseg.stacks.slicefolder import SliceFolder
 from unetseg.stacks.volume import Volume, name_in
-from unetseg.stages.stackchecks import (
-    MIDDLE,
-    refuse_result,
-    say_remarks,
-    warn_of_axes,
-    warn_of_missing,
-)
+from unetseg.stages.stackchecks import MIDDLE, warn_of_volume
 
 # In standard deviations of a slice; less may be chance, or noise.
 CLEARLY_DARKER = 0.1
@@ -67,10 +61,7 @@ def warn_of_input(volume: Volume, labels: Labels, progress: Progress) -> None:
     InputError
         If the volume is a result of unetseg, or shows no tissue at all.
     """
-    refuse_result(volume)
-    say_remarks(progress, volume, labels.source)
-    warn_of_axes(volume, progress)
-    warn_of_missing(volume, progress)
+    warn_of_volume(progress, volume, labels.source)
     _warn_of_numbers(volume, labels, progress)
     labelled, plain, contrasts, empty, fitted = [], [], [], {}, []
     # Labels of separate images are matched by name.

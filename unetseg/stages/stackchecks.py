@@ -48,10 +48,7 @@ def warn_of_stack(
     InputError
         If it is a result of unetseg, or shows no tissue at all.
     """
-    refuse_result(volume)
-    say_remarks(progress, volume)
-    warn_of_axes(volume, progress)
-    warn_of_missing(volume, progress)
+    warn_of_volume(progress, volume)
     here = treatment.voxel_of(volume)
     for folder, model in models:
         trained = Voxel.recorded(model.details)
@@ -67,16 +64,30 @@ def warn_of_stack(
         warn_of_contrast(seen, model.details.get("dark_lines"), progress)
 
 
-def refuse_result(volume: Volume) -> None:
+def warn_of_volume(progress: Progress, volume: Volume, *others: Volume) -> None:
+    """Warn if images look wrong, and show the remarks of readers, also on `others` beside them.
+
+    Raises
+    ------
+    InputError
+        If the volume is a result of unetseg, or shows no tissue at all.
+    """
+    _refuse_result(volume)
+    say_remarks(progress, volume, *others)
+    warn_of_axes(volume, progress)
+    warn_of_missing(volume, progress)
+
+
+def _refuse_result(volume: Volume) -> None:
     """Raise an InputError if probabilities or cells are given where an image belongs."""
-    for stage, found in RESULTS.items():
-        if written_by(volume.path, stage):
-            raise InputError(
-                volume.path,
-                expected="an image of tissue",
-                found=f"{found} of unetseg {stage}",
-                remedy="give the stack that they were made from",
-            )
+    stage = written_by(volume.path, *RESULTS)
+    if stage is not None:
+        raise InputError(
+            volume.path,
+            expected="an image of tissue",
+            found=f"{RESULTS[stage]} of unetseg {stage}",
+            remedy="give the stack that they were made from",
+        )
 
 
 def say_remarks(progress: Progress, *volumes: Volume) -> None:
