@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import tifffile
 
 from unetseg.artifacts.finding import STARTER
@@ -89,35 +90,18 @@ class Trials:
         """Scores of a choice with so many labelled slices, by what training began with."""
         folder = self._output / f"{choice.number}-{labelled}"
         chosen = [*choice.order[:labelled], *choice.scored]
-        stacks = {}
-        for kind, whole in (("volume", self._volume), ("labels", self._labels)):
-            stacks[kind] = folder / f"train-{kind}.tif"
-            folder.mkdir(parents=True, exist_ok=True)
-            tifffile.imwrite(
-                stacks[kind], whole[chosen], photometric="minisblack", metadata={"axes": "ZYX"}
-            )
-        if not labelled:
-            if MODEL in self._starts:
-                yield MODEL, self._predict(stacks, folder)
-            return
-        augmented, preprocessed = folder / "augmented", folder / "preprocessed"
-        stack = {name: (path,) for name, path in stacks.items()}
-        run_stage("augment", AugmentOptions(**stack, output=augmented, preview=False), Terminal())
-        held_out = f"{labelled}-{len(chosen) - 1}"
-        options = PreprocessOptions(input=augmented, output=preprocessed, held_out=held_out)
-        run_stage("preprocess", options, Terminal())
-        for name, start in self._starts.items():
-            model = folder / name.replace(" ", "-")
-            course = TrainOptions(
-                input=preprocessed,
-                output=model,
-                from_=start,
-                epochs=self._epochs,
-                score_every=100_000,
-            )
-            run_stage("train", course, Terminal())
-            scored = EvaluateOptions(prediction=model, output=folder / f"{model.name}-scores")
-            yield name, run_stage("evaluate", scored, Terminal()).data
+        stacks = {
+            kind: write_stack(folder / f"train-{kind}.tif", whole[chosen])
+            for kind, whole in (("volume", self._volume), ("labels", self._labels))
+        }
+        if labelled:
+            held_out = f"{labelled}-{len(chosen) - 1}"
+            prepared = prepare(stacks, folder, held_out=held_out)
+            for name, start in self._starts.items():
+                model = folder / name.replace(" ", "-")
+                yield name, train_and_score(prepared, model, start=start, epochs=self._epochs)
+        elif MODEL in self._starts:
+            yield MODEL, self._predict(stacks, folder)
 
     def _predict(self, stacks: Mapping[str, Path], folder: Path) -> Scores:
         prediction = folder / "prediction"
@@ -129,6 +113,33 @@ class Trials:
             prediction=prediction, labels=stacks["labels"], output=folder / "scores"
         )
         return run_stage("evaluate", scored, Terminal()).data
+
+
+def write_stack(path: Path, stack: npt.NDArray[np.uint8]) -> Path:
+    """Write slices as a TIFF stack; its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    return path
+
+
+def prepare(stacks: Mapping[str, Path], folder: Path, *, held_out: str) -> Path:
+    """Augment and preprocess "volume" and "labels"; the folder to train on."""
+    augmented, preprocessed = folder / "augmented", folder / "preprocessed"
+    given = {kind: (path,) for kind, path in stacks.items()}
+    run_stage("augment", AugmentOptions(**given, output=augmented, preview=False), Terminal())
+    options = PreprocessOptions(input=augmented, output=preprocessed, held_out=held_out)
+    run_stage("preprocess", options, Terminal())
+    return preprocessed
+
+
+def train_and_score(prepared: Path, model: Path, *, start: Path, epochs: int | None) -> Scores:
+    """Train into the folder `model`; scores of the slices held out."""
+    course = TrainOptions(
+        input=prepared, output=model, from_=start, epochs=epochs, score_every=100_000
+    )
+    run_stage("train", course, Terminal())
+    scored = EvaluateOptions(prediction=model, output=model.with_name(f"{model.name}-scores"))
+    return run_stage("evaluate", scored, Terminal()).data
 
 
 def format_table(found: Mapping[tuple[str, int], Sequence[Scores]]) -> str:

@@ -19,20 +19,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from few_labels import FOLDS, MEASURES, Scores, summarise
+from few_labels import (
+    FOLDS,
+    MEASURES,
+    Scores,
+    prepare,
+    summarise,
+    train_and_score,
+    write_stack,
+)
 
 from unetseg.arrays.labelling import UNCOUNTED
 from unetseg.arrays.suggesting import Place
 from unetseg.artifacts.finding import STARTER
 from unetseg.artifacts.suggestions import read_places
 from unetseg.cli.terminal import Terminal
-from unetseg.options import (
-    AugmentOptions,
-    EvaluateOptions,
-    PreprocessOptions,
-    SuggestOptions,
-    TrainOptions,
-)
+from unetseg.options import SuggestOptions
 from unetseg.running import run_stage
 from unetseg.stages.crossvalidate import split
 
@@ -79,7 +81,7 @@ class Trials:
         scored = self._blocks[number % len(self._blocks)]
         others = [index for index in range(len(self._volume)) if index not in scored]
         folder = self._output / str(number)
-        volume = self._write(folder / "others.tif", self._volume[others])
+        volume = write_stack(folder / "others.tif", self._volume[others])
         options = SuggestOptions(
             model=(self._start,),
             volume=volume,
@@ -109,29 +111,9 @@ class Trials:
 
     def _score(self, stacks: Mapping[str, Stack], used: int, folder: Path) -> Scores:
         """Train on the first slices, as far as they are labelled, and score the others."""
-        paths = {kind: (self._write(folder / f"{kind}.tif", stacks[kind]),) for kind in stacks}
-        augmented, preprocessed = folder / "augmented", folder / "preprocessed"
-        options = AugmentOptions(**paths, output=augmented, preview=False)
-        run_stage("augment", options, Terminal())
-        held_out = f"{used}-{len(stacks['volume']) - 1}"
-        arrays = PreprocessOptions(input=augmented, output=preprocessed, held_out=held_out)
-        run_stage("preprocess", arrays, Terminal())
-        course = TrainOptions(
-            input=preprocessed,
-            output=folder / "model",
-            from_=self._start,
-            score_every=100_000,
-            epochs=self._epochs,
-        )
-        run_stage("train", course, Terminal())
-        scores = EvaluateOptions(prediction=course.output, output=folder / "scores")
-        return run_stage("evaluate", scores, Terminal()).data
-
-    @staticmethod
-    def _write(path: Path, stack: Stack) -> Path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tifffile.imwrite(path, stack, photometric="minisblack", metadata={"axes": "ZYX"})
-        return path
+        paths = {kind: write_stack(folder / f"{kind}.tif", stacks[kind]) for kind in stacks}
+        prepared = prepare(paths, folder, held_out=f"{used}-{len(stacks['volume']) - 1}")
+        return train_and_score(prepared, folder / "model", start=self._start, epochs=self._epochs)
 
 
 def draw_places(
