@@ -36,6 +36,7 @@ COURSES = {
 }
 MEASURES = {"v_rand": "V_Rand", "v_info": "V_Info"}
 GRID = 0.25  # minutes
+TICKS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985)
 
 
 def unetseg(*arguments: object) -> None:
@@ -79,9 +80,13 @@ def draw(path: Path, minutes: Sequence[float], curves: dict[str, np.ndarray]) ->
     ):
         for name, scores in curves.items():
             axes.step(minutes, scores[number], where="post", label=name)
-        axes.set(xlabel="minutes of training", ylabel=title, xlim=(0, None), ylim=(0.85, 1))
-        axes.legend(loc="lower right")
+        # So that half of what is missing takes the same height everywhere.
+        axes.set_yscale("logit")
+        axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+        axes.set_yticks([], minor=True)
+        axes.set(xlabel="minutes of training", ylabel=title, xlim=(0, None), ylim=(0.5, 0.99))
         axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(curves))
     figure.savefig(path, metadata={"Software": None})
 
 
