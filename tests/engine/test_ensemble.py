@@ -74,17 +74,20 @@ def test_a_border_changes_nothing_inside_and_is_no_cell():
 @pytest.mark.parametrize("members", [1, 3])
 @pytest.mark.parametrize("voxel", [None, Voxel(50, 8, 8)])
 def test_how_far_outputs_are_apart(members: int, voxel: Voxel | None):
-    """Of p and p / 2, as often as there are models, the standard deviation is p / 4."""
+    """Of p and p / 2, as often as there are models, the mean is 3/4 p, the deviation p / 4."""
     padded = np.pad(STACK, ((0, 0), (40, 9), (64, 64)))
     volume = ArrayVolume("padded", np.concatenate([padded, np.full_like(padded[:1], 130)]))
     ensemble = make(voxel, members=members)
     whole = predict(ensemble, volume)
-    spread = np.full(volume.shape, np.nan, np.float32)
+    mean, spread = np.full((2, *volume.shape), np.nan, np.float32)
     for piece in ensemble.plan(volume, edge=50, multiple=1):
-        spread[piece.index][piece.box] = ensemble.spread(volume, piece)
+        place = (piece.index, *piece.box)
+        mean[place], spread[place] = ensemble.mean_and_spread(volume, piece)
+    np.testing.assert_allclose(mean, 3 / 4 * whole, atol=1e-6)
     np.testing.assert_allclose(spread, whole / 4, atol=1e-6)
-    assert (spread[whole == 0] == 0).all()
-    assert (spread[2] == 0).all()
+    for found in (mean, spread):
+        assert (found[whole == 0] == 0).all()
+        assert (found[2] == 0).all()
 
 
 def test_models_of_earlier_versions_see_a_border_of_nan():

@@ -22,6 +22,9 @@ MIDDLE = PARTS // 2
 # Least share of a patch that must be tissue.
 LEAST_TISSUE = 0.5
 
+# Shares of membrane that differ by less are alike.
+ALIKE = 0.01
+
 
 @dataclass(frozen=True)
 class Place:
@@ -34,7 +37,8 @@ class Place:
     top, left, height, width : int
         In pixels.
     score : float
-        How unsure models are there: see `patch_scores`.
+        How unsure models are there: the standard deviation of all probabilities of a pixel,
+        averaged over the patch, where missing tissue counts as 0.
     """
 
     index: int
@@ -161,17 +165,13 @@ def free_patches(
     return free
 
 
-def patch_scores(spread: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float32]:
-    """Measure how unsure models are in every patch of a slice.
-
-    The standard deviation of all probabilities of a pixel, averaged over the pixels of a patch,
-    where missing tissue counts as 0. It correlates with errors of cells as well as any measure that
-    was compared, and not with how much of a patch is membrane: docs/few-labels.md.
+def patch_means(sums: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float32]:
+    """Average over the pixels of every patch of a slice.
 
     Parameters
     ----------
-    spread : (blocks, blocks) float32
-        Sum of the standard deviation in each block.
+    sums : (blocks, blocks) float32
+        Sum over the pixels of each block.
     grid : Grid
 
     Returns
@@ -180,11 +180,12 @@ def patch_scores(spread: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.
         Indexed by the top left block of each patch.
     """
     height, width = grid.patch
-    return _sum_patches(spread) / np.float32(height * width)
+    return _sum_patches(sums) / np.float32(height * width)
 
 
 def choose_places(
     scores: npt.NDArray[np.float32],
+    membrane: npt.NDArray[np.float32],
     free: npt.NDArray[np.bool_],
     labelled: npt.NDArray[np.bool_],
     grid: Grid,
@@ -198,10 +199,16 @@ def choose_places(
     within a slice, or `apart` slices: a patch beside a chosen one keeps its full score, one above
     it in the next slice does not. No patch overlaps another one of its slice.
 
+    Scores of patches with more membrane than usual are reduced. Models are unsure where membranes
+    are cut obliquely, but so are people, and labels of such a patch tell little about others.
+
     Parameters
     ----------
     scores : (Z, patches, patches) float32
-        As from `patch_scores`, slice by slice.
+        How unsure models are in each patch, slice by slice. The standard deviation correlates with
+        errors of cells as well as any measure that was compared: docs/few-labels.md.
+    membrane : (Z, patches, patches) float32
+        Share of each patch that is membrane, by the same models.
     free : (Z, patches, patches) bool
         Which patches may be chosen.
     labelled : (Z, blocks, blocks) bool
@@ -217,15 +224,31 @@ def choose_places(
     """
     free = free.copy()
     near = _nearness(labelled, apart)
+    usual = _usualness(membrane, free)
     z, y, x = np.ogrid[tuple(slice(size) for size in scores.shape)]
     while free.any():
-        worth = np.where(free, scores * near, -1)
+        worth = np.where(free, scores * near * usual, -1)
         index, row, column = (int(i) for i in np.unravel_index(worth.argmax(), worth.shape))
         yield grid.place(index, row, column, float(scores[index, row, column]))
         down, right = np.abs(y - row), np.abs(x - column)
         distance = np.sqrt(((z - index) / apart) ** 2 + (down**2 + right**2) / PARTS**2)
         np.minimum(near, distance, out=near, casting="same_kind")
         free[index] &= ((down >= PARTS) | (right >= PARTS))[0]
+
+
+def _usualness(
+    membrane: npt.NDArray[np.float32], free: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32]:
+    """1 up to the median share of membrane of free patches; above, as a Gaussian of their spread.
+
+    Less membrane than usual is no reason to leave a patch out: a model misses faint ones.
+    """
+    if not free.any():
+        return np.ones_like(membrane)
+    shares = membrane[free]
+    excess = np.maximum(membrane - np.median(shares), 0) / max(shares.std(), ALIKE)
+    usualness: npt.NDArray[np.float32] = np.exp(-(excess**2) / 2).astype(np.float32)
+    return usualness
 
 
 def _nearness(labelled: npt.NDArray[np.bool_], apart: float) -> npt.NDArray[np.float32]:

@@ -179,24 +179,28 @@ class Ensemble:
         total[volume.missing(piece.index, piece.box)] = 0
         return total
 
-    def spread(self, volume: Volume, piece: Piece) -> npt.NDArray[np.float32]:
-        """Return how much models, under all symmetries, disagree in a piece.
+    def mean_and_spread(
+        self, volume: Volume, piece: Piece
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return what models, under all symmetries, say of a piece, and how much they disagree.
 
-        It is the standard deviation of their probabilities, 0.5 at most; 0 where tissue is missing.
+        These are the mean and the standard deviation (0.5 at most) of their probabilities of
+        interior. Where tissue is missing, both are 0.
         """
         mean, squares = np.zeros(
             (2, piece.bottom - piece.top, piece.right - piece.left), np.float32
         )
         if volume.tissue(piece.index).lost:
-            return squares
+            return mean, squares
         # One output at a time (Welford 1962, doi 10.1080/00401706.1962.10490022).
         for number, pixels in enumerate(self._outputs(volume, piece, averaged=False), start=1):
             difference = pixels - mean
             mean += difference / number
             squares += difference * (pixels - mean)
         spread: npt.NDArray[np.float32] = np.sqrt(squares / number)
-        spread[volume.missing(piece.index, piece.box)] = 0
-        return spread
+        missing = volume.missing(piece.index, piece.box)
+        mean[missing] = spread[missing] = 0
+        return mean, spread
 
     def _outputs(
         self, volume: Volume, piece: Piece, *, averaged: bool

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetseg.arrays.labelling import UNCOUNTED
-from unetseg.arrays.suggesting import Grid, Place, choose_places, free_patches, patch_scores
+from unetseg.arrays.suggesting import Grid, Place, choose_places, free_patches, patch_means
 from unetseg.artifacts.ancestry import describe_model, slices_seen_by
 from unetseg.artifacts.finding import find_model
 from unetseg.artifacts.manifest import Seen
@@ -236,7 +236,7 @@ class _Search:
                 if self._labels is None
                 else "give a smaller --patch, or say with --unlabelled what is not labelled",
             )
-        scores = np.zeros(free.shape, np.float32)
+        scores, membrane = np.zeros((2, *free.shape), np.float32)
         pieces = [piece for piece in self._pieces if free[piece.index].any()]
         tracked = progress.track(
             pieces,
@@ -247,13 +247,17 @@ class _Search:
         )
         with TiffPieces(self._draft, shape=self._volume.shape) as draft:
             for index, group in groupby(tracked, key=lambda piece: piece.index):
-                spread = np.zeros(self._grid.blocks, np.float32)
+                unsure, lined = np.zeros((2, *self._grid.blocks), np.float32)
                 for piece in group:
-                    found = self._ensemble.spread(self._volume, piece)
-                    draft.write(piece, found)
-                    spread += self._grid.sum_blocks(found, piece.box)
-                scores[index] = patch_scores(spread, self._grid)
-        return choose_places(scores, free, labelled, self._grid, apart=apart)
+                    mean, spread = self._ensemble.mean_and_spread(self._volume, piece)
+                    draft.write(piece, spread)
+                    unsure += self._grid.sum_blocks(spread, piece.box)
+                    # Missing tissue is no membrane.
+                    shown = ~self._volume.missing(index, piece.box)
+                    lined += self._grid.sum_blocks((1 - mean) * shown, piece.box)
+                scores[index] = patch_means(unsure, self._grid)
+                membrane[index] = patch_means(lined, self._grid)
+        return choose_places(scores, membrane, free, labelled, self._grid, apart=apart)
 
     def _look(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Find which patches are free, and which blocks are labelled, slice by slice."""
