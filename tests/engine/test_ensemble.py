@@ -74,18 +74,18 @@ def test_a_border_changes_nothing_inside_and_is_no_cell():
 @pytest.mark.parametrize("members", [1, 3])
 @pytest.mark.parametrize("voxel", [None, Voxel(50, 8, 8)])
 def test_how_far_outputs_are_apart(members: int, voxel: Voxel | None):
-    """Of p and p / 2, as often as there are models, the mean is 3/4 p, the deviation p / 4."""
+    """Of p and p / 2, as often as there are models, membrane is 1 - 3/4 p, the deviation p / 4."""
     padded = np.pad(STACK, ((0, 0), (40, 9), (64, 64)))
     volume = ArrayVolume("padded", np.concatenate([padded, np.full_like(padded[:1], 130)]))
     ensemble = make(voxel, members=members)
     whole = predict(ensemble, volume)
-    mean, spread = np.full((2, *volume.shape), np.nan, np.float32)
+    membrane, spread = np.full((2, *volume.shape), np.nan, np.float32)
     for piece in ensemble.plan(volume, edge=50, multiple=1):
         place = (piece.index, *piece.box)
-        mean[place], spread[place] = ensemble.mean_and_spread(volume, piece)
-    np.testing.assert_allclose(mean, 3 / 4 * whole, atol=1e-6)
+        membrane[place], spread[place] = ensemble.membrane_and_spread(volume, piece)
+    np.testing.assert_allclose(membrane, np.where(whole, 1 - 3 / 4 * whole, 0), atol=1e-6)
     np.testing.assert_allclose(spread, whole / 4, atol=1e-6)
-    for found in (mean, spread):
+    for found in (membrane, spread):
         assert (found[whole == 0] == 0).all()
         assert (found[2] == 0).all()
 

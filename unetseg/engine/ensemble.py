@@ -179,28 +179,29 @@ class Ensemble:
         total[volume.missing(piece.index, piece.box)] = 0
         return total
 
-    def mean_and_spread(
+    def membrane_and_spread(
         self, volume: Volume, piece: Piece
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return what models, under all symmetries, say of a piece, and how much they disagree.
+        """Return how likely a piece is membrane, and how much models disagree on it.
 
-        These are the mean and the standard deviation (0.5 at most) of their probabilities of
-        interior. Where tissue is missing, both are 0.
+        These are the mean and the standard deviation (0.5 at most) of the probabilities of membrane
+        of all models under all symmetries. Where tissue is missing, both are 0.
         """
         mean, squares = np.zeros(
             (2, piece.bottom - piece.top, piece.right - piece.left), np.float32
         )
         if volume.tissue(piece.index).lost:
-            return mean, squares
+            return mean, squares  # all 0
         # One output at a time (Welford 1962, doi 10.1080/00401706.1962.10490022).
         for number, pixels in enumerate(self._outputs(volume, piece, averaged=False), start=1):
             difference = pixels - mean
             mean += difference / number
             squares += difference * (pixels - mean)
         spread: npt.NDArray[np.float32] = np.sqrt(squares / number)
+        membrane = 1 - mean
         missing = volume.missing(piece.index, piece.box)
-        mean[missing] = spread[missing] = 0
-        return mean, spread
+        membrane[missing] = spread[missing] = 0
+        return membrane, spread
 
     def _outputs(
         self, volume: Volume, piece: Piece, *, averaged: bool

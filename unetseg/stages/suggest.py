@@ -249,12 +249,10 @@ class _Search:
             for index, group in groupby(tracked, key=lambda piece: piece.index):
                 unsure, lined = np.zeros((2, *self._grid.blocks), np.float32)
                 for piece in group:
-                    mean, spread = self._ensemble.mean_and_spread(self._volume, piece)
+                    likely, spread = self._ensemble.membrane_and_spread(self._volume, piece)
                     draft.write(piece, spread)
                     unsure += self._grid.sum_blocks(spread, piece.box)
-                    # Missing tissue is no membrane.
-                    shown = ~self._volume.missing(index, piece.box)
-                    lined += self._grid.sum_blocks((1 - mean) * shown, piece.box)
+                    lined += self._grid.sum_blocks(likely, piece.box)
                 scores[index] = patch_means(unsure, self._grid)
                 membrane[index] = patch_means(lined, self._grid)
         return choose_places(scores, membrane, free, labelled, self._grid, apart=apart)
