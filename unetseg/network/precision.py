@@ -24,7 +24,7 @@ CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
 # A typical convolution of a U-Net: images, edge, channels. The rest of a training step gains
 # little, so bfloat16 is only worth it if convolutions gain much.
 MEASURED = (4, 64, 64)
-REPEATS = 5
+REPEATS = 10
 WORTH_IT = 1.5
 
 
@@ -86,17 +86,22 @@ def _cpu_flags() -> set[str]:
 
 def _is_worth_it() -> bool:
     """Whether a convolution is much faster in bfloat16: some processors only claim support."""
-    return _seconds("float32") > WORTH_IT * _seconds("bfloat16")
+    seconds = _measure()
+    return seconds["float32"] > WORTH_IT * seconds["bfloat16"]
 
 
-def _seconds(dtype: str) -> float:
-    """Measure the shortest time of a convolution in a few repeats."""
+def _measure() -> dict[str, float]:
+    """Measure how long processors work for a convolution, in either type; the shortest of each.
+
+    In turns, and not by elapsed time: the choice must not depend on what else the machine does.
+    """
     count, edge, channels = MEASURED
-    images = keras.ops.ones((count, edge, edge, channels), dtype)
-    kernel = keras.ops.ones((3, 3, channels, channels), dtype)
-    times = []
+    times: dict[str, list[float]] = {"float32": [], "bfloat16": []}
     for _ in range(REPEATS):
-        began = time.perf_counter()
-        np.asarray(keras.ops.convert_to_numpy(keras.ops.conv(images, kernel, padding="same")))
-        times.append(time.perf_counter() - began)
-    return min(times)
+        for dtype, measured in times.items():
+            images = keras.ops.ones((count, edge, edge, channels), dtype)
+            kernel = keras.ops.ones((3, 3, channels, channels), dtype)
+            began = time.process_time()
+            np.asarray(keras.ops.convert_to_numpy(keras.ops.conv(images, kernel, padding="same")))
+            measured.append(time.process_time() - began)
+    return {dtype: min(measured) for dtype, measured in times.items()}
