@@ -133,6 +133,24 @@ def test_membranes_of_any_width_keep_cells_apart(width: int, thin_corners: bool)
         assert np.mean(moved == 0) == pytest.approx(np.mean(origin == 0), rel=0.15)
 
 
+def test_cropping_first_saves_work_and_changes_nothing():
+    rng = np.random.default_rng(0)
+    image = ndimage.gaussian_filter(rng.random((96, 96)) * 255, 1).astype(np.float32)
+    label = checkerboard(image.shape, 8)
+    for copy in range(12):
+        recipe = draw(dataclasses.replace(SILENT, crop=40), copy, shape=image.shape)
+        assert recipe.crop is not None
+        whole = dataclasses.replace(recipe, crop=None)
+        found = apply_recipe(recipe, image, label, low=0, high=255, engine=ENGINE)
+        full = apply_recipe(whole, image, label, low=0, high=255, engine=ENGINE)
+        top, left, height, width = recipe.crop
+        margins = ((top, 96 - top - height), (left, 96 - left - width))
+        for part, of in zip(found, full, strict=True):
+            region = of[top : top + height, left : left + width]
+            expected = np.pad(region, margins, mode="symmetric")
+            np.testing.assert_allclose(part, expected, atol=1e-3)
+
+
 def test_what_does_not_count_goes_where_its_pixels_go():
     image = np.zeros((96, 128), np.uint8)
     image[:, 40:60], image[:, 60:90] = 100, 200

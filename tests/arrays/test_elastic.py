@@ -89,6 +89,35 @@ def test_engines_give_the_same(engine: str, order: int):
     np.testing.assert_array_equal(found_label, expected_label)
 
 
+@pytest.mark.parametrize("rotation", [0, 8])
+@pytest.mark.parametrize(
+    "region",
+    [
+        (slice(0, 97), slice(0, 128)),
+        (slice(20, 70), slice(31, 90)),
+        (slice(50, 97), slice(0, 1)),
+        (slice(96, 97), slice(100, 128)),
+    ],
+)
+def test_a_region_is_that_of_the_whole(engine: str, region: tuple[slice, slice], rotation: float):
+    rng = np.random.default_rng(0)
+    image = rng.random((97, 128)).astype(np.float32)
+    # Where the lines of this net are lost, cells meet, and membrane is drawn between them.
+    label = np.full(image.shape, 255, np.uint8)
+    label[::4] = label[:, ::4] = 0
+    settings = {
+        "displacement": draw_displacement(rng, sigma=10, points=3),
+        "rotation": rotation,
+        "scale": 0.8,
+        "order": 3,
+        "engine": engine,
+    }
+    whole = deform(image, label, **settings)
+    part = deform(image, label, **settings, region=region)
+    np.testing.assert_allclose(part[0], whole[0][region], atol=1e-5)
+    np.testing.assert_array_equal(part[1], whole[1][region])
+
+
 def test_a_wheel_for_another_numpy_is_passed_over_in_silence(tmp_path: Path):
     (tmp_path / "elasticdeform.py").write_text(
         "import sys\nsys.stderr.write('A module that was compiled ...')\nraise ImportError"

@@ -174,6 +174,16 @@ def apply_recipe(
     image : (H, W), dtype of the input
     label : (H, W) uint8
     """
+    flips: dict[str, Any] = {
+        "vertical": recipe.vertical,
+        "horizontal": recipe.horizontal,
+        "quarter_turns": recipe.quarter_turns,
+    }
+    shape = geometry.flip(image, **flips).shape
+    top, left, height, width = recipe.crop or (0, 0, *shape)
+    region = slice(top, top + height), slice(left, left + width)
+    # What is cropped away need not be deformed.
+    origin = geometry.find_origin(region, image.shape, **flips)
     pixels = image.astype(np.float32)
     if recipe.displacement is not None or recipe.rotation != 0 or recipe.scale != 1:
         displacement = np.zeros((2, 2, 2)) if recipe.displacement is None else recipe.displacement
@@ -185,23 +195,14 @@ def apply_recipe(
             scale=recipe.scale,
             order=recipe.order,
             engine=engine,
+            region=origin,
         )
-    pixels, label = _move(recipe, pixels), _move(recipe, label)
+    else:
+        pixels, label = pixels[origin], label[origin]
+    pixels = geometry.mirror_outwards(geometry.flip(pixels, **flips), region, shape)
+    label = geometry.mirror_outwards(geometry.flip(label, **flips), region, shape)
     pixels = _change_grey_levels(recipe, pixels, low=low, high=high)
     return intensity.to_dtype(pixels, image.dtype), label
-
-
-def _move(recipe: Recipe, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    moved = geometry.flip(
-        image,
-        vertical=recipe.vertical,
-        horizontal=recipe.horizontal,
-        quarter_turns=recipe.quarter_turns,
-    )
-    if recipe.crop is None:
-        return np.ascontiguousarray(moved)
-    top, left, height, width = recipe.crop
-    return geometry.crop_and_pad(moved, top=top, left=left, height=height, width=width)
 
 
 def _change_grey_levels(

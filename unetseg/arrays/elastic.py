@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from unetseg.arrays.geometry import Region
 from unetseg.arrays.labelling import draw_label, number_cells
 
 Field = npt.NDArray[np.float64]
@@ -65,6 +66,7 @@ def deform(
     scale: float,
     order: int,
     engine: str,
+    region: Region | None = None,
 ) -> tuple[Pixels, npt.NDArray[np.uint8]]:
     """Deform, rotate and scale an image and its label in a single resampling.
 
@@ -89,53 +91,74 @@ def deform(
         Of the splines that the image is resampled with, 0 to 5.
     engine : str
         One of `ENGINES`, as from `find_engine`.
+    region : (rows, columns), optional
+        Slices with a start and a stop: the part of the result to make; by default all of it.
 
     Returns
     -------
-    image : (H, W) float32
+    image : (H, W) float32, or as large as the region
         Not rounded or clipped; splines overshoot by a few grey levels.
-    label : (H, W) uint8
+    label : uint8, of the same shape
         0, 126, 127 or 255. No two cells are joined.
     """
+    height, width = image.shape
+    rows, columns = region or (slice(0, height), slice(0, width))
+    # Whether a pixel becomes membrane depends on the one below it and the one on its right.
+    wider = (
+        slice(rows.start, min(rows.stop + 1, height)),
+        slice(columns.start, min(columns.stop + 1, width)),
+    )
     # float32 first: in uint8 the overshoot of splines would wrap. It is exact up to 2^24 cells.
     deformed, numbers = ENGINES[engine](
         image.astype(np.float32, copy=False),
         number_cells(label).astype(np.float32),
         displacement,
-        rotation,
-        scale,
+        _turn(rotation, scale, image.shape),
         order,
+        wider,
     )
-    return deformed, draw_label(numbers)
+    kept = slice(rows.stop - rows.start), slice(columns.stop - columns.start)
+    return deformed[kept], draw_label(numbers)[kept]
+
+
+def _turn(rotation: float, scale: float, shape: tuple[int, ...]) -> Field:
+    """(2, 3): the rotation and scaling of a slice around its centre, as an affine transform."""
+    cos, sin = np.cos(np.deg2rad(rotation)), np.sin(np.deg2rad(rotation))
+    linear = scale * np.array([[cos, -sin], [sin, cos]])
+    middle = (np.array(shape) - 1) / 2
+    return np.column_stack([linear, middle - linear @ middle])
 
 
 def _by_elasticdeform(
-    image: Pixels, numbers: Pixels, displacement: Field, rotation: float, scale: float, order: int
+    image: Pixels, numbers: Pixels, displacement: Field, turn: Field, order: int, region: Region
 ) -> tuple[Pixels, Pixels]:
     import elasticdeform
 
+    # Its own `rotate` is around the centre of the region; to the result of an affine transform it
+    # adds the corner of the region, instead of to what is transformed.
+    corner = np.array([part.start for part in region])
+    shift = turn[:, 2] + turn[:, :2] @ corner - corner
     deformed, nearest = elasticdeform.deform_grid(
         [image, numbers],
         displacement,
         order=[order, 0],
         mode="mirror",
+        crop=region,
         prefilter=[True, False],
-        rotate=rotation,
-        zoom=scale,
+        affine=np.column_stack([turn[:, :2], shift]),
     )
     return deformed, nearest
 
 
 def _by_splines(
-    image: Pixels, numbers: Pixels, displacement: Field, rotation: float, scale: float, order: int
+    image: Pixels, numbers: Pixels, displacement: Field, turn: Field, order: int, region: Region
 ) -> tuple[Pixels, Pixels]:
-    places = dense_field(displacement, height=image.shape[0], width=image.shape[1])
-    middle_y, middle_x = ((size - 1) / 2 for size in image.shape)
-    y = (np.arange(image.shape[0]) - middle_y)[:, None] / scale
-    x = (np.arange(image.shape[1]) - middle_x)[None, :] / scale
-    cos, sin = np.cos(np.deg2rad(rotation)), np.sin(np.deg2rad(rotation))
-    places[0] += y * cos + x * sin + middle_y
-    places[1] += x * cos - y * sin + middle_x
+    places = dense_field(displacement, image.shape, region)
+    back = np.linalg.inv(turn[:, :2])
+    y, x = (np.arange(part.start, part.stop) for part in region)
+    y, x = (y - turn[0, 2])[:, None], (x - turn[1, 2])[None]
+    for place, (by_y, by_x) in zip(places, back, strict=True):
+        place += by_y * y + by_x * x
     return (
         ndimage.map_coordinates(image, places, order=order, mode="mirror"),
         ndimage.map_coordinates(numbers, places, order=0, mode="mirror"),
@@ -148,24 +171,30 @@ ENGINES: dict[str, Callable[..., tuple[Pixels, Pixels]]] = {
 }
 
 
-def dense_field(displacement: Field, *, height: int, width: int) -> Field:
-    """Interpolate the displacements of a coarse grid to every pixel, by bicubic splines.
+def dense_field(displacement: Field, shape: tuple[int, ...], region: Region) -> Field:
+    """Interpolate the displacements of a coarse grid to every pixel of a region.
 
-    The same field as elasticdeform's, 50 times faster: its splines are products of one along y and
-    one along x, so that two small matrix products replace the 16 terms at each pixel.
+    The same field as elasticdeform's, 50 times faster: its bicubic splines are products of one
+    along y and one along x, so that two small matrix products replace the 16 terms at each pixel.
 
     Parameters
     ----------
     displacement : (2, points, points) float64
         The corners of the grid lie on the corners of the slice.
-    height, width : int
+    shape : (H, W)
+        Of the slice.
+    region : (rows, columns)
 
     Returns
     -------
-    (2, height, width) float64
+    (2, H, W) float64
+        H and W are those of the region.
     """
     points = displacement.shape[1]
-    field: Field = _spline_basis(points, height) @ displacement @ _spline_basis(points, width).T
+    along_y, along_x = (
+        _spline_basis(points, size)[part] for size, part in zip(shape, region, strict=True)
+    )
+    field: Field = along_y @ displacement @ along_x.T
     return field
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Pixel = TypeVar("Pixel", bound=np.generic)
+Region = tuple[slice, slice]
 
 
 def flip(
@@ -33,6 +34,45 @@ def flip(
     return np.rot90(image[rows, columns], quarter_turns)
 
 
+def find_origin(
+    region: Region,
+    shape: tuple[int, ...],
+    *,
+    vertical: bool,
+    horizontal: bool,
+    quarter_turns: int,
+) -> Region:
+    """Find the part of a slice that `flip` moves into a region of the flipped slice.
+
+    Parameters
+    ----------
+    region : (rows, columns)
+        Of the flipped slice.
+    shape : (H, W)
+        Of the slice before it is flipped.
+    vertical, horizontal : bool
+    quarter_turns : int
+        0 to 3.
+
+    Returns
+    -------
+    (rows, columns)
+    """
+    rows, columns = region
+    for turn in range(quarter_turns, 0, -1):
+        # The rows of a slice that was turned are columns of the one before, from the right.
+        rows, columns = columns, _mirrored(rows, shape[turn % 2])
+    if vertical:
+        rows = _mirrored(rows, shape[0])
+    if horizontal:
+        columns = _mirrored(columns, shape[1])
+    return rows, columns
+
+
+def _mirrored(part: slice, size: int) -> slice:
+    return slice(size - part.stop, size - part.start)
+
+
 def symmetries(
     image: npt.NDArray[Pixel],
 ) -> Iterator[tuple[npt.NDArray[Pixel], tuple[bool, int]]]:
@@ -49,22 +89,20 @@ def undo_symmetry(image: npt.NDArray[Pixel], symmetry: tuple[bool, int]) -> npt.
     return flip(np.rot90(image, -turns), vertical=vertical, horizontal=False, quarter_turns=0)
 
 
-def crop_and_pad(
-    image: npt.NDArray[Pixel], *, top: int, left: int, height: int, width: int
+def mirror_outwards(
+    image: npt.NDArray[Pixel], region: Region, shape: tuple[int, ...]
 ) -> npt.NDArray[Pixel]:
-    """Keep one region where it is, and mirror it outwards until the slice is full again.
+    """Put an image where a region is, and mirror it outwards until the slice is full.
 
     Parameters
     ----------
-    image : (H, W) array
-    top, left, height, width : int
-        The region, in pixels.
+    image : array, as large as the region
+    region : (rows, columns)
+    shape : (H, W)
 
     Returns
     -------
     (H, W) array
     """
-    region = image[top : top + height, left : left + width]
-    below = image.shape[0] - top - height
-    right = image.shape[1] - left - width
-    return np.pad(region, ((top, below), (left, right)), mode="symmetric")
+    margins = [(part.start, size - part.stop) for part, size in zip(region, shape, strict=True)]
+    return np.pad(image, margins, mode="symmetric")
