@@ -99,8 +99,9 @@ def two_nearest_cells(
     for number, box in enumerate(ndimage.find_objects(cells), start=1):
         window = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
         distance = _transform()(cells[window] != number).astype(np.float32, copy=False)
-        second[window] = np.minimum(second[window], np.maximum(nearest[window], distance))
-        nearest[window] = np.minimum(nearest[window], distance)
+        first, other = nearest[window], second[window]
+        np.minimum(other, np.maximum(first, distance), out=other)
+        np.minimum(first, distance, out=first)
     return nearest, second
 
 

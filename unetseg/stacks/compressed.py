@@ -1,6 +1,6 @@
 """Stacks that are stored compressed, in HDF5, so that any part can be read by itself.
 
-Labels shrink to a sixteenth of their size; weights, which are computed from labels, to a tenth.
+Labels shrink to a fourteenth of their size; weights, which are computed from labels, to a tenth.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DATASET = "stack"
 # A patch of 256 x 256 lies on 9 pieces of this edge, and takes a millisecond: with 64 it is 0.9 and
 # the files are a sixth larger, with 256 it is 1.5.
 EDGE = 128
-LEVEL = 4  # of deflate: with 6 weights are a twentieth smaller, and take a quarter longer
+LEVEL = 2  # of deflate: with 4 weights are a tenth smaller, and take half as long again
 
 
 class _Sink(io.FileIO):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from hashlib import sha256
@@ -84,15 +84,25 @@ def preprocess(options: PreprocessOptions, progress: Progress) -> StageResult:
         _warn_of_duplicates(volume, max(sources) + 1, held_out, progress)
         prepare = partial(_prepare, _weigh(options, share))
         ranges = _grey_ranges(manifest, volume)
-        for part, indices in zip(PARTS, (trained_on, kept), strict=True):
-            slices = ((volume[i], labels[i]) for i in indices)
-            arrays = ordered_map(prepare, slices, jobs=options.jobs)
-            tracked = progress.track(
-                arrays, total=len(indices), label=f"preprocess {part}", unit="slice"
-            )
-            shape = (len(indices), *volume.shape[1:])
-            _write(writer, part, tracked, shape=shape, dtype=volume.dtype)
-            writer.details[ranges_name(part)] = [ranges[i] for i in indices]
+        indices = [*trained_on, *kept]
+        slices = ((volume[i], labels[i]) for i in indices)
+        prepared = progress.track(
+            ordered_map(prepare, slices, jobs=options.jobs),
+            total=len(indices),
+            label="preprocess",
+            unit="slice",
+        )
+        with ExitStack() as stack:
+            files: list[list[Any]] = []  # for each slice, those it is written to
+            for part, chosen in zip(PARTS, (trained_on, kept), strict=True):
+                writer.details[ranges_name(part)] = [ranges[i] for i in chosen]
+                if chosen:
+                    shape = (len(chosen), *volume.shape[1:])
+                    created = _create(stack, writer, part, shape=shape, dtype=volume.dtype)
+                    files += [created] * len(chosen)
+            for outs, arrays in zip(files, prepared, strict=True):
+                for out, array in zip(outs, arrays, strict=True):
+                    out.append(array)
         read, size = [str(volume), str(labels)], volume.shape[1:]
         writer.details.update(
             # For the model's folder, which may travel without those it was made from.
@@ -270,27 +280,24 @@ def _prepare(
     return image, (label == INTERIOR).astype(np.uint8), weigh(label)
 
 
-def _write(
+def _create(
+    stack: ExitStack,
     writer: StageWriter,
     part: str,
-    slices: Iterable[tuple[npt.NDArray[Any], ...]],
     *,
     shape: tuple[int, int, int],
     dtype: np.dtype[Any],
-) -> None:
-    """Write the three arrays of a part, if there are slices in it."""
-    if shape[0] == 0:
-        return
+) -> list[Any]:
+    """Create the three files of a part, which the stack closes."""
     names = {kind: f"{part}-{name}" for kind, name in FILES.items()}
     for kind, pixels in {"images": dtype, **COMPRESSED}.items():
         writer.describe(names[kind], shape=shape, dtype=pixels, axes="ZYX")
-    with ExitStack() as stack:
-        outs: list[Any] = [
-            stack.enter_context(create_npy(writer.path(names["images"]), shape=shape, dtype=dtype))
-        ]
-        for kind, pixels in COMPRESSED.items():
-            path = writer.path(names[kind])
-            outs.append(stack.enter_context(CompressedWriter(path, shape=shape, dtype=pixels)))
-        for arrays in slices:
-            for out, array in zip(outs, arrays, strict=True):
-                out.append(array)
+    return [
+        stack.enter_context(create_npy(writer.path(names["images"]), shape=shape, dtype=dtype)),
+        *(
+            stack.enter_context(
+                CompressedWriter(writer.path(names[kind]), shape=shape, dtype=pixels)
+            )
+            for kind, pixels in COMPRESSED.items()
+        ),
+    ]
