@@ -1,12 +1,13 @@
 """V_Rand and V_Info against the number of stored copies, in equally many steps of training.
 
-    python benchmarks/copies.py --stacks data/isbi2012 [--copies 0,3,9,29] [--epochs 20]
+    python benchmarks/copies.py --stacks data/isbi2012 [--copies 0,3,9,29] [--from starter]
 
 Batches turn and flip patches at random whatever is stored, so copies can only add what is
 deformed, cropped or noisy. For each number of copies: augments, and cross-validates. An epoch has
 equally many patches for every number of copies, so all are trained for as many steps. The number is
 to be chosen by the first fold, and reported on the others. A run that died goes on with the same
-command; all of it takes four times `unetseg crossvalidate`.
+command; all of it takes four times `unetseg crossvalidate`. For few labelled slices see
+few_labels.py, which has `--copies` too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ MEASURES = ("v_rand", "v_info")
 
 
 def measure(
-    stacks: Path, output: Path, *, copies: int, epochs: int, folds: int
+    stacks: Path, output: Path, *, copies: int, start: Path, epochs: int | None, folds: int
 ) -> list[Mapping[str, float]]:
     """Scores of each fold, in their order."""
     augmented = AugmentOptions(
@@ -36,9 +37,9 @@ def measure(
         input=augmented.output,
         output=output / "crossvalidation",
         folds=folds,
-        from_=NOTHING,
+        from_=start,
         epochs=epochs,
-        score_every=epochs,
+        score_every=100_000,
     )
     return list(run_stage("crossvalidate", course, Terminal()).data["folds"].values())
 
@@ -64,7 +65,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--stacks", type=Path, default=Path("data"), help="images and labels")
     parser.add_argument("--copies", default="0,3,9,29", help="numbers of copies")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--from", dest="start", type=Path, default=NOTHING, help="a model")
+    parser.add_argument("--epochs", type=int, help="instead of the default course")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=Path("work/copies"))
     options = parser.parse_args()
@@ -74,6 +76,7 @@ def main() -> None:
             options.stacks,
             options.output / str(number),
             copies=number,
+            start=options.start,
             epochs=options.epochs,
             folds=options.folds,
         )

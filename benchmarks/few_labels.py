@@ -71,16 +71,25 @@ class Trials:
         What to begin with: RANDOM, MODEL or both.
     epochs : int, optional
         Of training; None for the default course of each.
+    copies : int
+        Augmented copies of every labelled slice.
     output : Path
     """
 
     def __init__(
-        self, stacks: Path, starts: Mapping[str, Path], *, epochs: int | None, output: Path
+        self,
+        stacks: Path,
+        starts: Mapping[str, Path],
+        *,
+        epochs: int | None,
+        copies: int,
+        output: Path,
     ) -> None:
         self._volume, self._labels = (
             tifffile.imread(stacks / f"train-{kind}.tif") for kind in ("volume", "labels")
         )
-        self._starts, self._epochs, self._output = starts, epochs, output
+        self._starts, self._epochs, self._copies = starts, epochs, copies
+        self._output = output
 
     def __len__(self) -> int:
         """Slices of the stack."""
@@ -96,7 +105,7 @@ class Trials:
         }
         if labelled:
             held_out = f"{labelled}-{len(chosen) - 1}"
-            prepared = prepare(stacks, folder, held_out=held_out)
+            prepared = prepare(stacks, folder, held_out=held_out, copies=self._copies)
             for name, start in self._starts.items():
                 model = folder / name.replace(" ", "-")
                 yield name, train_and_score(prepared, model, start=start, epochs=self._epochs)
@@ -122,11 +131,18 @@ def write_stack(path: Path, stack: npt.NDArray[np.uint8]) -> Path:
     return path
 
 
-def prepare(stacks: Mapping[str, Path], folder: Path, *, held_out: str) -> Path:
+def prepare(
+    stacks: Mapping[str, Path],
+    folder: Path,
+    *,
+    held_out: str,
+    copies: int = AugmentOptions.copies,
+) -> Path:
     """Augment and preprocess "volume" and "labels"; the folder to train on."""
     augmented, preprocessed = folder / "augmented", folder / "preprocessed"
     given = {kind: (path,) for kind, path in stacks.items()}
-    run_stage("augment", AugmentOptions(**given, output=augmented, preview=False), Terminal())
+    altered = AugmentOptions(**given, output=augmented, copies=copies, preview=False)
+    run_stage("augment", altered, Terminal())
     options = PreprocessOptions(input=augmented, output=preprocessed, held_out=held_out)
     run_stage("preprocess", options, Terminal())
     return preprocessed
@@ -192,6 +208,7 @@ def main() -> None:
     parser.add_argument("--labelled", default="0,1,2,3,6,12,24", help="numbers of slices")
     parser.add_argument("--choices", type=int, default=5)
     parser.add_argument("--epochs", type=int, help="of both, instead of the default courses")
+    parser.add_argument("--copies", type=int, default=AugmentOptions.copies, help="of each slice")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--model-only", action="store_true", help="do not train from nothing")
     only.add_argument("--nothing-only", action="store_true", help="do not train from the model")
@@ -203,7 +220,13 @@ def main() -> None:
         del starts[RANDOM]
     if options.nothing_only:
         del starts[MODEL]
-    trials = Trials(options.stacks, starts, epochs=options.epochs, output=options.output)
+    trials = Trials(
+        options.stacks,
+        starts,
+        epochs=options.epochs,
+        copies=options.copies,
+        output=options.output,
+    )
     found: dict[tuple[str, int], list[Scores]] = {}
     with (options.output / "scores.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)

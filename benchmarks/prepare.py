@@ -2,9 +2,9 @@
 
     python benchmarks/prepare.py [--stacks data/isbi2012] [--copies 9] [--against FOLDER]
 
-`--against` names a checkout of another version, which does the same in the same run: seconds of a
-machine that others use differ from hour to hour, ratios hold. Seconds of processors count those of
-all processes, whatever else the machine does.
+`--against` names a checkout of another version, which does the same in the same run, by its own
+defaults or with as many `--copies`: seconds of a machine that others use differ from hour to hour,
+ratios hold. Seconds of processors count those of all processes, whatever else the machine does.
 
 Batches of 4 patches of 256 x 256 are cut from what preprocess wrote, and from the same slices as
 float32 and uint8 arrays that are mapped into memory.
@@ -33,12 +33,13 @@ BATCHES = 60
 MAPPED = 60  # slices that are written as plain arrays
 
 
-def run(version: Path, stacks: Path, work: Path, copies: int) -> dict[str, list[float]]:
+def run(version: Path, stacks: Path, work: Path, copies: int | None) -> dict[str, list[float]]:
     """Megabytes, seconds, and seconds of processors, of both stages of a checkout."""
     stacks = stacks.resolve()
     augmented, preprocessed = (work / folder for folder in STAGES.values())
+    altered = [] if copies is None else ["--copies", copies]
     commands = {
-        "augment": ["--volume", stacks, "--labels", stacks, "--copies", copies],
+        "augment": ["--volume", stacks, "--labels", stacks, *altered],
         "preprocess": ["--input", augmented],
     }
     measured = {}
@@ -93,7 +94,7 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--stacks", type=Path, default=Path("data/isbi2012"))
-    parser.add_argument("--copies", type=int, default=9)
+    parser.add_argument("--copies", type=int, help="of each slice, instead of the default")
     parser.add_argument("--against", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
