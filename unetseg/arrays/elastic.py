@@ -113,7 +113,7 @@ def deform(
         image.astype(np.float32, copy=False),
         number_cells(label).astype(np.float32),
         displacement,
-        _turn(rotation, scale, image.shape),
+        _affine(rotation, scale, image.shape),
         order,
         wider,
     )
@@ -121,7 +121,7 @@ def deform(
     return deformed[kept], draw_label(numbers)[kept]
 
 
-def _turn(rotation: float, scale: float, shape: tuple[int, ...]) -> Field:
+def _affine(rotation: float, scale: float, shape: tuple[int, ...]) -> Field:
     """(2, 3): the rotation and scaling of a slice around its centre, as an affine transform."""
     cos, sin = np.cos(np.deg2rad(rotation)), np.sin(np.deg2rad(rotation))
     linear = scale * np.array([[cos, -sin], [sin, cos]])
@@ -130,14 +130,14 @@ def _turn(rotation: float, scale: float, shape: tuple[int, ...]) -> Field:
 
 
 def _by_elasticdeform(
-    image: Pixels, numbers: Pixels, displacement: Field, turn: Field, order: int, region: Region
+    image: Pixels, numbers: Pixels, displacement: Field, affine: Field, order: int, region: Region
 ) -> tuple[Pixels, Pixels]:
     import elasticdeform
 
     # Its own `rotate` is around the centre of the region; to the result of an affine transform it
     # adds the corner of the region, instead of to what is transformed.
     corner = np.array([part.start for part in region])
-    shift = turn[:, 2] + turn[:, :2] @ corner - corner
+    shift = affine[:, 2] + affine[:, :2] @ corner - corner
     deformed, nearest = elasticdeform.deform_grid(
         [image, numbers],
         displacement,
@@ -145,18 +145,18 @@ def _by_elasticdeform(
         mode="mirror",
         crop=region,
         prefilter=[True, False],
-        affine=np.column_stack([turn[:, :2], shift]),
+        affine=np.column_stack([affine[:, :2], shift]),
     )
     return deformed, nearest
 
 
 def _by_splines(
-    image: Pixels, numbers: Pixels, displacement: Field, turn: Field, order: int, region: Region
+    image: Pixels, numbers: Pixels, displacement: Field, affine: Field, order: int, region: Region
 ) -> tuple[Pixels, Pixels]:
     places = dense_field(displacement, image.shape, region)
-    back = np.linalg.inv(turn[:, :2])
+    back = np.linalg.inv(affine[:, :2])
     y, x = (np.arange(part.start, part.stop) for part in region)
-    y, x = (y - turn[0, 2])[:, None], (x - turn[1, 2])[None]
+    y, x = (y - affine[0, 2])[:, None], (x - affine[1, 2])[None]
     for place, (by_y, by_x) in zip(places, back, strict=True):
         place += by_y * y + by_x * x
     return (
