@@ -6,8 +6,8 @@ Batches turn and flip patches at random whatever is stored, so copies can only a
 deformed, cropped or noisy. For each number of copies: augments, and cross-validates. An epoch has
 equally many patches for every number of copies, so all are trained for as many steps. The number is
 to be chosen by the first fold, and reported on the others. A run that died goes on with the same
-command; all of it takes four times `unetseg crossvalidate`. For few labelled slices see
-few_labels.py, which has `--copies` too.
+command; all of it takes four times `unetseg crossvalidate`. For few labelled slices,
+few_labels.py has `--copies` too.
 """
 
 from __future__ import annotations
