@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from unetseg.network import backend, convolution
 from unetseg.network.convolution import Conv2D, is_cheaper
 from unetseg.network.startup import keras
 
 tf = pytest.importorskip("tensorflow")
+
+Cpu = Callable[[str], int]
+
+
+@pytest.fixture
+def cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cpu:
+    """A machine without a GPU that says this of its processor."""
+    path = tmp_path / "cpuinfo"
+    monkeypatch.setattr(backend, "CPU_INFO", path)
+    monkeypatch.setattr(convolution, "has_accelerator", lambda: False)
+    return path.write_text
 
 
 def gradients(layer: keras.Layer, images: np.ndarray, upstream: np.ndarray) -> list[np.ndarray]:
@@ -63,8 +78,12 @@ def test_a_gradient_by_hand():
         (keras.layers.Conv2DTranspose(2, 3, padding="same"), False),
     ],
 )
-def test_other_layers_stay_as_they_are(layer: keras.Layer, cheaper: bool):
-    if keras.backend.backend() == "tensorflow":
-        assert is_cheaper(layer) is cheaper
-    else:
-        assert not is_cheaper(layer)
+def test_other_layers_stay_as_they_are(layer: keras.Layer, cheaper: bool, cpu: Cpu):
+    cpu("flags : fpu avx2 avx512f")
+    assert is_cheaper(layer) is (cheaper and keras.backend.backend() == "tensorflow")
+
+
+@pytest.mark.parametrize("flag", ["avx512_vnni", "avx512_bf16"])
+def test_none_is_replaced_where_tensorflow_is_fast(flag: str, cpu: Cpu):
+    cpu(f"processor : 0\nflags : fpu avx2 {flag} sha")
+    assert not is_cheaper(keras.layers.Conv2D(2, 3, padding="same"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from unetseg.errors import UsageError
-from unetseg.network import precision
+from unetseg.network import backend, precision
 from unetseg.network.precision import BFLOAT16, FLOAT32, choose_precision, has_bfloat16
 
 WITH = "processor : 0\nflags\t\t: fpu avx512f avx512_bf16\n"
@@ -20,7 +20,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def make(flags: str, *, bfloat16: float = 1.0) -> None:
         (tmp_path / "cpuinfo").write_text(flags)
-        monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "cpuinfo")
+        monkeypatch.setattr(backend, "CPU_INFO", tmp_path / "cpuinfo")
         monkeypatch.setattr(precision, "has_accelerator", lambda: False)
         times = {"float32": 1.0, "bfloat16": bfloat16}
         monkeypatch.setattr(precision, "_measure", lambda: times)
@@ -54,7 +54,7 @@ def test_what_is_asked_for(machine):
 
 def test_where_nothing_is_said_of_the_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(precision, "has_accelerator", lambda: False)
-    monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "none")
+    monkeypatch.setattr(backend, "CPU_INFO", tmp_path / "none")
     assert not has_bfloat16()
 
 

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 from unetseg.errors import UsageError
 from unetseg.network.startup import keras
+
+# Where Linux lists the features of a processor.
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+def cpu_flags() -> set[str]:
+    """Features of the processor; none on other systems than Linux."""
+    try:
+        lines = CPU_INFO.read_text().splitlines()
+    except OSError:
+        return set()
+    return {flag for line in lines if line.startswith("flags") for flag in line.split()}
 
 
 def has_accelerator() -> bool:

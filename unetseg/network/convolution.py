@@ -1,19 +1,23 @@
 """3 x 3 convolutions whose gradients are cheap on a CPU, in float32.
 
 TensorFlow's own kernels for the two gradients take up to four times as long as the convolution, at
-high resolution with few channels, though each has as many multiply-adds. Both can be computed by
-operations that run at full speed. A network with these layers has the same weights as one with
-those of Keras, and the same outputs; gradients differ by rounding.
+high resolution with few channels, though each has as many multiply-adds; only with AVX-512 they do
+not. Both can be computed by operations that run at full speed. A network with these layers has the
+same weights as one with those of Keras, and the same outputs; gradients differ by rounding.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from unetseg.network.backend import has_accelerator
+from unetseg.network.backend import cpu_flags, has_accelerator
 from unetseg.network.startup import keras
 
 KERNEL = (3, 3)
+
+# With one of these TensorFlow calls oneDNN, with whose gradients a step takes four fifths of the
+# time.
+ONEDNN = {"avx512_vnni", "avx512_bf16"}
 
 
 class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]  # Keras ships no types
@@ -28,9 +32,13 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]  # Keras ships no types
 
 def is_cheaper(layer: keras.Layer) -> bool:
     """Whether `Conv2D` can stand in for a layer, and saves time here."""
+    return can_stand_in(layer) and not has_accelerator() and ONEDNN.isdisjoint(cpu_flags())
+
+
+def can_stand_in(layer: keras.Layer) -> bool:
+    """Whether `Conv2D` computes the same as a layer."""
     return (
         keras.backend.backend() == "tensorflow"
-        and not has_accelerator()
         and type(layer) is keras.layers.Conv2D
         and layer.kernel_size == KERNEL
         and layer.strides == layer.dilation_rate == (1, 1)

@@ -7,18 +7,15 @@ updates and the logits are float32 in either case.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import numpy as np
 
 from unetseg.errors import UsageError
-from unetseg.network.backend import has_accelerator
+from unetseg.network.backend import cpu_flags, has_accelerator
 from unetseg.network.startup import keras
 
 FLOAT32, BFLOAT16 = "float32", "mixed_bfloat16"  # as Keras calls them
 
-# Where Linux lists the features of a processor; no other system has both bfloat16 and TensorFlow.
-CPU_INFO = Path("/proc/cpuinfo")
 CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 # A typical convolution of a U-Net: images, edge, channels. The rest of a training step gains
@@ -60,7 +57,7 @@ def choose_precision(wanted: str) -> str:
 def has_bfloat16() -> bool:
     """Whether the processor or GPU supports bfloat16 itself, rather than emulating it."""
     if not has_accelerator():
-        return not CPU_FLAGS.isdisjoint(_cpu_flags())
+        return not CPU_FLAGS.isdisjoint(cpu_flags())
     if keras.backend.backend() == "torch":
         import torch
 
@@ -74,14 +71,6 @@ def has_bfloat16() -> bool:
         ampere = (8, 0)  # the first generation that has it
         return bool(details.get("compute_capability", ampere) >= ampere)
     return True
-
-
-def _cpu_flags() -> set[str]:
-    try:
-        lines = CPU_INFO.read_text().splitlines()
-    except OSError:
-        return set()
-    return {flag for line in lines if line.startswith("flags") for flag in line.split()}
 
 
 def _is_worth_it() -> bool:
