@@ -30,9 +30,9 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]  # Keras ships no types
         return tf.custom_gradient(_convolve)(inputs, tf.convert_to_tensor(kernel))
 
 
-def is_cheaper(layer: keras.Layer) -> bool:
-    """Whether `Conv2D` can stand in for a layer, and saves time here."""
-    return can_stand_in(layer) and not has_accelerator() and ONEDNN.isdisjoint(cpu_flags())
+def is_cheaper() -> bool:
+    """Whether `Conv2D` saves time on this machine, where it can stand in for a layer."""
+    return not has_accelerator() and ONEDNN.isdisjoint(cpu_flags())
 
 
 def can_stand_in(layer: keras.Layer) -> bool:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from unetseg.errors import TrainingError
 from unetseg.network.backend import jit
 from unetseg.network.batches import Patches
-from unetseg.network.convolution import Conv2D, is_cheaper
+from unetseg.network.convolution import Conv2D, can_stand_in, is_cheaper
 from unetseg.network.precision import FLOAT32
 from unetseg.network.startup import keras
 from unetseg.network.unet import LOGITS, with_logits
@@ -203,12 +203,13 @@ class Trainer:
 
 def _convert(model: keras.Model, precision: str) -> keras.Model:
     """Copy a network to compute in another precision (not its logits) or with cheaper gradients."""
+    cheaper = precision == FLOAT32 and is_cheaper()
 
     def convert(layer: keras.Layer) -> keras.Layer:
         config = layer.get_config()
-        if precision == FLOAT32:
-            return (Conv2D if is_cheaper(layer) else type(layer)).from_config(config)
-        if layer.name != LOGITS:
+        if cheaper and can_stand_in(layer):
+            return Conv2D.from_config(config)
+        if precision != FLOAT32 and layer.name != LOGITS:
             config["dtype"] = precision
         return type(layer).from_config(config)
 
